@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+//
+// Errors: one table of codes, names and texts.
+//
+// A failing call returns a negative number. Errors of the operating system are
+// -errno (so -ENOMEM, -EMFILE, ...); our own are the MP_E... below, from -1001
+// on. They come in kinds, because each wants another reaction:
+//
+//   MP_KIND_MISUSE  the call is wrong: mend the program
+//   MP_KIND_OVER    it is over: closed, end of data, timed out, cancelled
+//   MP_KIND_PEER    the other process died or broke off
+//   MP_KIND_REMOTE  the function you ran elsewhere failed
+//   MP_KIND_SYSTEM  the operating system refused: memory, descriptors, limits
+//   MP_KIND_BUG     a state that libmp rules out: please report it
+//
+// There is no global "last error". Where a text says more than the code can
+// (which item, which signal), the object has it: mp_pool_error().
+#ifndef MP_ERROR_H
+#define MP_ERROR_H
+
+#include <mp/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum mp_kind {
+    MP_KIND_OK,
+    MP_KIND_MISUSE,
+    MP_KIND_OVER,
+    MP_KIND_PEER,
+    MP_KIND_REMOTE,
+    MP_KIND_SYSTEM,
+    MP_KIND_BUG,
+} mp_kind;
+
+// The table: X(name, code, kind, text). Codes are stable: never renumbered,
+// never used again.
+#define MP_ERROR_TABLE(X)                                                                          \
+    X(MP_EINVAL, -1001, MISUSE, "an argument is not valid")                                        \
+    X(MP_ESTATE, -1002, MISUSE, "not allowed in the object's present state")                       \
+    X(MP_EOWNER, -1003, MISUSE, "this process does not own the handle (it was inherited or given away)") \
+    X(MP_ENOFUNC, -1004, MISUSE, "the function is not known in the process that should run it")    \
+    X(MP_EOVERFLOW, -1005, MISUSE, "a size is too large to be computed (count x size overflows)")  \
+    X(MP_EDEPTH, -1006, MISUSE, "pools are nested too deeply")                                     \
+    X(MP_EMSGSIZE, -1007, MISUSE, "the message does not fit")                                      \
+    X(MP_EBUSY, -1008, MISUSE, "another thread is in the same call on this handle")                \
+    X(MP_ECLOSED, -1101, OVER, "closed")                                                           \
+    X(MP_EOF, -1102, OVER, "end of data: the other end is closed and everything was read")         \
+    X(MP_ETIMEDOUT, -1103, OVER, "timed out")                                                      \
+    X(MP_ECANCELED, -1104, OVER, "cancelled")                                                      \
+    X(MP_EAGAIN, -1105, OVER, "would block")                                                       \
+    X(MP_EPIPE, -1201, PEER, "broken pipe: nobody reads the other end any more")                   \
+    X(MP_ETRUNCATED, -1202, PEER, "the peer went away inside a message")                           \
+    X(MP_EWORKERDIED, -1203, PEER, "the worker that ran this died")                                \
+    X(MP_EBROKEN, -1204, PEER, "broken: it can only be freed")                                     \
+    X(MP_EPROTO, -1205, PEER, "the peer sent or wrote something that makes no sense")              \
+    X(MP_ESTATUS, -1206, PEER, "the exit status was taken by somebody else (SIGCHLD ignored, or waitpid)") \
+    X(MP_EOWNERDEAD, -1207, PEER, "the owner of the lock died while holding it")                   \
+    X(MP_ETASK, -1301, REMOTE, "a task failed")                                                    \
+    X(MP_EBUG, -1901, BUG, "internal error in libmp")
+
+enum {
+#define MP_ERROR_ENUM(name, code, kind, text) name = code,
+    MP_ERROR_TABLE(MP_ERROR_ENUM)
+#undef MP_ERROR_ENUM
+};
+
+// Returns a text for err, e.g. "broken pipe: nobody reads ...", or the system's
+// own for -errno. Static storage, never NULL; async-signal-safe for MP_E codes.
+// Since 0.1.
+MP_API const char *mp_strerror(int64_t err);
+
+// Returns the name of err: "MP_EPIPE", "ENOMEM"; "OK" for 0 and above, "unknown"
+// for a number that is no error. Static storage. Since 0.1.
+MP_API const char *mp_err_name(int64_t err);
+
+// Returns the kind of err; MP_KIND_OK for 0 and above. Since 0.1.
+MP_API mp_kind mp_err_kind(int64_t err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// A pool of worker processes, forked from this one, that map a function over
+// arrays on all cores.
+//
+//  1. mp_pool_new() forks a supervisor, which forks the workers; they see what
+//     the caller saw at that moment;
+//  2. mp_pool_map() or mp_pool_map_range(), as often as wanted;
+//  3. mp_pool_close() (or mp_pool_terminate()), mp_pool_join(), mp_pool_free();
+//     mp_pool_free() alone ends it at once.
+//
+// For a single map, mp_map() and mp_map_range() do all of it: fork now, see
+// everything the caller sees, map, end.
+//
+// Arrays: n items of in_size bytes at in, n results of out_size bytes at out,
+// result i from item i. Either may be NULL with size 0. Arrays that lie in an
+// arena made before the pool (see mp/arena.h) are used where they are; others
+// are copied in and out through shared memory, by this process, a part at a time
+// when they are large. mp_map() copies nothing in, since its workers see `in`.
+//
+// A task gets its items and writes its results; what else it changes, it changes
+// in its own worker only. ctx: with opts->ctx_size 0 the pointer is passed on as
+// it is, and must mean the same in the workers (memory from before the pool, or
+// an arena); with ctx_size > 0 that many bytes are copied, and tasks get a
+// pointer to the copy, which they share and shall only read.
+//
+// When a task fails, or its worker dies (killed, crashed, exit()), that costs its
+// own item only: all others are finished, a new worker takes the place of the
+// dead one, and the item gets its status. No item is run twice. With the range
+// form a failure costs the range, since which item of it failed is not known.
+//
+// The function must have been loaded when the pool was made (MP_ENOFUNC if not).
+// Workers ignore SIGINT, have the user's other signal handlers reset, and end
+// with the supervisor, which ends with the process that made the pool, also
+// after kill -9, within 200 ms. The supervisor is a copy of the caller as it was:
+// memory the caller rewrites later exists twice. stdout and stderr are flushed
+// before the fork, and in workers after each map.
+#ifndef MP_POOL_H
+#define MP_POOL_H
+
+#include <mp/base.h>
+#include <mp/error.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mp_pool mp_pool;
+
+// A task on one item: *in is the item, *out the room for its result. 0 is
+// success; any other value becomes the item's status.
+typedef int mp_item_fn(const void *in, void *out, void *ctx);
+
+// A task on the items begin to end-1: in[0] is item `begin`, out[0] its result.
+// Faster for tiny tasks, since it is called once for many. 0 is success; any
+// other value becomes the status of the whole range.
+typedef int mp_range_fn(size_t begin, size_t end, const void *in, void *out, void *ctx);
+
+typedef struct mp_pool_opts {
+    int workers;      // 0 = mp_cpu_count(); at most 1024
+    const char *name; // seen in ps as "name" and "name-1", ...; NULL = "mp-pool"
+    size_t staging;   // bytes of shared memory for arrays that are copied, at least two
+                      // chunks of items a worker; 0 = 64 MiB
+} mp_pool_opts;
+
+typedef struct mp_map_opts {
+    size_t chunk;    // items a worker takes at a time; 0 = large first, then smaller
+    size_t ctx_size; // bytes of ctx to copy; 0 = pass the pointer on
+    int *status;     // room for n ints: 0 for a success, else what the task returned,
+                     // MP_EWORKERDIED, or MP_ECANCELED for an item not run; or NULL
+    int workers;     // mp_map() only: how many; 0 = mp_cpu_count()
+    char **error;    // mp_map() only: where to store a text as of mp_pool_error(), to be
+                     // released with free(), NULL if all went well; or NULL
+} mp_map_opts;
+
+// Makes a pool and starts its workers. Does not wait for them. Errors: MP_EINVAL,
+// MP_EDEPTH (pools inside workers of pools, 8 deep), -EAGAIN (too many
+// processes), -ENOMEM, -EMFILE. Since 0.1.
+MP_API MP_NODISCARD int mp_pool_new(mp_pool **out, const mp_pool_opts *opts);
+
+// Runs fn on each of n items and waits for all. 0 when each succeeded. n = 0 is
+// a success. Maps of several threads on one pool run one after the other.
+// Errors: MP_ETASK (a task returned non-zero), MP_EWORKERDIED (a worker died;
+// comes before MP_ETASK): in both all other items are done, status and
+// mp_pool_error() tell which are not. MP_ENOFUNC, MP_EINVAL, MP_EOVERFLOW (n x
+// size), MP_ECLOSED (after close), MP_ECANCELED (terminated meanwhile),
+// MP_EOWNER (in a process that did not make the pool, such as one of its
+// workers), MP_EBROKEN (the supervisor died, or workers cannot start), -ENOMEM,
+// -ENOSPC: nothing is known of the items then. Since 0.1.
+MP_API MP_NODISCARD int mp_pool_map(mp_pool *pool, mp_item_fn *fn, const void *in, size_t in_size,
+                                    void *out, size_t out_size, size_t n, void *ctx,
+                                    const mp_map_opts *opts);
+
+// The same with a function that takes many items a call.
+MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const void *in,
+                                          size_t in_size, void *out, size_t out_size, size_t n,
+                                          void *ctx, const mp_map_opts *opts);
+
+// Runs fn once in a worker, and waits: a map of one item. Returns as
+// mp_pool_map(), but what the task returned instead of MP_ETASK goes to *result,
+// which may be NULL. Since 0.1.
+MP_API MP_NODISCARD int mp_pool_apply(mp_pool *pool, mp_item_fn *fn, const void *in,
+                                      size_t in_size, void *out, size_t out_size, void *ctx,
+                                      int *result);
+
+// Inside a range task: "I am at item i now", so that a crash names the item and
+// costs only what the range had not done: items before i count as done, i as
+// failed, those after it are run again. Without it a crash costs the whole range.
+// One store: call it as often as you like. Does nothing elsewhere. Since 0.1.
+MP_API void mp_task_at(size_t i);
+
+// A text on the last failure of a map on this pool: which item, what the task
+// returned or which signal or exit code ended the worker, and how many more.
+// "" when there was none. Valid until the next map or free. Since 0.1.
+MP_API const char *mp_pool_error(mp_pool *pool);
+
+// How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.
+MP_API int mp_pool_workers(const mp_pool *pool);
+
+// No more maps: a running one is finished, then the workers end. Idempotent,
+// does not block. Since 0.1.
+MP_API int mp_pool_close(mp_pool *pool);
+
+// Kills the workers now; a running map gives MP_ECANCELED. Idempotent, does not
+// block. Since 0.1.
+MP_API int mp_pool_terminate(mp_pool *pool);
+
+// Waits until all its processes are gone, after close or terminate (MP_ESTATE if
+// neither). Errors: MP_ETIMEDOUT, MP_EOWNER, MP_EINVAL. Since 0.1.
+MP_API MP_NODISCARD int mp_pool_join(mp_pool *pool, int timeout_ms);
+
+// Terminates what still runs, joins and releases everything. In a process that
+// did not make the pool it only releases memory. NULL is fine. Since 0.1.
+MP_API void mp_pool_free(mp_pool *pool);
+
+// One map on processes forked for it (opts->workers): fn and ctx see everything
+// the caller sees now, and nothing is copied in. Errors as for mp_pool_new() and
+// mp_pool_map(); opts->error gets the text. Since 0.1.
+MP_API MP_NODISCARD int mp_map(mp_item_fn *fn, const void *in, size_t in_size, void *out,
+                               size_t out_size, size_t n, void *ctx, const mp_map_opts *opts);
+MP_API MP_NODISCARD int mp_map_range(mp_range_fn *fn, const void *in, size_t in_size, void *out,
+                                     size_t out_size, size_t n, void *ctx,
+                                     const mp_map_opts *opts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

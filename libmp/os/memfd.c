@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "os/memfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int mp__memfd_new(const char *name, size_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
+int mp__memfd_commit(int fd, size_t offset, size_t size)
+{
+    int err;
+    if (size == 0)
+        return 0;
+    do
+        err = posix_fallocate(fd, (off_t)offset, (off_t)size);
+    while (err == EINTR);
+    return -err;
+}
+
+int mp__memfd_map(int fd, size_t size, void **out)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    *out = p == MAP_FAILED ? NULL : p;
+    return p == MAP_FAILED ? -errno : 0;
+}
