@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// Which process is this? Handles belong to the process that made them or was
+// given them. Each handle keeps the token of its owner, and comparing it with
+// the present one is a load and a compare: the token lies in a page that the
+// kernel wipes in every child, however it was forked.
+#ifndef MP_OS_FORK_H
+#define MP_OS_FORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// The page: 0 in a process that has no token yet. Use the functions.
+extern const uint64_t *mp__fork_page;
+
+// This process's token, made at the first call; never 0. 0 if the system has no
+// memory for the page.
+uint64_t mp__fork_token(void);
+
+// Whether `token` is this process's.
+static inline bool mp__fork_is_mine(uint64_t token)
+{
+    return token != 0 && *mp__fork_page == token;
+}
+
+// fork() with stdout and stderr flushed before, so that what waits in their
+// buffers is not written twice. The child gets a token of its own. Returns the
+// pid, 0 in the child, or -errno.
+pid_t mp__fork(void);
+
+// The end of a forked child: flushes stdout and stderr, then _exit().
+_Noreturn void mp__fork_exit(int code);
+
+#endif
