@@ -4,15 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 int mp__memfd_new(const char *name, size_t size)
 {
-    // Beyond the limit ftruncate() would raise SIGXFSZ, which kills.
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur < size)
-        return -EFBIG;
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;

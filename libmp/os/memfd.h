@@ -9,8 +9,7 @@
 #include <stddef.h>
 
 // Makes a close-on-exec memfd of `size` bytes of address space and no memory yet.
-// Returns the fd, or -errno (-ENOSYS where the system forbids memfd_create,
-// -EFBIG beyond the limit on file sizes).
+// Returns the fd, or -errno (-ENOSYS where the system forbids memfd_create).
 int mp__memfd_new(const char *name, size_t size);
 
 // Takes memory for [offset, offset+size) from the system: 0 or -ENOSPC, -ENOMEM,
