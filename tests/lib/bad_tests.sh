@@ -29,7 +29,7 @@ expect living_orphan 1 'leaves: process [0-9]* (bad_tests)'
 expect shm 1 'leaves: /dev/shm entry mptest-left'
 expect file 1 'leaves: file in TMPDIR left'
 expect child_requires 1 'in a child: 1 == 2'
-nm "$program" | grep -q __asan && expect memory 1 'detected memory leaks'
+nm "$program" | grep -q __asan_init && expect memory 1 'detected memory leaks'
 # Under TSan the threads of a process are not counted.
-nm "$program" | grep -q __tsan || expect thread 1 'leaves: 1 threads more'
+nm "$program" | grep -q __tsan_init || expect thread 1 'leaves: 1 threads more'
 exit $status
