@@ -5,7 +5,7 @@
 // environment. Programs may log through it too.
 //
 // A line: "12:00:01.123456 name[pid] thread level: text". It is written with one
-// write(2), so lines of many processes do not mix.
+// write(2), so lines of many processes do not mix. Times are UTC.
 #ifndef MP_LOG_H
 #define MP_LOG_H
 

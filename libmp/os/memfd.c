@@ -3,11 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+// Whether a file may become that large. Beyond the limit ftruncate() would not only
+// fail, but raise SIGXFSZ, which ends the program.
+static bool fits_limit(size_t size)
+{
+    struct rlimit l;
+    if (size > INT64_MAX)
+        return false;
+    return getrlimit(RLIMIT_FSIZE, &l) < 0 || l.rlim_cur == RLIM_INFINITY || size <= l.rlim_cur;
+}
 
 int mp__memfd_new(const char *name, size_t size)
 {
+    if (!fits_limit(size))
+        return -EFBIG;
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;

@@ -9,11 +9,12 @@
 #include <stddef.h>
 
 // Makes a close-on-exec memfd of `size` bytes of address space and no memory yet.
-// Returns the fd, or -errno (-ENOSYS where the system forbids memfd_create).
+// Returns the fd, or -errno (-ENOSYS where the system forbids memfd_create, -EFBIG beyond
+// the limit for files, which raises no SIGXFSZ here).
 int mp__memfd_new(const char *name, size_t size);
 
-// Takes memory for [offset, offset+size) from the system: 0 or -ENOSPC, -ENOMEM,
-// -EFBIG (file size limit). Costs about 1 us per KiB for fresh pages, nothing for
+// Takes memory for [offset, offset+size) from the system: 0 or -ENOSPC, -ENOMEM.
+// Costs about 1 us per KiB for fresh pages, nothing for
 // those it has.
 int mp__memfd_commit(int fd, size_t offset, size_t size);
 

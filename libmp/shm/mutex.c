@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//
+// The C library's robust mutex, which has been right for long, and beside it the owner's
+// pid, since the kernel wipes the one inside the mutex when the owner dies.
+#include "shm/mutex.h"
+#include "os/fork.h"
+
+#include <errno.h>
+#include <mp/error.h>
+#include <time.h>
+
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
+int mp__mutex_init(struct mp__mutex *m)
+{
+    pthread_mutexattr_t a;
+    int err = pthread_mutexattr_init(&a);
+    if (err)
+        return -err;
+    err = pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    if (!err)
+        err = pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    if (!err)
+        err = pthread_mutex_init(&m->lock, &a);
+    pthread_mutexattr_destroy(&a);
+    atomic_init(&m->owner, 0);
+    m->dead = 0;
+    return -err;
+}
+
+// Our pid, from the lower half of the process's token: no system call.
+static pid_t self(void)
+{
+    uint64_t token = *mp__fork_page;
+    return (pid_t)(uint32_t)(token ? token : mp__fork_token());
+}
+
+// ThreadSanitizer sees pthread_mutex_lock(), but not yet the one with a clock.
+static void tell_tsan(pthread_mutex_t *lock)
+{
+#ifdef __SANITIZE_THREAD__
+    __tsan_mutex_pre_lock(lock, __tsan_mutex_try_lock);
+    __tsan_mutex_post_lock(lock, __tsan_mutex_try_lock, 0);
+#else
+    (void)lock;
+#endif
+}
+
+// No pthread_mutex_trylock(): on a mutex that is not recoverable, glibc's takes the lock,
+// says ENOTRECOVERABLE and keeps it, and everybody else hangs (seen with 2.36). A time
+// long past does the same job.
+static int acquire(pthread_mutex_t *lock, mp__deadline d)
+{
+    if (d == MP__NEVER)
+        return pthread_mutex_lock(lock);
+    struct timespec t = {d / 1000000000, d % 1000000000};
+    int err = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &t);
+    if (err == 0 || err == EOWNERDEAD)
+        tell_tsan(lock);
+    return err;
+}
+
+int mp__mutex_lock(struct mp__mutex *m, mp__deadline d)
+{
+    int err = acquire(&m->lock, d);
+    switch (err) {
+    case 0:
+        break;
+    case EOWNERDEAD:
+        m->dead = atomic_load_explicit(&m->owner, memory_order_relaxed);
+        break;
+    case ETIMEDOUT:
+        return MP_ETIMEDOUT;
+    case ENOTRECOVERABLE:
+        return MP_EBROKEN;
+    default:
+        return -err;
+    }
+    atomic_store_explicit(&m->owner, self(), memory_order_relaxed);
+    return err ? MP_EOWNERDEAD : 0;
+}
+
+void mp__mutex_unlock(struct mp__mutex *m)
+{
+    atomic_store_explicit(&m->owner, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void mp__mutex_consistent(struct mp__mutex *m)
+{
+    pthread_mutex_consistent(&m->lock);
+}
+
+pid_t mp__mutex_dead_owner(const struct mp__mutex *m)
+{
+    return m->dead;
+}

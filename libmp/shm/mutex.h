@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// A lock for structures in shared memory, that outlives its owners: when one dies with
+// the lock held, the next gets it and is told (MP_EOWNERDEAD), with the pid that died. It
+// puts the structure in order and calls mp__mutex_consistent(). If it unlocks without
+// that, the lock is broken for good: MP_EBROKEN for everybody.
+//
+// An owner is a thread; one that ends holding the lock counts as dead.
+#ifndef MP_SHM_MUTEX_H
+#define MP_SHM_MUTEX_H
+
+#include "base/clock.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+struct mp__mutex {
+    pthread_mutex_t lock;
+    _Atomic pid_t owner; // who holds it; 0 for some instructions after and before
+    pid_t dead;          // who died with it last. Guarded by lock
+};
+
+// Makes a lock in shared memory, where it was none. 0 or -errno. Memory may be unmapped
+// without further ado when nobody holds the lock.
+int mp__mutex_init(struct mp__mutex *m);
+
+// 0, or MP_EOWNERDEAD: held in both cases. MP_ETIMEDOUT (d = 0 only tries), MP_EBROKEN.
+int mp__mutex_lock(struct mp__mutex *m, mp__deadline d);
+void mp__mutex_unlock(struct mp__mutex *m);
+
+// After MP_EOWNERDEAD, before unlocking: what the lock guards is in order again.
+void mp__mutex_consistent(struct mp__mutex *m);
+
+// After MP_EOWNERDEAD: who died, or 0 if it is not known, for it died in the few
+// instructions between taking the lock and signing, or signing off and giving it back.
+pid_t mp__mutex_dead_owner(const struct mp__mutex *m);
+
+#endif
