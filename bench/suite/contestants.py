@@ -126,6 +126,7 @@ POOL_TESTS = {
     "inplace": "pool_large_inplace",
     "start": "pool_start",
 }
+NUMPY_TESTS = {"large": ("pool", "executor", "shm_copy"), "inplace": ("shm_inplace",)}
 
 
 def pool(seconds):
@@ -142,22 +143,18 @@ def pool(seconds):
         ours = one("libmp", "pool_libmp", BIN / "pool_libmp", test, seconds)
         # Ours next to its rival: OpenMP where no copies are made of tiny items.
         yield from (fork, openmp, ours) if test in ("range", "item") else (openmp, fork, ours)
-        if test in ("range", "item", "inplace"):
-            continue
-        if test != "large":
+        if test in ("large", "inplace"):
+            for which in NUMPY_TESTS[test]:
+                yield one("py", "", PYTHON, SCRIPTS / "pool_numpy.py", which, peer="numpy")
+        elif test not in ("range", "item"):
             for who, which in (("py_Pool.map", "pool"), ("py_Executor.map", "executor")):
                 yield one(who, "", PYTHON, SCRIPTS / "pool.py", which, test, seconds,
                           peer="python3")
             yield one("perl_MCE::Map", "", "perl", SCRIPTS / "pool_mce.pl", test, seconds,
                       peer="perl MCE")
-        else:
-            for which in ("pool", "executor", "shm_copy"):
-                yield one("py", "", PYTHON, SCRIPTS / "pool_numpy.py", which, peer="numpy")
         if test == "cpu":
             yield one("py_Pool.map(chunk1)", "", PYTHON, SCRIPTS / "pool.py", "pool", "cpu1",
                       seconds, peer="python3")
-    yield Contestant("pool", "pool_large_inplace", "py",
-                     (PYTHON, SCRIPTS / "pool_numpy.py", "shm_inplace"), peer="numpy")
 
 
 # ---- batches ----
