@@ -44,9 +44,10 @@ MP_API MP_NODISCARD int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts
 
 // Sends size bytes as one message; size 0 is a message. A message longer than
 // the buffer flows through it in pieces. Blocks while there is no room, up to
-// timeout_ms for the first byte; from then on timeout_ms bounds each pause
-// without progress, after which the pipe is broken for both (MP_EBROKEN), since
-// half a message is in it.
+// timeout_ms for the first byte; from then on a pause of timeout_ms (but at least
+// a second) without progress breaks the pipe for both (MP_EBROKEN), since half a
+// message is in it. A peer that died is noticed at the latest after 64 messages
+// or 64 KiB.
 // Errors: MP_EPIPE (the other end is closed or its process is gone), MP_ETIMEDOUT,
 // MP_EMSGSIZE (longer than opts->max_size), MP_ESTATE (an end that only
 // receives), MP_ECLOSED (this end is closed), MP_EOWNER, MP_EBROKEN, MP_EINVAL.
@@ -55,9 +56,10 @@ MP_API MP_NODISCARD int mp_pipe_send(mp_pipe *p, const void *data, size_t size, 
 
 // Receives the next message into buf and returns its size. A message longer than
 // cap stays where it is: MP_EMSGSIZE, and mp_pipe_next_size() tells its size.
-// Blocks up to timeout_ms.
+// Blocks up to timeout_ms for its first byte, then as mp_pipe_send() does.
 // Errors: MP_EOF (the other end is closed, and everything it sent was read),
-// MP_ETRUNCATED (its process died inside this message), MP_ETIMEDOUT,
+// MP_ETRUNCATED (its process died inside this message; MP_EBROKEN from then on),
+// MP_ETIMEDOUT,
 // MP_EMSGSIZE, MP_ESTATE (an end that only sends), MP_ECLOSED, MP_EOWNER,
 // MP_EPROTO (the peer damaged the buffer), MP_EBROKEN, MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_pipe_recv(mp_pipe *p, void *buf, size_t cap, int timeout_ms);

@@ -48,8 +48,8 @@ uint64_t mp__fork_token(void)
     if (seen)
         return seen;
     // First use in this process: of two threads one wins, both get the same.
-    uint64_t mine = (__atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED) << 32) |
-                    (uint32_t)getpid();
+    uint64_t mine =
+        (__atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED) << 32) | (uint32_t)getpid();
     if (__atomic_compare_exchange_n(p, &seen, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return mine;
     return seen;

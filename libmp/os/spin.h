@@ -29,7 +29,7 @@
 // The memory of one waiting place (an end of a channel, a worker). Private to
 // its thread; zeroed is a good start.
 struct mp__spin {
-    uint16_t score;    // 0..65535: how well spinning paid lately
+    uint16_t doubt;    // 0..65535: how badly spinning paid lately
     uint16_t failures; // in a row
     uint16_t probe_at; // failures at which the next long spin is tried
     uint16_t no_yield; // waits for which not to yield
@@ -53,29 +53,26 @@ void mp__spin_init(void);
 
 // The slow parts of mp__spin_until(), by the clock.
 struct mp__spin_run {
-    int64_t start, floor_end, end;
+    int64_t start, end; // 0: the clock was not needed yet
     unsigned polls;
     int lease;
 };
-bool mp__spin_begin(struct mp__spin *s, struct mp__spin_run *run);      // false: do not spin
-bool mp__spin_more(struct mp__spin *s, struct mp__spin_run *run);       // false: enough
+bool mp__spin_begin(struct mp__spin *s, struct mp__spin_run *run); // false: do not spin
+bool mp__spin_more(struct mp__spin *s, struct mp__spin_run *run);  // false: enough
 void mp__spin_end(struct mp__spin *s, struct mp__spin_run *run, bool success);
 
 // Looks at ready(arg) for a while. Inlined with its condition, since the first
 // look decides the latency.
-static inline __attribute__((always_inline)) bool
-mp__spin_until(struct mp__spin *s, bool (*ready)(void *), void *arg)
+static inline __attribute__((always_inline)) bool mp__spin_until(struct mp__spin *s,
+                                                                 bool (*ready)(void *), void *arg)
 {
     struct mp__spin_run run;
     if (!mp__spin_begin(s, &run))
         return ready(arg);
-    bool ok;
+    bool ok = false;
     do {
-        ok = false;
-        for (int i = 0; i < 32 && !ok; i++) {
-            ok = ready(arg);
-            mp__cpu_relax();
-        }
+        for (int i = 0; i < 32 && !(ok = ready(arg)); i++)
+            mp__cpu_relax(); // 20 ns: not once after the success
     } while (!ok && mp__spin_more(s, &run));
     mp__spin_end(s, &run, ok);
     return ok;
@@ -83,9 +80,9 @@ mp__spin_until(struct mp__spin *s, bool (*ready)(void *), void *arg)
 
 // What a kind of waiting place adds: how to ask for a wake-up, how to sleep.
 struct mp__waiter {
-    bool (*ready)(void *arg);                  // look; no side effects
-    void (*arm)(void *arg);                    // raise the flag that makes the peer ring
-    int (*sleep)(void *arg, mp__deadline d);   // until rung, or 0 for no reason; < 0 ends the wait
+    bool (*ready)(void *arg);                // look; no side effects
+    void (*arm)(void *arg);                  // raise the flag that makes the peer ring
+    int (*sleep)(void *arg, mp__deadline d); // until rung, or 0 for no reason; < 0 ends the wait
 };
 
 // Spins, then: arm, full fence, look again, sleep; until ready. 0, MP_ETIMEDOUT, or

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//
+// The doorbell channel. Messages go through the rings of shm/ring.h: an 8-byte
+// length, the bytes, padding to 8. While both sides are awake nothing but memory
+// is touched. To sleep and to wake:
+//
+//   receiver, nothing there:  raise want_data; fence; look again; poll {bell, sock: RDHUP}
+//   sender, no room:          raise want_space; fence; look again; poll {sock: IN, RDHUP}
+//   after publishing:         fence; want_data up? take it down and write the peer's bell
+//   after giving space back:  fence; want_space up and `need` free? take it down and
+//                             send a byte through the socket
+//
+// The bell is an eventfd: it coalesces and never fills. (A byte a message would
+// overflow the socket after 278, and the bell lost there is a wake-up lost.) Space
+// bytes and data bells are apart, so that a sending and a receiving thread do not
+// take each other's. A flag left up costs one needless bell; that is why a wake-up
+// is always followed by a look. The socket's hang-up tells that the last holder of
+// the other end is gone, however it died; the state words in the rings tell of an
+// orderly close, without a system call.
+#include "channel/channel.h"
+
+#include "os/memfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HEADER   4096 // two rings' words, before their data
+#define PAUSE_MS 1000 // least time without progress that breaks a message off
+
+struct header {
+    struct mp__ring rings[2]; // [0]: from a to b
+};
+_Static_assert(sizeof(struct header) <= HEADER, "the rings' words fit before their data");
+
+static int map_end(struct mp__channel *c, int memfd, int end, const struct mp__channel_opts *o)
+{
+    c->map_size = HEADER + 2 * o->ring_max;
+    int r = mp__memfd_map(memfd, c->map_size, &c->map);
+    if (r < 0)
+        return r;
+    struct header *h = c->map;
+    unsigned char *data = (unsigned char *)c->map + HEADER;
+    c->memfd = memfd;
+    c->tx_offset = HEADER + (size_t)end * o->ring_max;
+    c->tx.ring = (struct mp__ring_tx){
+        .ring = &h->rings[end], .data = data + (size_t)end * o->ring_max, .cap = o->ring_size};
+    c->rx.ring = (struct mp__ring_rx){.ring = &h->rings[!end],
+                                      .data = data + (size_t)!end * o->ring_max,
+                                      .cap = o->ring_size,
+                                      .max_cap = o->ring_max};
+    c->can_send = !o->oneway || end == 1;
+    c->can_recv = !o->oneway || end == 0;
+    c->ring_max = o->ring_max;
+    c->max_size = o->max_size;
+    c->tx.spin.off = c->rx.spin.off = o->no_spin;
+    c->tx.check_every = c->tx.check_in = 1;
+    return 0;
+}
+
+static void clear(struct mp__channel *c)
+{
+    *c = (struct mp__channel){.bell = -1, .peer_bell = -1, .sock = -1, .memfd = -1, .epoll = -1};
+}
+
+// The memory of both rings, with the words set up by a's mapping.
+static int make_memory(struct mp__channel *a, struct mp__channel *b,
+                       const struct mp__channel_opts *o)
+{
+    int fd = mp__memfd_new("mp-channel", HEADER + 2 * o->ring_max);
+    if (fd < 0)
+        return fd;
+    int r = map_end(a, fd, 0, o);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    int fd_b = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd_b < 0)
+        return -errno;
+    if ((r = map_end(b, fd_b, 1, o)) < 0) {
+        close(fd_b);
+        return r;
+    }
+    r = mp__memfd_commit(fd, 0, HEADER);
+    for (int end = 0; end < 2 && r == 0; end++)
+        if (!o->oneway || end == 1)
+            r = mp__memfd_commit(fd, HEADER + (size_t)end * o->ring_max, o->ring_size);
+    for (int end = 0; end < 2 && r == 0; end++)
+        atomic_store(&((struct header *)a->map)->rings[end].cap, o->ring_size);
+    return r;
+}
+
+static int make_bells(struct mp__channel *a, struct mp__channel *b)
+{
+    int sv[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) < 0)
+        return -errno;
+    a->sock = sv[0];
+    b->sock = sv[1];
+    if ((a->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 ||
+        (b->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0 ||
+        (a->peer_bell = fcntl(b->bell, F_DUPFD_CLOEXEC, 0)) < 0 ||
+        (b->peer_bell = fcntl(a->bell, F_DUPFD_CLOEXEC, 0)) < 0)
+        return -errno;
+    return 0;
+}
+
+int mp__channel_pair(struct mp__channel *a, struct mp__channel *b,
+                     const struct mp__channel_opts *opts)
+{
+    clear(a);
+    clear(b);
+    mp__spin_init();
+    int r = make_memory(a, b, opts);
+    if (r == 0)
+        r = make_bells(a, b);
+    if (r < 0) {
+        mp__channel_release(a);
+        mp__channel_release(b);
+    }
+    return r;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void mp__channel_release(struct mp__channel *c)
+{
+    close_fd(&c->epoll);
+    close_fd(&c->bell);
+    close_fd(&c->peer_bell);
+    close_fd(&c->sock);
+    close_fd(&c->memfd);
+    if (c->map)
+        munmap(c->map, c->map_size);
+    c->map = NULL;
+}
+
+void mp__channel_ring(int fd)
+{
+    uint64_t one = 1;
+    // Fails only when the counter is at its end, and then it is readable.
+    ssize_t n = write(fd, &one, sizeof one);
+    (void)n;
+}
+
+// Tells the peer on both rings, and wakes the sleepers of both sides: their polls
+// see the hang-up.
+static void tell(struct mp__channel *c, uint32_t tx_bits, uint32_t rx_bits)
+{
+    atomic_fetch_or(&c->tx.ring.ring->state, tx_bits);
+    atomic_fetch_or(&c->rx.ring.ring->state, rx_bits);
+    shutdown(c->sock, SHUT_RDWR);
+}
+
+void mp__channel_close(struct mp__channel *c)
+{
+    if (!(atomic_fetch_or(&c->ended, MP__CLOSING) & MP__CLOSING))
+        tell(c, MP__TX_CLOSED, MP__RX_CLOSED);
+}
+
+int mp__channel_break(struct mp__channel *c, int error)
+{
+    tell(c, MP__RING_BROKEN, MP__RING_BROKEN);
+    return error;
+}
+
+int mp__channel_pause(int timeout_ms)
+{
+    return timeout_ms >= 0 && timeout_ms < PAUSE_MS ? PAUSE_MS : timeout_ms;
+}
+
+bool mp__channel_look_gone(struct mp__channel *c)
+{
+    struct pollfd p = {.fd = c->sock, .events = POLLRDHUP};
+    if (!(atomic_load(&c->ended) & MP__GONE) && poll(&p, 1, 0) > 0)
+        atomic_fetch_or(&c->ended, MP__GONE);
+    return atomic_load(&c->ended) & MP__GONE;
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//
+// A channel carries messages between two ends: two rings in one memfd, and bells.
+// It knows nothing of owners and handles (pipe.c does).
+#ifndef MP_CHANNEL_CHANNEL_H
+#define MP_CHANNEL_CHANNEL_H
+
+#include "os/spin.h"
+#include "shm/ring.h"
+
+#include <stdbool.h>
+
+struct mp__channel_opts {
+    size_t ring_size, ring_max; // powers of two
+    size_t max_size;            // longest message
+    bool oneway;                // end a has no sending side, b no receiving side
+    bool no_spin;
+};
+
+// Keeps what is seldom needed out of the way of what is always.
+#define MP__SLOW __attribute__((noinline, cold))
+
+enum { MP__CLOSING = 1, MP__GONE = 2 };
+
+// One end. The parts that a sending and a receiving thread write are apart.
+struct mp__channel {
+    int bell;      // eventfd that tells this end "data"
+    int peer_bell; // ... and the other end
+    int sock;      // "space", the end of the peer, descriptors
+    int memfd;     // to commit more of the ring
+    int epoll;     // over bell and sock, once somebody asked for a descriptor; -1
+    void *map;
+    size_t map_size;
+    size_t max_size;
+    size_t ring_max;
+    size_t tx_offset; // of the sending ring's data in the memfd
+    bool can_send, can_recv;
+    _Atomic uint32_t ended; // 0, or MP__CLOSING: closed by this process, perhaps in
+                            // another thread; MP__GONE: the other end is no more
+
+    struct {
+        _Alignas(128) struct mp__ring_tx ring;
+        struct mp__spin spin;
+        size_t target;     // what the present wait wants free
+        unsigned full;     // times there was no room since the ring grew
+        unsigned check_in; // sends until the next look whether the peer lives
+        unsigned check_every;
+        int64_t checked_at;
+        int slice_ms;
+    } tx;
+
+    struct {
+        _Alignas(128) struct mp__ring_rx ring;
+        struct mp__spin spin;
+        unsigned got;   // messages since the last delay
+        unsigned delay; // pauses to wait so that messages pile up
+        unsigned skip;  // empty views for which not to try
+        unsigned skip_next;
+        bool rung; // our own bell is known to be readable (epoll only)
+    } rx;
+};
+
+#define MP__WORD 8            // of length before each message, and its alignment
+#define MP__STEP (128u << 10) // the most of a message that is published at once
+
+static inline uint64_t mp__padded(uint64_t size)
+{
+    return (size + MP__WORD - 1) & ~(uint64_t)(MP__WORD - 1);
+}
+
+static inline size_t mp__min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+// Makes both ends. 0 or -errno.
+int mp__channel_pair(struct mp__channel *a, struct mp__channel *b,
+                     const struct mp__channel_opts *opts);
+
+// As mp_pipe_send(), mp_pipe_recv() and so on; ends must be able to.
+int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int timeout_ms);
+bool mp__channel_poll(struct mp__channel *c, int timeout_ms);
+int64_t mp__channel_next_size(struct mp__channel *c, int timeout_ms);
+int64_t mp__channel_recv(struct mp__channel *c, void *buf, size_t cap, int timeout_ms);
+int64_t mp__channel_recv_new(struct mp__channel *c, void **data, int timeout_ms);
+
+// A descriptor that is readable whenever a receive would not block. -errno.
+int mp__channel_fd(struct mp__channel *c);
+
+// For waiting on many: whether a receive would not block, by memory alone; and
+// the request to ring the bell, to be followed by a fence and another look.
+bool mp__channel_readable(struct mp__channel *c);
+void mp__channel_arm(struct mp__channel *c);
+// After poll() on bell and sock: `bell` and `gone` say which was readable.
+void mp__channel_woken(struct mp__channel *c, bool bell, bool gone);
+// Keeps the promise of mp__channel_fd(), if it was called, when a wait ends.
+void mp__channel_settle(struct mp__channel *c);
+
+// Tells both sides that this end is closed. What was sent stays.
+void mp__channel_close(struct mp__channel *c);
+
+// Lets go of descriptors and memory, silently.
+void mp__channel_release(struct mp__channel *c);
+
+// ---- between channel.c, send.c and recv.c ----
+
+// Writes a bell.
+void mp__channel_ring(int bell);
+
+// Asks the kernel whether the other end is gone.
+bool mp__channel_look_gone(struct mp__channel *c);
+
+// Half a message is in a ring, or it makes no sense: nobody can go on. Returns error.
+int mp__channel_break(struct mp__channel *c, int error);
+
+// What timeout_ms means once a part of a message is through: a pause without
+// progress; even a call that shall not block gives the peer time to go on.
+int mp__channel_pause(int timeout_ms);
+
+#endif

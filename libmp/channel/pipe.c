@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+//
+// Pipe handles: who owns an end, and what a fork does to it. The work is the
+// channel's.
+//
+// An end has one owner. Every end this process owns is in a list, and a fork hook
+// goes through it in the child: an end that is being given to this very child
+// becomes its own, all others are let go, so that nobody keeps an end open by
+// accident and the end of data comes when it should.
+#include "channel/pipe.h"
+
+#include "channel/give.h"
+#include "os/fork.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define RING_MIN     4096
+#define RING_LIMIT   ((size_t)1 << 30)
+#define RING_DEFAULT ((size_t)64 << 10)
+#define RING_GROWS   ((size_t)1 << 20)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the list
+static struct mp_pipe *owned;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void list_add(struct mp_pipe *p)
+{
+    p->prev = NULL;
+    p->next = owned;
+    if (owned)
+        owned->prev = p;
+    owned = p;
+}
+
+static void list_remove(struct mp_pipe *p)
+{
+    if (p->prev)
+        p->prev->next = p->next;
+    else
+        owned = p->next;
+    if (p->next)
+        p->next->prev = p->prev;
+    p->next = p->prev = NULL;
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void after_fork_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_child(void)
+{
+    for (struct mp_pipe *p = owned, *next; p; p = next) {
+        next = p->next;
+        if (p->giving && pthread_equal(p->giver, pthread_self())) {
+            p->giving = false;
+            p->owner = mp__fork_token();
+        } else {
+            list_remove(p);
+            mp__channel_release(&p->channel);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void set_hooks(void)
+{
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+static bool mine(const mp_pipe *p)
+{
+    return mp__fork_is_mine(p->owner);
+}
+
+// What every call asks first.
+static int usable(const mp_pipe *p)
+{
+    if (!p)
+        return MP_EINVAL;
+    if (!mine(p))
+        return MP_EOWNER;
+    if (atomic_load_explicit(&p->channel.ended, memory_order_relaxed) & MP__CLOSING)
+        return MP_ECLOSED;
+    return 0;
+}
+
+int mp__pipe_receivable(const mp_pipe *p)
+{
+    int r = usable(p);
+    return r == 0 && !p->channel.can_recv ? MP_ESTATE : r;
+}
+
+// ---- handing over --------------------------------------------------------------
+
+int mp__pipe_give_begin(mp_pipe *p)
+{
+    int r = usable(p);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&lock);
+    if (p->giving) {
+        r = MP_EINVAL;
+    } else {
+        p->giving = true;
+        p->giver = pthread_self();
+    }
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+void mp__pipe_give_end(mp_pipe *p, bool given)
+{
+    pthread_mutex_lock(&lock);
+    p->giving = false;
+    if (given) {
+        list_remove(p);
+        p->owner = 0; // nobody's here
+    }
+    pthread_mutex_unlock(&lock);
+    if (given)
+        mp__channel_release(&p->channel);
+}
+
+// ---- the public calls ------------------------------------------------------------
+
+static size_t round_size(size_t size, size_t fallback)
+{
+    if (size == 0)
+        return fallback;
+    size_t p = RING_MIN;
+    while (p < size)
+        p *= 2;
+    return p;
+}
+
+static int read_opts(const mp_pipe_opts *opts, struct mp__channel_opts *o)
+{
+    static const mp_pipe_opts defaults;
+    opts = opts ? opts : &defaults;
+    if (opts->ring_size > RING_LIMIT || opts->ring_max > RING_LIMIT)
+        return MP_EINVAL;
+    if (opts->ring_max && opts->ring_size > opts->ring_max)
+        return MP_EINVAL;
+    o->ring_max = round_size(opts->ring_max, RING_GROWS);
+    o->ring_size = round_size(opts->ring_size, RING_DEFAULT);
+    if (!opts->ring_size && o->ring_size > o->ring_max)
+        o->ring_size = o->ring_max;
+    if (o->ring_max < o->ring_size)
+        o->ring_max = o->ring_size;
+    o->max_size = opts->max_size && opts->max_size < PTRDIFF_MAX ? opts->max_size : PTRDIFF_MAX;
+    o->oneway = opts->oneway;
+    o->no_spin = opts->no_spin;
+    return 0;
+}
+
+// The sending and the receiving half have cache lines of their own.
+static mp_pipe *alloc_end(void)
+{
+    return aligned_alloc(_Alignof(struct mp_pipe), sizeof(struct mp_pipe));
+}
+
+int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
+{
+    if (a)
+        *a = NULL;
+    if (b)
+        *b = NULL;
+    if (!a || !b || a == b)
+        return MP_EINVAL;
+    struct mp__channel_opts o;
+    int r = read_opts(opts, &o);
+    if (r < 0)
+        return r;
+    pthread_once(&once, set_hooks);
+    uint64_t token = mp__fork_token();
+    mp_pipe *x = alloc_end(), *y = alloc_end();
+    if (!token || !x || !y)
+        r = -ENOMEM;
+    else
+        r = mp__channel_pair(&x->channel, &y->channel, &o);
+    if (r < 0) {
+        free(x);
+        free(y);
+        return r;
+    }
+    x->owner = y->owner = token;
+    x->giving = y->giving = false;
+    pthread_mutex_lock(&lock);
+    list_add(x);
+    list_add(y);
+    pthread_mutex_unlock(&lock);
+    *a = x;
+    *b = y;
+    return 0;
+}
+
+int mp_pipe_send(mp_pipe *p, const void *data, size_t size, int timeout_ms)
+{
+    int r = usable(p);
+    if (r < 0)
+        return r;
+    if ((!data && size) || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    if (!p->channel.can_send)
+        return MP_ESTATE;
+    return mp__channel_send(&p->channel, data, size, timeout_ms);
+}
+
+int64_t mp_pipe_recv(mp_pipe *p, void *buf, size_t cap, int timeout_ms)
+{
+    int r = mp__pipe_receivable(p);
+    if (r < 0)
+        return r;
+    if ((!buf && cap) || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    return mp__channel_recv(&p->channel, buf, cap, timeout_ms);
+}
+
+int64_t mp_pipe_recv_new(mp_pipe *p, void **data, int timeout_ms)
+{
+    if (data)
+        *data = NULL;
+    int r = mp__pipe_receivable(p);
+    if (r < 0)
+        return r;
+    if (!data || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    return mp__channel_recv_new(&p->channel, data, timeout_ms);
+}
+
+int64_t mp_pipe_next_size(mp_pipe *p, int timeout_ms)
+{
+    int r = mp__pipe_receivable(p);
+    if (r < 0)
+        return r;
+    return timeout_ms < MP_FOREVER ? MP_EINVAL : mp__channel_next_size(&p->channel, timeout_ms);
+}
+
+int mp_pipe_poll(mp_pipe *p, int timeout_ms)
+{
+    int r = mp__pipe_receivable(p);
+    if (r < 0)
+        return r;
+    return timeout_ms < MP_FOREVER ? MP_EINVAL : mp__channel_poll(&p->channel, timeout_ms);
+}
+
+int mp_pipe_fd(mp_pipe *p)
+{
+    int r = mp__pipe_receivable(p);
+    return r < 0 ? r : mp__channel_fd(&p->channel);
+}
+
+void mp_pipe_close(mp_pipe *p)
+{
+    if (p && mine(p))
+        mp__channel_close(&p->channel);
+}
+
+void mp_pipe_free(mp_pipe *p)
+{
+    if (!p)
+        return;
+    if (mine(p)) {
+        mp__channel_close(&p->channel);
+        pthread_mutex_lock(&lock);
+        list_remove(p);
+        pthread_mutex_unlock(&lock);
+        mp__channel_release(&p->channel);
+    }
+    free(p);
+}

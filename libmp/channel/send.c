@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//
+// The sending side of a channel.
+#include "channel/channel.h"
+#include "os/memfd.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#define GROW_AFTER   4        // times full until the ring is made larger
+#define CHECK_NS     10000000 // look at least so often whether the peer lives
+#define CHECK_BYTES  65536
+#define AHEAD        1024 // bytes that a stream's lines are asked for ahead
+#define SLICE_MIN_MS 10   // a sleeping sender looks so often at what little room there is
+#define SLICE_MAX_MS 100
+
+static inline bool ended(const struct mp__channel *c)
+{
+    return atomic_load_explicit(&c->tx.ring.ring->state, memory_order_relaxed) |
+           atomic_load_explicit(&c->ended, memory_order_relaxed);
+}
+
+// Why sending is over; 0 if it is not.
+static int end_error(const struct mp__channel *c)
+{
+    uint32_t state = atomic_load(&c->tx.ring.ring->state), here = atomic_load(&c->ended);
+    if (here & MP__CLOSING)
+        return MP_ECLOSED;
+    if (state & MP__RING_BROKEN)
+        return MP_EBROKEN;
+    return state & MP__RX_CLOSED || here & MP__GONE ? MP_EPIPE : 0;
+}
+
+static bool room_ready(void *arg)
+{
+    struct mp__channel *c = arg;
+    const struct mp__ring_tx *t = &c->tx.ring;
+    uint64_t tail = atomic_load_explicit(&t->ring->tail, memory_order_acquire);
+    return t->cap - (t->pos - tail) >= c->tx.target || t->pos - tail > t->cap || ended(c);
+}
+
+static void room_arm(void *arg)
+{
+    struct mp__channel *c = arg;
+    struct mp__ring *r = c->tx.ring.ring;
+    // Woken for half a ring, not for every message that leaves.
+    size_t half = (size_t)c->tx.ring.cap / 2;
+    size_t need = c->tx.target > half ? c->tx.target : half;
+    atomic_store_explicit(&r->need, need, memory_order_relaxed);
+    atomic_store_explicit(&r->want_space, 1, memory_order_release);
+}
+
+static int room_sleep(void *arg, mp__deadline d)
+{
+    struct mp__channel *c = arg;
+    struct pollfd p = {.fd = c->sock, .events = POLLIN | POLLRDHUP};
+    int left = mp__left_ms(d), slice = c->tx.slice_ms;
+    int n = poll(&p, 1, left >= 0 && left < slice ? left : slice);
+    if (n == 0 && left >= 0 && left <= slice)
+        return MP_ETIMEDOUT;
+    if (n == 0) // not half a ring, but perhaps enough: the receiver may have stopped there
+        c->tx.slice_ms = slice * 2 < SLICE_MAX_MS ? slice * 2 : SLICE_MAX_MS;
+    if (n > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+        atomic_fetch_or(&c->ended, MP__GONE);
+    if (n > 0 && (p.revents & POLLIN)) {
+        char bytes[64];
+        ssize_t got = recv(c->sock, bytes, sizeof bytes, MSG_DONTWAIT);
+        (void)got;
+    }
+    return 0;
+}
+
+// Makes the sending ring twice as large; it is empty. A machine without memory
+// leaves it as it is, for good.
+static MP__SLOW void grow(struct mp__channel *c)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    if (mp__memfd_commit(c->memfd, c->tx_offset, (size_t)t->cap * 2) < 0) {
+        c->ring_max = (size_t)t->cap;
+        return;
+    }
+    t->cap *= 2;
+    atomic_store_explicit(&t->ring->cap, t->cap, memory_order_relaxed); // seen with the next head
+    c->tx.full = 0;
+}
+
+static const struct mp__waiter room_waiter = {room_ready, room_arm, room_sleep};
+
+// Waits until `need` bytes are free; 0 or the error.
+static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    if (mp__ring_look_tail(t) < 0)
+        return mp__channel_break(c, MP_EPROTO);
+    if (mp__ring_free(t) >= need)
+        return 0;
+    mp__deadline d = mp__deadline_in(timeout_ms);
+    // A stream that keeps the ring full deserves a larger one, which can only be
+    // had while it is empty.
+    if (++c->tx.full >= GROW_AFTER && t->cap < c->ring_max && d != 0) {
+        c->tx.target = (size_t)t->cap;
+        c->tx.slice_ms = SLICE_MIN_MS;
+        mp__deadline soon = mp__now() + SLICE_MIN_MS * 1000000;
+        int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
+        if (mp__ring_look_tail(t) < 0)
+            return mp__channel_break(c, MP_EPROTO);
+        if (r == 0 && mp__ring_free(t) == t->cap)
+            grow(c);
+    }
+    c->tx.target = need;
+    c->tx.slice_ms = SLICE_MIN_MS;
+    int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
+    if (ended(c))
+        return end_error(c);
+    if (mp__ring_look_tail(t) < 0)
+        return mp__channel_break(c, MP_EPROTO);
+    if (r == MP_ETIMEDOUT && mp__channel_look_gone(c))
+        return MP_EPIPE;
+    return r;
+}
+
+static inline void publish(struct mp__channel *c)
+{
+    struct mp__ring *r = c->tx.ring.ring;
+    mp__ring_publish(&c->tx.ring);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&r->want_data, memory_order_relaxed) &&
+        atomic_exchange(&r->want_data, 0))
+        mp__channel_ring(c->peer_bell);
+}
+
+static int64_t coarse_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// Whether the peer lives: asked of the kernel every 10 ms and CHECK_BYTES, at each
+// send of a slow sender, at every 64th of a fast one.
+static MP__SLOW int check_peer(struct mp__channel *c, size_t size)
+{
+    int64_t now = coarse_now();
+    if (now - c->tx.checked_at < CHECK_NS && size < CHECK_BYTES) {
+        c->tx.check_every = c->tx.check_every < 64 ? c->tx.check_every * 2 : 64;
+    } else {
+        c->tx.check_every = 1;
+        c->tx.checked_at = now;
+        if (mp__channel_look_gone(c))
+            return MP_EPIPE;
+    }
+    c->tx.check_in = c->tx.check_every;
+    return 0;
+}
+
+// A message too long to be put whole: flows through, so that copying in and out
+// overlap. Once a part is in, only all of it will do.
+static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t size, int timeout_ms)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    bool begun = false;
+    do {
+        size_t step = mp__min(MP__STEP, (size_t)t->cap / 4);
+        size_t head = begun ? 0 : MP__WORD;
+        size_t k = (size_t)(size < step - head ? size : step - head);
+        size_t need = head + (size_t)mp__padded(k); // steps are multiples of 8 but for the last
+        if (mp__ring_free(t) < need) {
+            int r = wait_room(c, need, begun ? mp__channel_pause(timeout_ms) : timeout_ms);
+            if (r == MP_ETIMEDOUT && begun)
+                return mp__channel_break(c, MP_EBROKEN);
+            if (r < 0)
+                return r;
+            continue; // the ring may have grown: other steps
+        }
+        if (!begun)
+            mp__ring_put(t, &size, MP__WORD);
+        begun = true;
+        mp__ring_put(t, p, k);
+        p += k;
+        size -= k;
+        if (size == 0)
+            t->pos = mp__padded(t->pos);
+        publish(c);
+    } while (size > 0 || !begun);
+    return 0;
+}
+
+// Asks early for the lines that the next messages will be written to: they are in
+// the receiver's cache, and waiting for each is what a stream's speed hangs on.
+static inline void fetch_ahead(const struct mp__ring_tx *t)
+{
+    mp__prefetch_write(t->data + ((t->pos + AHEAD) & (t->cap - 1)));
+    mp__prefetch_write(t->data + ((t->pos + AHEAD + 64) & (t->cap - 1)));
+}
+
+int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int timeout_ms)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    if (ended(c))
+        return end_error(c);
+    if (size > c->max_size)
+        return MP_EMSGSIZE;
+    if (--c->tx.check_in == 0 || size >= CHECK_BYTES) {
+        int r = check_peer(c, size);
+        if (r < 0)
+            return r;
+    }
+    size_t need = MP__WORD + (size_t)mp__padded(size);
+    if (size > MP__STEP - MP__WORD || need > t->cap / 4)
+        return send_pieces(c, data, size, timeout_ms);
+    if (mp__ring_free(t) < need) {
+        int r = wait_room(c, need, timeout_ms);
+        if (r < 0)
+            return r;
+    }
+    uint64_t len = size;
+    char *here = mp__ring_here(t, need);
+    if (here) {
+        memcpy(here, &len, MP__WORD);
+        if (size)
+            memcpy(here + MP__WORD, data, size);
+        t->pos += need;
+    } else {
+        mp__ring_put(t, &len, MP__WORD);
+        if (size)
+            mp__ring_put(t, data, size);
+        t->pos = mp__padded(t->pos);
+    }
+    fetch_ahead(t);
+    publish(c);
+    return 0;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// mp_wait(): arm every pipe, look at each again, then one poll() over their bells
+// and hang-ups and the plain descriptors.
+#include "channel/pipe.h"
+
+#include <errno.h>
+#include <mp/wait.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#define ON_STACK 16 // items for which no memory is allocated
+
+// A pipe takes two entries, a descriptor one.
+static size_t fill(struct pollfd *fds, const mp_wait_item *items, size_t n)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].pipe) {
+            const struct mp__channel *c = &items[i].pipe->channel;
+            fds[k++] = (struct pollfd){.fd = c->bell, .events = POLLIN};
+            fds[k++] = (struct pollfd){.fd = c->sock, .events = POLLRDHUP};
+        } else {
+            fds[k++] = (struct pollfd){.fd = items[i].fd, .events = POLLIN};
+        }
+    }
+    return k;
+}
+
+static int check(const mp_wait_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int r = items[i].pipe ? mp__pipe_receivable(items[i].pipe) : 0;
+        if (!items[i].pipe && items[i].fd < 0)
+            r = MP_EINVAL;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+// Marks the pipes that have something; the memory tells.
+static size_t look(mp_wait_item *items, size_t n)
+{
+    size_t ready = 0;
+    for (size_t i = 0; i < n; i++)
+        if (items[i].pipe) {
+            items[i].ready = mp__channel_readable(&items[i].pipe->channel);
+            ready += items[i].ready;
+        }
+    return ready;
+}
+
+static void arm(mp_wait_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (items[i].pipe)
+            mp__channel_arm(&items[i].pipe->channel);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+// Takes poll's word for the descriptors, and lets the pipes look again.
+static int take(mp_wait_item *items, size_t n, const struct pollfd *fds)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].pipe) {
+            mp__channel_woken(&items[i].pipe->channel, fds[0].revents, fds[1].revents);
+            fds += 2;
+        } else {
+            if (fds->revents & POLLNVAL)
+                return -EBADF;
+            items[i].ready = fds->revents != 0;
+            fds++;
+        }
+    }
+    return 0;
+}
+
+static int wait_all(mp_wait_item *items, size_t n, struct pollfd *fds, mp__deadline d)
+{
+    for (;;) {
+        int ms = mp__left_ms(d);
+        if (look(items, n))
+            ms = 0;
+        if (ms) {
+            arm(items, n);
+            if (look(items, n))
+                ms = 0;
+        }
+        size_t k = fill(fds, items, n);
+        int r = poll(fds, k, ms);
+        if (r < 0 && errno != EINTR)
+            return -errno;
+        if (r > 0 && (r = take(items, n, fds)) < 0)
+            return r;
+        size_t ready = look(items, n);
+        for (size_t i = 0; i < n; i++)
+            ready += !items[i].pipe && items[i].ready;
+        if (ready || mp__left_ns(d) == 0)
+            return (int)ready;
+    }
+}
+
+int mp_wait(mp_wait_item *items, size_t n, int timeout_ms)
+{
+    if ((!items && n) || timeout_ms < MP_FOREVER || n > INT32_MAX / 2)
+        return MP_EINVAL;
+    int r = check(items, n);
+    if (r < 0)
+        return r;
+    struct pollfd some[2 * ON_STACK], *fds = some;
+    if (n > ON_STACK && !(fds = malloc(2 * n * sizeof *fds)))
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        items[i].ready = false;
+    r = wait_all(items, n, fds, mp__deadline_in(timeout_ms));
+    for (size_t i = 0; i < n; i++)
+        if (items[i].pipe)
+            mp__channel_settle(&items[i].pipe->channel);
+    if (fds != some)
+        free(fds);
+    return r;
+}

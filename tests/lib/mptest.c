@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT
+//
+// Three processes run a test:
+//
+//   runner    the program: Check, its timeouts and its report;
+//   keeper    what Check forks: makes the test's directory, stays behind as the reaper
+//             of all orphans (so they are seen, and reaped as init would), and looks
+//             in the end whether a descendant or a file is left;
+//   test      forked by the keeper: runs the body, and compares its own descriptors,
+//             threads and children with what they were before.
+//
+// Keeper and test are two, so that a child that the test forgot and an orphan that
+// lost its parent as intended are told apart. Check's messages go through a file that
+// both have open, so an assertion may fail in either.
+#include "mptest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define GRACE_MS 2000 // for what ends by itself: a killed orphan, a thread after join
+
+static struct mptest *first, **last = &first;
+static bool forking = true;
+static char base_dir[256];
+static atomic_int *skipped; // shared by all three
+static const struct mptest *running;
+static jmp_buf on_skip;
+
+// Options of the sanitizers, weaker than those of the environment. Children that
+// crash shall die of the signal, and sizes that cannot be had shall be an error.
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0:"
+           "allocator_may_return_null=1";
+}
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_abort=0:"
+           "allocator_may_return_null=1";
+}
+
+// A list of names, for "what is there that was not before".
+
+struct names {
+    char **v;
+    size_t n;
+};
+
+static void names_add(struct names *s, const char *name)
+{
+    s->v = realloc(s->v, (s->n + 1) * sizeof *s->v);
+    ck_assert_ptr_nonnull(s->v);
+    s->v[s->n] = strdup(name);
+    ck_assert_ptr_nonnull(s->v[s->n++]);
+}
+
+static bool names_has(const struct names *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->v[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void names_free(struct names *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->v[i]);
+    free(s->v);
+    *s = (struct names){0};
+}
+
+static struct names list_dir(const char *path)
+{
+    struct names s = {0};
+    DIR *d = opendir(path);
+    if (!d)
+        return s;
+    for (struct dirent *e; (e = readdir(d));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            names_add(&s, e->d_name);
+    closedir(d);
+    return s;
+}
+
+// "7 -> pipe:[123]" for each open descriptor. The target is part of it, so that one
+// closed and another opened in its place is seen.
+static struct names list_fds(void)
+{
+    struct names s = {0};
+    DIR *d = opendir("/proc/self/fd");
+    ck_assert_msg(d != NULL, "/proc/self/fd: %s", strerror(errno));
+    for (struct dirent *e; (e = readdir(d));) {
+        char target[256], line[600];
+        if (e->d_name[0] == '.' || atoi(e->d_name) == dirfd(d))
+            continue;
+        ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        snprintf(line, sizeof line, "%s -> %s", e->d_name, target);
+        names_add(&s, line);
+    }
+    closedir(d);
+    return s;
+}
+
+// Adds "<what> <name>, " to text for each name of `more` that is not in `less`.
+static void describe(char *text, size_t size, const char *what, const struct names *more,
+                     const struct names *less)
+{
+    for (size_t i = 0; i < more->n; i++) {
+        size_t len = strlen(text);
+        if (!names_has(less, more->v[i]))
+            snprintf(text + len, size - len, "%s%s %s", len ? ", " : "", what, more->v[i]);
+    }
+}
+
+// Adds the processes whose parent is this one: "child 12 (name, Z)".
+static void describe_children(char *text, size_t size, const char *what)
+{
+    struct names all = list_dir("/proc");
+    for (size_t i = 0; i < all.n; i++) {
+        char path[300], line[512] = "", state;
+        int ppid;
+        snprintf(path, sizeof path, "/proc/%s/stat", all.v[i]);
+        FILE *f = atoi(all.v[i]) > 0 ? fopen(path, "re") : NULL;
+        if (!f)
+            continue;
+        char *got = fgets(line, sizeof line, f);
+        fclose(f);
+        char *open = got ? strchr(line, '(') : NULL, *close = got ? strrchr(line, ')') : NULL;
+        if (!open || !close || sscanf(close + 1, " %c %d", &state, &ppid) != 2 || ppid != getpid())
+            continue;
+        *close = '\0';
+        size_t len = strlen(text);
+        snprintf(text + len, size - len, "%s%s %s (%s%s)", len ? ", " : "", what, all.v[i],
+                 open + 1, state == 'Z' ? ", a zombie" : "");
+    }
+    names_free(&all);
+}
+
+static bool has_child(void)
+{
+    siginfo_t si;
+    return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static int thread_count(void)
+{
+    struct names s = list_dir("/proc/self/task");
+    int n = (int)s.n;
+    names_free(&s);
+    return n;
+}
+
+int mptest_fd_count(void)
+{
+    struct names s = list_fds();
+    int n = (int)s.n;
+    names_free(&s);
+    return n;
+}
+
+int mptest_in_child(int (*fn)(void *), void *arg)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        int code = fn(arg);
+        fflush(NULL);
+        _exit(code);
+    }
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        ck_assert_int_eq(errno, EINTR);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+_Noreturn void mp_skip(const char *reason)
+{
+    fflush(stdout);
+    dprintf(1, "SKIP %s:%s: %s\n", program_invocation_short_name, running->check.name, reason);
+    atomic_fetch_add(skipped, 1);
+    longjmp(on_skip, 1);
+}
+
+static void run_body(const struct mptest *t)
+{
+    running = t;
+    if (setjmp(on_skip) == 0)
+        t->body();
+}
+
+// The test process.
+static _Noreturn void be_test(const struct mptest *t)
+{
+    char left[4000] = "";
+    struct names before = list_fds();
+    int threads = thread_count();
+
+    run_body(t);
+
+    if (has_child())
+        describe_children(left, sizeof left, "child");
+    // TSan has a thread of its own, which it starts when it likes.
+    if (!MPTEST_TSAN && !mptest_eventually(thread_count() <= threads, GRACE_MS))
+        snprintf(left + strlen(left), sizeof left - strlen(left), "%s%d threads more",
+                 *left ? ", " : "", thread_count() - threads);
+    struct names after = list_fds();
+    describe(left, sizeof left, "open", &after, &before);
+    describe(left, sizeof left, "no longer open", &before, &after);
+    names_free(&before);
+    names_free(&after);
+    ck_assert_msg(!*left, "the test leaves: %s", left);
+    exit(0);
+}
+
+// Waits for the test, and buries the orphans that die meanwhile.
+static int await_test(pid_t test)
+{
+    for (;;) {
+        int status;
+        pid_t pid = wait(&status);
+        if (pid == test)
+            return status;
+        ck_assert_msg(pid > 0 || errno == EINTR, "wait: %s", strerror(errno));
+    }
+}
+
+// Ends the keeper as the test ended, so that Check reports that.
+static void end_alike(int status)
+{
+    if (WIFSIGNALED(status)) {
+        signal(WTERMSIG(status), SIG_DFL);
+        raise(WTERMSIG(status));
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+static bool orphans_gone(void)
+{
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    return !has_child();
+}
+
+static void enter_private_dir(const char *name, char *dir, size_t size)
+{
+    snprintf(dir, size, "%s/%s", base_dir, name);
+    ck_assert_msg(mkdir(dir, 0700) == 0, "%s: %s", dir, strerror(errno));
+    ck_assert_int_eq(setenv("TMPDIR", dir, 1), 0);
+    ck_assert_int_eq(chdir(dir), 0);
+}
+
+void mptest_run(const struct mptest *t)
+{
+    if (!forking) {
+        run_body(t);
+        return;
+    }
+    char dir[512], left[4000] = "";
+    enter_private_dir(t->check.name, dir, sizeof dir);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); // what crashes on purpose leaves no file
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    struct names shm = list_dir("/dev/shm"), none = {0};
+
+    fflush(NULL);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        be_test(t);
+    end_alike(await_test(pid));
+
+    if (!mptest_eventually(orphans_gone(), GRACE_MS))
+        describe_children(left, sizeof left, "process");
+    struct names shm_after = list_dir("/dev/shm"), files = list_dir(dir);
+    describe(left, sizeof left, "/dev/shm entry", &shm_after, &shm);
+    describe(left, sizeof left, "file in TMPDIR", &files, &none);
+    names_free(&shm);
+    names_free(&shm_after);
+    names_free(&files);
+    ck_assert_msg(!*left, "the test leaves: %s", left);
+}
+
+void mptest_register(struct mptest *t)
+{
+    *last = t;
+    last = &t->next;
+}
+
+// The runner.
+
+static bool has_debugger(void)
+{
+    char line[256];
+    int tracer = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "TracerPid: %d", &tracer) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return tracer != 0;
+}
+
+// A /dev/shm of our own where the system lets us, so that what other programs do
+// there meanwhile is not taken for a leak.
+static void make_private_shm(void)
+{
+    if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        (void)!mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static SRunner *make_runner(const char *suite)
+{
+    Suite *s = suite_create(suite);
+    for (const struct mptest *t = first; t; t = t->next) {
+        TCase *tc = tcase_create(t->check.name);
+        tcase_set_timeout(tc, t->timeout_s);
+        tcase_add_test(tc, &t->check);
+        suite_add_tcase(s, tc);
+    }
+    SRunner *sr = srunner_create(s);
+    if (!getenv("CK_FORK") && has_debugger())
+        srunner_set_fork_status(sr, CK_NOFORK);
+    forking = srunner_fork_status(sr) == CK_FORK;
+    return sr;
+}
+
+int main(int argc, char **argv)
+{
+    const char *tmp = getenv("TMPDIR"), *suite = program_invocation_short_name;
+    snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+    skipped =
+        mmap(NULL, sizeof *skipped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (skipped == MAP_FAILED || !mkdtemp(base_dir)) {
+        perror(base_dir);
+        return 2;
+    }
+    if (MPTEST_ASAN || MPTEST_TSAN)
+        setenv("CK_TIMEOUT_MULTIPLIER", "4", 0);
+    make_private_shm();
+
+    SRunner *sr = make_runner(strncmp(suite, "test_", 5) == 0 ? suite + 5 : suite);
+    srunner_run(sr, NULL, argc > 1 ? argv[1] : getenv("CK_RUN_CASE"), CK_ENV);
+    int run = srunner_ntests_run(sr), failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    nftw(base_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (run == 0)
+        fprintf(stderr, "%s: no such test\n", suite);
+    return failed || run == 0 ? 1 : *skipped == run ? 77 : 0;
+}
