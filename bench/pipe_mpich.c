@@ -6,7 +6,7 @@
 
 #include <mpi.h>
 
-static unsigned char buffer[PIPE_TEST_MAX];
+static unsigned char *buffer;
 static int other;
 
 static void rank_send(struct pipe_end *e, const void *data, size_t size)
@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     if (ranks != 2 || argc < 2 || argc > 3)
         die("usage: mpiexec -n 2 pipe_mpich rtt|tp64|tp4k|tp1m [SECONDS]");
     struct pipe_test t = pipe_test_named(argv[1], argv[2]);
-    memset(buffer, 1, sizeof buffer); // no page faults later
+    buffer = allocate(PIPE_TEST_MAX);
     other = !rank;
     MPI_Barrier(MPI_COMM_WORLD);
     if (rank == 0)
