@@ -5,7 +5,8 @@
 #include <mp/plugin.h>
 #include <stdlib.h>
 
-MP_API mp_record_fn square;
+MP_API
+int square(const char *record, size_t len, mp_out *out, void *ctx);
 
 int square(const char *record, size_t len, mp_out *out, void *ctx)
 {
