@@ -12,8 +12,9 @@ static int hello(void *arg)
 
 int main(void)
 {
+    char who[] = "world";
     mp_process *p;
-    int code, r = mp_process_start(&p, hello, "world", NULL);
+    int code, r = mp_process_start(&p, hello, who, NULL);
     if (r == 0)
         r = mp_process_join(p, MP_FOREVER);
     if (r == 0)
