@@ -5,9 +5,9 @@
 #include <mp/plugin.h>
 #include <stdlib.h>
 
-MP_API
 int square(const char *record, size_t len, mp_out *out, void *ctx);
 
+MP_API
 int square(const char *record, size_t len, mp_out *out, void *ctx)
 {
     char digits[24], *p = digits + sizeof digits, *end;

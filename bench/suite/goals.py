@@ -33,7 +33,8 @@ class Goal:
 
     def text(self, unit):
         sign = "<=" if self.at_most else ">="
-        return f"{sign} {self.bound:,g} {'x' if self.rivals else unit}"
+        bound = f"{self.bound:,.0f}" if self.bound >= 1000 else f"{self.bound:g}"
+        return f"{sign} {bound} {'x' if self.rivals else unit}"
 
     def measure(self, samples):
         """The median of the ratios of all rounds, or None if somebody is missing."""
