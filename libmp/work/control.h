@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//
+// The memory that the three parties of a pool share: the caller (the process that
+// made the pool), its supervisor, and the workers. It is mapped before the first
+// fork, so addresses in it are the same for all.
+//
+// A job is one pass over a schedule. Its life:
+//
+//   caller      writes `job`, next = 0, then epoch + 1: the job is open
+//   worker      joined = epoch; fence; is it still open? then claims chunks until
+//               there are none; joined = 0
+//   caller      when next ran past the last chunk: closed = epoch; fence; when no
+//               slot has joined = epoch the job is over, and `job` the caller's again
+//
+// So a worker that wakes late, is stopped, or is just being forked delays nobody
+// unless it joined. `active` and `bell` only say when to look: truth is in the slots.
+//
+// A claim, and how it survives kill -9 at any instruction:
+//
+//   c = next++; at = nowhere; claim = c + 1; run it; done[c] = 1
+//
+// The supervisor copies claim and at of a dead worker into a death record. A chunk
+// that is neither done nor in a record when all have left was claimed by a worker
+// that died between `next++` and `claim`: it never started, and is run in another
+// pass. The item form stores `at` before each item, so a death costs that item only.
+//
+// Streams: when arrays are larger than the staging memory, chunk c lies in slot
+// c % window of it, and `limit` is the number of chunks copied in so far: who claimed
+// one beyond says which in `awaits`, and waits.
+#ifndef MP_WORK_CONTROL_H
+#define MP_WORK_CONTROL_H
+
+#include "os/futex.h"
+#include "work/schedule.h"
+
+#include <limits.h>
+#include <mp/pool.h>
+#include <stdatomic.h>
+
+#define MP__LINE        _Alignas(128) // two cache lines, which are fetched in pairs
+#define MP__MAX_WORKERS 1024
+#define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
+#define MP__NOWHERE     UINT64_MAX
+
+// What done[chunk] says. A worker sets the first two, the caller the others.
+enum mp__chunk_state {
+    MP__CHUNK_OPEN,
+    MP__CHUNK_DONE,
+    MP__CHUNK_FAILED, // done, but tasks in it returned non-zero
+    MP__CHUNK_DEAD,   // its worker died: settled by the death record
+    MP__CHUNK_LOST,   // claimed by a worker that died before it started
+};
+
+// An array as the tasks of a job see it.
+struct mp__side {
+    char *base;
+    size_t size;     // of an item; 0: there is no array
+    size_t origin;   // the item that lies at base
+    size_t slot;     // bytes of a slot, when in a window
+    uint32_t window; // slots; 0: the array lies there in full
+};
+
+struct mp__job {
+    mp_item_fn *item_fn; // one of them is set
+    mp_range_fn *range_fn;
+    void *ctx;
+    struct mp__side in, out;
+    int *status;     // by item, zeroed; NULL: nobody asked
+    uint32_t deaths; // records written before the job
+    uint32_t stride; // in a stream: the bell rings every so many chunks; 0: no stream
+    struct mp__schedule schedule;
+};
+
+// A worker's place. Written by the worker, read by others when it is dead or out.
+struct mp__slot {
+    MP__LINE _Atomic uint64_t claim;  // chunk + 1, 0 = none
+    _Atomic uint64_t at;              // the item it is at
+    MP__LINE _Atomic uint32_t joined; // epoch of the job it takes part in, 0 = none
+    _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
+    _Atomic uint32_t up;              // it has come as far as waiting for jobs
+    _Atomic int32_t pid;
+    int32_t first_status;  // of the lowest item that failed
+    uint64_t first_failed; // that item, or nowhere
+    uint64_t failed;       // items that failed since the caller reset it
+};
+
+struct mp__death {
+    uint32_t epoch;    // of the job
+    int32_t pid, code; // exit code, or -signal
+    uint64_t claim, at;
+};
+
+enum mp__request { MP__RUN, MP__CLOSE, MP__TERMINATE };
+
+struct mp__control {
+    // The caller says, the workers wait for.
+    MP__LINE _Atomic uint32_t epoch;    // futex; number of the latest job, never 0 in one
+    _Atomic uint32_t closed;            // jobs up to this one are not to be joined
+    _Atomic uint32_t request;           // enum mp__request
+    MP__LINE _Atomic uint32_t limit;    // futex
+    MP__LINE _Atomic uint32_t starving; // somebody sleeps on limit
+    MP__LINE _Atomic uint64_t next;
+    // The workers and the supervisor say, the caller waits for.
+    MP__LINE _Atomic uint32_t active; // workers in the job, more or less
+    MP__LINE _Atomic uint32_t bell;   // futex
+    _Atomic uint32_t caller_sleeps;
+    // The supervisor says.
+    MP__LINE _Atomic uint32_t deaths; // records written; record n is at n % MP__MAX_DEATHS
+    _Atomic uint32_t deaths_taken;    // by the caller
+    struct mp__death death[MP__MAX_DEATHS];
+
+    MP__LINE struct mp__job job;
+    _Atomic uint8_t *done; // enum mp__chunk_state, by chunk
+    uint32_t workers;
+
+    struct mp__slot slot[];
+};
+
+// Tells the caller that there is something to see.
+static inline void mp__ring_caller(struct mp__control *c)
+{
+    atomic_fetch_add(&c->bell, 1);
+    if (atomic_exchange(&c->caller_sleeps, 0))
+        mp__futex_wake(&c->bell, INT_MAX);
+}
+
+// Whether job `epoch` may no longer be joined.
+static inline bool mp__job_closed(struct mp__control *c, uint32_t epoch)
+{
+    return (int32_t)(atomic_load(&c->closed) - epoch) >= 0;
+}
+
+// Where items from `begin` on lie, which belong to `chunk`; NULL without an array.
+static inline void *mp__side_at(const struct mp__side *s, uint32_t chunk, size_t begin)
+{
+    if (s->size == 0)
+        return NULL;
+    if (s->window)
+        return s->base + (size_t)(chunk % s->window) * s->slot;
+    return s->base + (begin - s->origin) * s->size;
+}
+
+#endif

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+//
+// Which code a process had at a certain moment: a function pointer means the same in
+// a child only if it points into code that was loaded before the fork.
+#ifndef MP_WORK_IMAGE_H
+#define MP_WORK_IMAGE_H
+
+#include <stdbool.h>
+
+struct mp__image;
+
+// The code of now; NULL without memory. Released with free().
+struct mp__image *mp__image_new(void);
+
+// Whether the function lies in it, and what lies there now is still that.
+bool mp__image_has(const struct mp__image *image, void (*fn)(void));
+
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// The inside of a pool in the process that made it, for pool.c (its life) and map.c
+// (its work).
+#ifndef MP_WORK_POOL_H
+#define MP_WORK_POOL_H
+
+#include "os/spin.h"
+#include "work/image.h"
+#include "work/segment.h"
+
+#include <pthread.h>
+
+struct mp_pool {
+    uint64_t owner; // token of the process that made it
+    mp_pool *next;  // in the registry
+    struct mp__segment seg;
+    int supervisor; // pidfd
+    int wake;       // eventfd: the supervisor shall look at ctl->request
+    bool one_shot;  // of mp_map(): its workers see what the caller sees
+    size_t staging;
+    uint64_t arenas;         // the youngest arena that the workers have
+    struct mp__image *image; // the code that the workers have
+    atomic_bool closed, terminated;
+    pthread_mutex_t lock; // held by the one map that runs; guards all below and the segment
+    bool shut;            // the workers have been told to end
+    struct mp__spin spin;
+    char error[256];
+};
+
+// What a map is asked to do: the arguments of mp_pool_map() and its sisters.
+struct mp__call {
+    mp_item_fn *item_fn; // one of them
+    mp_range_fn *range_fn;
+    const void *in;
+    size_t in_size;
+    void *out;
+    size_t out_size, n;
+    void *ctx;
+    mp_map_opts opts;
+    int *result; // mp_pool_apply(): where the status goes, instead of MP_ETASK
+};
+
+// Runs it, under the pool's lock: the result of mp_pool_map(), and pool->error.
+int mp__map_run(mp_pool *pool, const struct mp__call *call);
+
+// Whether the supervisor is gone, and all its workers with it.
+bool mp__pool_ended(mp_pool *pool);
+
+// Waits until it is, after a request to terminate; kills it when it does not obey.
+void mp__pool_await_end(mp_pool *pool);
+
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "work/segment.h"
+#include "os/memfd.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define MOST       ((size_t)1 << 38)
+#define LEAST      ((size_t)64 << 20)
+#define FIRST_DONE ((size_t)4096)
+
+static size_t round_up(size_t size, size_t to)
+{
+    return (size + to - 1) / to * to;
+}
+
+// How much address space to ask for: all we may ever want costs nothing, unless the
+// process has a limit, of which the program needs the most itself.
+static size_t best_size(void)
+{
+    size_t size = MOST;
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_AS, &lim) == 0)
+        while (size > LEAST && size > lim.rlim_cur / 8)
+            size /= 2;
+    if (getrlimit(RLIMIT_FSIZE, &lim) == 0)
+        while (size > LEAST && size > lim.rlim_cur)
+            size /= 2;
+    return size;
+}
+
+static int try_size(struct mp__segment *s, size_t size, size_t first)
+{
+    s->fd = mp__memfd_new("mp-pool", size);
+    if (s->fd < 0)
+        return s->fd;
+    void *base = NULL;
+    int r = mp__memfd_commit(s->fd, 0, first);
+    if (r == 0)
+        r = mp__memfd_map(s->fd, size, &base);
+    if (r < 0)
+        close(s->fd);
+    s->ctl = base;
+    s->size = size;
+    return r;
+}
+
+int mp__segment_new(struct mp__segment *s, uint32_t workers)
+{
+    size_t control = round_up(sizeof *s->ctl + workers * sizeof s->ctl->slot[0], 4096);
+    size_t size = best_size();
+    int r;
+    while ((r = try_size(s, size, control + FIRST_DONE)) == -ENOMEM && size > LEAST)
+        size /= 2;
+    if (r < 0)
+        return r;
+    madvise(s->ctl, size, MADV_DONTDUMP); // a core dump would make all its pages
+    char *base = (char *)s->ctl;
+    s->done = (struct mp__part){base + control, MP__MAX_CHUNKS, FIRST_DONE};
+    s->status = (struct mp__part){s->done.base + s->done.size, size / 4, 0};
+    s->data.base = s->status.base + s->status.size;
+    s->data.size = size - (size_t)(s->data.base - base);
+    s->data.held = 0;
+    s->ctl->workers = workers;
+    s->ctl->done = (_Atomic uint8_t *)s->done.base;
+    return 0;
+}
+
+int mp__segment_hold(struct mp__segment *s, struct mp__part *part, size_t size)
+{
+    if (size <= part->held)
+        return 0;
+    if (size > part->size)
+        return -ENOMEM;
+    size_t offset = (size_t)(part->base - (char *)s->ctl);
+    int r = mp__memfd_commit(s->fd, offset + part->held, size - part->held);
+    if (r < 0)
+        return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
+    part->held = size;
+    return 0;
+}
+
+void mp__segment_free(struct mp__segment *s)
+{
+    munmap(s->ctl, s->size);
+    if (s->fd >= 0)
+        close(s->fd);
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+//
+// The order of the stores in run_chunk() is what recovery rests on (see control.h).
+// A kill takes effect between two instructions, with all earlier stores visible to
+// those who learn of it, so only the compiler has to be kept from reordering them:
+// that is all that in_order() does.
+#include "work/worker.h"
+#include "os/fork.h"
+#include "os/spin.h"
+
+#include <stdio.h>
+#include <stdio_ext.h>
+
+static int depth;
+
+// For mp_task_at(): the place of the range task that this process runs, and which
+// process that is, since what a task forks inherits the pointer.
+static struct {
+    _Atomic uint64_t *at;
+    uint64_t owner;
+} present;
+
+struct worker {
+    struct mp__control *ctl;
+    struct mp__slot *slot;
+    struct mp__spin spin_job, spin_limit;
+    uint32_t seen;  // the last job it took part in, or missed
+    uint32_t chunk; // claimed
+};
+
+static inline void in_order(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void put(_Atomic uint64_t *word, uint64_t value)
+{
+    atomic_store_explicit(word, value, memory_order_relaxed);
+}
+
+int mp__worker_depth(void)
+{
+    return depth;
+}
+
+void mp_task_at(size_t i)
+{
+    if (present.at && mp__fork_is_mine(present.owner))
+        put(present.at, i);
+}
+
+static void note_failure(struct mp__slot *slot, size_t item, size_t count, int status)
+{
+    if (item < slot->first_failed) {
+        slot->first_status = status;
+        slot->first_failed = item;
+    }
+    slot->failed += count;
+}
+
+// Both forms return whether all went well.
+static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
+                      struct mp__range r)
+{
+    mp_item_fn *fn = job->item_fn;
+    void *ctx = job->ctx;
+    const char *in = mp__side_at(&job->in, chunk, r.begin);
+    char *out = mp__side_at(&job->out, chunk, r.begin);
+    size_t in_size = job->in.size, out_size = job->out.size;
+    bool ok = true;
+    for (size_t i = r.begin; i < r.end; i++) {
+        put(&slot->at, i);
+        in_order();
+        int status = fn(in, out, ctx);
+        if (__builtin_expect(status != 0, 0)) {
+            note_failure(slot, i, 1, status);
+            if (job->status)
+                job->status[i] = status;
+            ok = false;
+        }
+        in += in_size;
+        out += out_size;
+    }
+    in_order();
+    put(&slot->at, r.end);
+    return ok;
+}
+
+static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
+                      struct mp__range r)
+{
+    int status = job->range_fn(r.begin, r.end, mp__side_at(&job->in, chunk, r.begin),
+                               mp__side_at(&job->out, chunk, r.begin), job->ctx);
+    if (status == 0)
+        return true;
+    note_failure(slot, r.begin, r.end - r.begin, status);
+    for (size_t i = r.begin; job->status && i < r.end; i++)
+        job->status[i] = status;
+    return false;
+}
+
+static void run_chunk(struct worker *w, uint32_t *cursor)
+{
+    const struct mp__job *job = &w->ctl->job;
+    struct mp__slot *slot = w->slot;
+    struct mp__range r = mp__schedule_range(&job->schedule, cursor, w->chunk);
+    put(&slot->at, MP__NOWHERE);
+    in_order();
+    put(&slot->claim, (uint64_t)w->chunk + 1);
+    in_order();
+    bool ok = job->item_fn ? run_items(job, slot, w->chunk, r) : run_range(job, slot, w->chunk, r);
+    atomic_store_explicit(&w->ctl->done[w->chunk], ok ? MP__CHUNK_DONE : MP__CHUNK_FAILED,
+                          memory_order_release);
+}
+
+static bool fed(void *arg)
+{
+    struct worker *w = arg;
+    return atomic_load_explicit(&w->ctl->limit, memory_order_acquire) > w->chunk;
+}
+
+static void starve(void *arg)
+{
+    struct worker *w = arg;
+    atomic_store(&w->ctl->starving, 1);
+}
+
+static int sleep_for_limit(void *arg, mp__deadline d)
+{
+    struct worker *w = arg;
+    uint32_t limit = atomic_load(&w->ctl->limit);
+    if (limit <= w->chunk)
+        mp__futex_wait(&w->ctl->limit, limit, d);
+    return 0;
+}
+
+// In a stream: until the caller has copied the chunk in. Its bell is rung first, since
+// what it waits for may be what this worker has done.
+static void wait_for_food(struct worker *w)
+{
+    static const struct mp__waiter waiter = {fed, starve, sleep_for_limit};
+    if (fed(w))
+        return;
+    atomic_store(&w->slot->awaits, w->chunk + 1);
+    mp__ring_caller(w->ctl);
+    mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
+    atomic_store(&w->slot->awaits, 0);
+}
+
+static void run_job(struct worker *w)
+{
+    struct mp__control *ctl = w->ctl;
+    const struct mp__job *job = &ctl->job;
+    uint32_t cursor = 0, chunks = job->schedule.chunks, stride = job->stride;
+    present.at = job->range_fn ? &w->slot->at : NULL;
+    for (;;) {
+        uint64_t c = atomic_fetch_add(&ctl->next, 1);
+        if (c >= chunks)
+            break;
+        w->chunk = (uint32_t)c;
+        if (stride)
+            wait_for_food(w);
+        run_chunk(w, &cursor);
+        if (stride && w->chunk % stride == stride - 1)
+            mp__ring_caller(ctl);
+    }
+    present.at = NULL;
+}
+
+// Takes part in job `epoch`, if it is still open.
+static void join_job(struct worker *w, uint32_t epoch)
+{
+    struct mp__control *ctl = w->ctl;
+    atomic_store(&w->slot->joined, epoch);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (mp__job_closed(ctl, epoch)) {
+        atomic_store(&w->slot->joined, 0);
+        return;
+    }
+    uint32_t deaths = ctl->job.deaths;
+    atomic_fetch_add(&ctl->active, 1);
+    run_job(w);
+    if (__fpending(stdout))
+        fflush(stdout);
+    atomic_store(&w->slot->claim, 0);
+    bool last = atomic_fetch_sub(&ctl->active, 1) == 1;
+    atomic_store(&w->slot->joined, 0);
+    // The dead are still counted as active: after a death everyone rings.
+    if (last || deaths != atomic_load(&ctl->deaths))
+        mp__ring_caller(ctl);
+}
+
+static bool job_is_new(void *arg)
+{
+    struct worker *w = arg;
+    return atomic_load_explicit(&w->ctl->epoch, memory_order_acquire) != w->seen;
+}
+
+static void arm_nothing(void *arg)
+{
+    (void)arg; // the futex compares the epoch itself, and the caller always wakes
+}
+
+static int sleep_for_job(void *arg, mp__deadline d)
+{
+    struct worker *w = arg;
+    mp__futex_wait(&w->ctl->epoch, w->seen, d);
+    return 0;
+}
+
+_Noreturn void mp__worker_run(struct mp__control *ctl, uint32_t place)
+{
+    static const struct mp__waiter waiter = {job_is_new, arm_nothing, sleep_for_job};
+    struct worker w = {.ctl = ctl, .slot = &ctl->slot[place]};
+    depth++;
+    present.owner = mp__fork_token();
+    atomic_store(&w.slot->pid, getpid());
+    atomic_store(&w.slot->up, 1);
+    for (;;) {
+        mp__wait_until(&w.spin_job, &waiter, &w, MP__NEVER);
+        uint32_t epoch = atomic_load(&ctl->epoch);
+        if (atomic_load(&ctl->request) != MP__RUN)
+            mp__fork_exit(0);
+        join_job(&w, epoch);
+        w.seen = epoch;
+    }
+}
