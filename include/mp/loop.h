@@ -43,7 +43,8 @@ typedef void mp_signal_fn(mp_watch *w, int sig, void *arg);
 // children it waited for have used (zeroed with MP_ESTATUS).
 typedef void mp_child_fn(mp_watch *w, int code, const struct rusage *usage, void *arg);
 
-// Makes a loop. Errors: MP_EINVAL, -ENOMEM, -EMFILE. Since 0.1.
+// Makes a loop. The first one of a process also opens two descriptors for signals,
+// which stay. Errors: MP_EINVAL, -ENOMEM, -EMFILE. Since 0.1.
 MP_API
 MP_NODISCARD
 int mp_loop_new(mp_loop **out);

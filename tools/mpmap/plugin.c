@@ -266,6 +266,16 @@ static int write_batch(struct plugin *p)
 
 // ---- the pool ---------------------------------------------------------------------------
 
+// The part of the pool's text that says how the worker ended.
+static const char *crash(struct plugin *p, char *buf, size_t size)
+{
+    const char *text = mp_pool_error(p->pool), *worker = strstr(text, "worker ");
+    if (worker)
+        text = worker;
+    snprintf(buf, size, "the function crashed: %.*s", (int)strcspn(text, ";"), text);
+    return buf;
+}
+
 // Steps over the records at which the function took its worker with it.
 static void skip_crashes(struct plugin *p)
 {
@@ -273,7 +283,8 @@ static void skip_crashes(struct plugin *p)
         struct range *r = &p->ranges[i];
         if (p->status[i] != MP_EWORKERDIED || r->pos >= r->len)
             continue;
-        tell(p, r, r->record, r->pos, mp_pool_error(p->pool));
+        char what[256];
+        tell(p, r, r->record, r->pos, crash(p, what, sizeof what));
         p->failed++;
         r->record++;
         r->pos = r->next > r->pos ? r->next : r->len;

@@ -112,7 +112,7 @@ static int read_code(struct reader *r, const char *s, const char *start)
         return enter(r, COMMENT);
     if (c == '<' && s[1] == '<' && s[2] != '<' && (s == start || s[-1] != '<'))
         r->heredoc = true;
-    if (strchr(";&|(\n", c))
+    if (r->depth == 0 && strchr(";&|()\n", c))
         r->command = r->len;
     if (c == '(')
         r->parens[r->depth]++;
@@ -194,7 +194,7 @@ static int read_one(struct reader *r, const char *s, const char *start, size_t *
         if (*s == '\n')
             leave(r);
         add(r, s, 1);
-        if (*s == '\n')
+        if (*s == '\n' && r->depth == 0)
             r->command = r->len;
         return 0;
     }
