@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Who is measured, and how: one function a group, one Contestant a command.
+
+A command prints its figures as `metric<TAB>who<TAB>value<TAB>unit`; the last word is
+mostly the seconds its timed part shall last. Contestants of one metric run one after
+the other in the order given here, so ours stands right behind what it is held against.
+
+To add a group: write a function that yields contestants, and add it to GROUPS. What
+Debian has to offer for it goes into PEERS. Its goals go into goals.py.
+"""
+
+import os
+import shutil
+import subprocess
+from collections import namedtuple
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build" / "release"
+BIN = BUILD / "bench"
+SCRIPTS = ROOT / "bench" / "peers"
+# Debian's own Python: others are built differently, and slower as a rule.
+PYTHON = os.environ.get("BENCH_PYTHON", "/usr/bin/python3")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    group: str
+    metric: str
+    who: str
+    command: tuple
+    target: str = ""  # what CMake builds for it
+    peer: str = ""  # what must be installed for it: a key of PEERS
+    env: dict = field(default_factory=dict)
+    once: bool = False  # one sample is enough, the figure does not vary
+
+    @property
+    def label(self):
+        """The command as --only sees it and as messages show it."""
+        words = [str(w).replace(f"{ROOT}/", "") for w in self.command]
+        return f"{self.group}:{' '.join(words)}"
+
+
+# ---- what is installed ----
+
+
+def _module(name):
+    """Whether PYTHON has a module."""
+    code = f"import importlib.util, sys; sys.exit(not importlib.util.find_spec('{name}'))"
+    return subprocess.run([PYTHON, "-c", code], capture_output=True).returncode == 0
+
+
+def _gnu_parallel():
+    if not shutil.which("parallel"):
+        return False
+    out = subprocess.run(["parallel", "--version"], capture_output=True, text=True).stdout
+    return "GNU" in out
+
+
+def _perl(name):
+    return subprocess.run(["perl", f"-M{name}", "-e1"], capture_output=True).returncode == 0
+
+
+Peer = namedtuple("Peer", "packages installed")
+
+# Name: the Debian packages, and whether they are there. None: if CMake found the library.
+PEERS = {
+    "mpich": Peer("mpich libmpich-dev", lambda: shutil.which("mpiexec.mpich")),
+    "nng": Peer("libnng-dev", None),
+    "zmq": Peer("libzmq3-dev", None),
+    "openmp": Peer("libgomp1", None),
+    "python3": Peer("python3", lambda: shutil.which(PYTHON)),
+    "numpy": Peer("python3-numpy", lambda: shutil.which(PYTHON) and _module("numpy")),
+    "perl MCE": Peer("libmce-perl", lambda: shutil.which("perl") and _perl("MCE::Map")),
+    "GNU parallel": Peer("parallel", _gnu_parallel),
+    "moreutils": Peer("moreutils", lambda: shutil.which("parallel.moreutils")),
+    "xjobs": Peer("xjobs", lambda: shutil.which("xjobs")),
+    "make": Peer("make", lambda: shutil.which("make")),
+}
+
+
+# ---- pipes ----
+
+
+def pipe(seconds):
+    for test in ("rtt", "tp64", "tp4k", "tp1m"):
+
+        def one(who, target, *command, peer="", env=None, test=test):
+            return Contestant("pipe", f"pipe_{test}", who, command, target, peer, env or {})
+
+        def program(name, who, peer="", test=test):
+            return one(who, name, BIN / name, who, test, seconds, peer=peer)
+
+        if test == "rtt":
+            yield program("pipe_shm", "c_shm_busy")
+        yield program("pipe_shm", "c_shm_spin")
+        yield one("libmp", "pipe_libmp", BIN / "pipe_libmp", test, seconds)
+        mpi = ("mpiexec.mpich", "-launcher", "fork", "-n", "2", BIN / "pipe_mpich")
+        yield one("mpich", "pipe_mpich", *mpi, test, seconds, peer="mpich")
+        yield program("pipe_shm", "c_shm_futex")
+        if test == "tp1m":
+            yield program("pipe_shm", "c_shm_slab")
+            yield program("pipe_shm", "c_vm_readv")
+            yield program("pipe_kernel", "c_pipe_1m")
+        else:
+            yield program("pipe_kernel", "c_posix_mq")
+        for who in ("c_seqpacket", "c_stream", "c_pipe"):
+            yield program("pipe_kernel", who)
+        yield program("pipe_nng", "nng_pair0", peer="nng")
+        yield program("pipe_zmq", "zmq_pair", peer="zmq")
+        for how in ("bytes", "obj"):
+            who = f"py_pipe_send_{how}"
+            yield one(who, "", PYTHON, SCRIPTS / "pipe.py", how, test, seconds, peer="python3")
+
+
+# ---- pools ----
+
+POOL_TESTS = {
+    "tiny": "pool_tiny_auto",
+    "tiny1": "pool_tiny_chunk1",
+    "range": "pool_tiny_range",
+    "item": "pool_tiny_item",
+    "cpu": "pool_cpu_eff",
+    "large": "pool_large",
+    "inplace": "pool_large_inplace",
+    "start": "pool_start",
+}
+NUMPY_TESTS = {"large": ("pool", "executor", "shm_copy"), "inplace": ("shm_inplace",)}
+
+
+def pool(seconds):
+    for test, metric in POOL_TESTS.items():
+
+        def one(who, target, *command, peer="", env=None, metric=metric):
+            return Contestant("pool", metric, who, command, target, peer, env or {})
+
+        # Threads that wait actively would keep the next process off the CPUs.
+        passive = {"OMP_WAIT_POLICY": "passive"} if test == "start" else {}
+        openmp = one("c_openmp", "pool_openmp", BIN / "pool_openmp", test, seconds,
+                     peer="openmp", env=passive)
+        fork = one("c_fork", "pool_fork", BIN / "pool_fork", test, seconds)
+        ours = one("libmp", "pool_libmp", BIN / "pool_libmp", test, seconds)
+        # Ours next to its rival: OpenMP where no copies are made of tiny items.
+        yield from (fork, openmp, ours) if test in ("range", "item") else (openmp, fork, ours)
+        if test in ("large", "inplace"):
+            for which in NUMPY_TESTS[test]:
+                yield one("py", "", PYTHON, SCRIPTS / "pool_numpy.py", which, peer="numpy")
+        elif test not in ("range", "item"):
+            for who, which in (("py_Pool.map", "pool"), ("py_Executor.map", "executor")):
+                yield one(who, "", PYTHON, SCRIPTS / "pool.py", which, test, seconds,
+                          peer="python3")
+            yield one("perl_MCE::Map", "", "perl", SCRIPTS / "pool_mce.pl", test, seconds,
+                      peer="perl MCE")
+        if test == "cpu":
+            yield one("py_Pool.map(chunk1)", "", PYTHON, SCRIPTS / "pool.py", "pool", "cpu1",
+                      seconds, peer="python3")
+
+
+# ---- batches ----
+
+_GNU = dict(peer="GNU parallel")
+_SPAWN = dict(target="batch_spawn")
+_MPMAP = dict(target="mpmap")
+
+# Test: (metric, {who: what it needs}). The commands are in peers/batch.py.
+BATCH_TESTS = {
+    "launch": ("batch_launch", {
+        "c_posix_spawn": _SPAWN,
+        "c_vfork": _SPAWN,
+        "c_fork": _SPAWN,
+        "xargs_P2_n1": {},
+        "mpmap": _MPMAP,
+        "xjobs": dict(peer="xjobs"),
+        "mpmap(ungrouped)": _MPMAP,
+        "moreutils_parallel": dict(peer="moreutils"),
+        "make_j2": dict(peer="make"),
+        "gnu_parallel": _GNU,
+        "gnu_parallel_tuned": _GNU,
+        "gnu_parallel_nested": _GNU,
+    }),
+    "echo": ("batch_echo_ordered", {
+        "c_spawn_capture": _SPAWN,
+        "mpmap": _MPMAP,
+        "gnu_parallel_k": _GNU,
+        "gnu_parallel_k_tuned": _GNU,
+    }),
+    "start": ("batch_start", {
+        "c_posix_spawn": dict(target="batch_start"),
+        "xargs_P2_n1": dict(target="batch_start"),
+        "mpmap": dict(target="batch_start mpmap"),
+        "xjobs": dict(target="batch_start", peer="xjobs"),
+        "moreutils_parallel": dict(target="batch_start", peer="moreutils"),
+        "gnu_parallel": dict(target="batch_start", peer="GNU parallel"),
+    }),
+    "so": ("batch_so_lines", {
+        "c_serial_lines": dict(target="batch_lines"),
+        "mpmap": dict(target="mpmap batch_plugin"),
+    }),
+    "rss": ("batch_rss_1M_args", {
+        "c_posix_spawn": _SPAWN,
+        "xargs_P2_n1": {},
+        "mpmap": _MPMAP,
+        "xjobs": dict(peer="xjobs"),
+        "moreutils_parallel(100k argv)": dict(peer="moreutils"),
+        "gnu_parallel": _GNU,
+        "gnu_parallel_eta": _GNU,
+    }),
+}
+
+
+def batch(seconds):
+    for test, (metric, runners) in BATCH_TESTS.items():
+        for who, needs in runners.items():
+            command = (PYTHON, SCRIPTS / "batch.py", test, who, seconds)
+            yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
+
+
+GROUPS = (pipe, pool, batch)
+
+
+def contestants(seconds):
+    return [c for group in GROUPS for c in group(f"{seconds:g}")]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""What libmp must reach, and whether it did.
+
+A goal is a ratio to a rival in the same round, the median over all rounds: this machine
+and the next one differ by more than the best and the worst idea, and one machine differs
+from itself a minute later. Few goals are absolute, and say so.
+"""
+
+import statistics
+from dataclasses import dataclass
+
+LOW_IS_BETTER = ("us", "ns", "ms", "MiB")
+
+
+@dataclass(frozen=True)
+class Goal:
+    metric: str
+    ours: str
+    rivals: tuple  # the best of them in each round; empty: an absolute goal
+    bound: float
+    at_most: bool = False  # ours / rival <= bound; else: ours is `bound` times as good
+    stable: bool = False  # must hold in each of ten runs (--stability)
+
+    def ratio(self, ours, rivals, unit):
+        low = unit in LOW_IS_BETTER
+        if not rivals:
+            return ours
+        rival = (min if low else max)(rivals)
+        return ours / rival if self.at_most or not low else rival / ours
+
+    def holds(self, value):
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def text(self, unit):
+        sign = "<=" if self.at_most else ">="
+        bound = f"{self.bound:,.0f}" if self.bound >= 1000 else f"{self.bound:g}"
+        return f"{sign} {bound} {'x' if self.rivals else unit}"
+
+    def measure(self, samples):
+        """The median of the ratios of all rounds, or None if somebody is missing."""
+        ours = samples.rounds(self.metric, self.ours)
+        rivals = [samples.rounds(self.metric, r) for r in self.rivals]
+        rivals = [r for r in rivals if r]
+        if not ours or (self.rivals and not rivals):
+            return None
+        unit = samples.unit(self.metric)
+        both = [r for r in ours if all(r in other for other in rivals)]
+        values = [self.ratio(ours[r], [other[r] for other in rivals], unit) for r in both]
+        return statistics.median(values) if values else None
+
+
+def _at_least(bound, metric, *rivals, ours="libmp", **more):
+    return Goal(metric, ours, rivals, bound, **more)
+
+
+def _at_most(bound, metric, *rivals, ours="libmp", **more):
+    return Goal(metric, ours, rivals, bound, at_most=True, **more)
+
+
+GOALS = (
+    _at_most(1.2, "pipe_rtt", "c_shm_busy", "c_shm_spin", stable=True),
+    _at_least(2, "pipe_rtt", "mpich", stable=True),
+    _at_least(3, "pipe_tp64", "mpich", stable=True),
+    _at_least(1.1, "pipe_tp4k", "mpich", stable=True),
+    _at_least(3, "pipe_tp1m", "mpich", stable=True),
+    _at_least(1, "pool_tiny_range", "c_openmp"),
+    _at_least(0.6, "pool_tiny_item", "c_openmp"),
+    _at_least(0.9, "pool_tiny_auto", "c_fork_atomic"),
+    _at_least(0.8, "pool_tiny_chunk1", "c_fork_atomic"),
+    _at_least(0.99, "pool_cpu_eff", "c_fork_atomic"),
+    _at_least(0.95, "pool_large_inplace", "c_fork_shm_inplace"),
+    _at_least(0.9, "pool_large", "c_fork_copyinout"),
+    _at_most(4, "pool_start", "c_fork_atomic"),
+    _at_least(1, "batch_launch", "xargs_P2_n1", ours="mpmap"),
+    _at_least(0.95, "batch_launch", "xjobs", ours="mpmap"),
+    _at_least(0.9, "batch_echo_ordered", "c_spawn_capture", ours="mpmap"),
+    _at_most(4, "batch_rss_1M_args", ours="mpmap"),
+    _at_most(5, "batch_start", ours="mpmap"),
+    _at_least(5e6, "batch_so_lines", ours="mpmap"),
+)

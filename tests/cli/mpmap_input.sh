@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Where items come from, and what they may hold.
+. "${0%/*}/common.sh"
+
+show='printf <%s>\n'
+printf 'a\nb c\n' | mpmap -k printf '<%s>\n' >out.txt
+is "lines" "<a>$nl<b c>" "$(cat out.txt)"
+is "last line without newline" "<a>$nl<b>" "$(printf 'a\nb' | mpmap -k printf '<%s>\n')"
+is "empty lines are items" "<>$nl<a>$nl<>" "$(printf '\na\n\n' | mpmap -k printf '<%s>\n')"
+is "CRLF is left alone" "$(printf '<a\r>')" "$(printf 'a\r\n' | mpmap printf '<%s>\n')"
+is "tabs and blanks are left alone" "< ${tab}a  b >" "$(printf ' \ta  b \n' | mpmap printf '<%s>\n')"
+is "quotes mean nothing" "<it's \"a\" \\b \$(id) \`id\` *>" \
+    "$(printf '%s\n' "it's \"a\" \\b \$(id) \`id\` *" | mpmap printf '<%s>\n')"
+is "a list" "<a>$nl<b c>$nl<>" "$(mpmap -k printf '<%s>\n' ::: a 'b c' '')"
+is "a list does not read stdin" "<a>${nl}rest" \
+    "$(echo rest | { mpmap printf '<%s>\n' ::: a; cat; })"
+is "an empty list of words" "" "$(mpmap echo :::)"
+gives "an empty list" 0 mpmap echo </dev/null
+is "an empty list runs nothing" "" "$out$err"
+gives "an empty list with a command that is not there" 0 mpmap no-such-command </dev/null
+is "-0" "<a${nl}b>$nl<c>" "$(printf 'a\nb\0c' | mpmap -0 -k printf '<%s>\n')"
+printf 'x\ny\n' >list
+is "-a" "<x>$nl<y>" "$(mpmap -k -a list printf '<%s>\n')"
+is "--arg-file=" "<x>$nl<y>" "$(mpmap -k --arg-file=list printf '<%s>\n')"
+is "::::" "<x>$nl<y>" "$(mpmap -k printf '<%s>\n' :::: list)"
+is "-a -" "<z>" "$(echo z | mpmap -a - printf '<%s>\n')"
+is "invalid UTF-8 goes through" "ff fe 0a" \
+    "$(printf '\377\376\n' | mpmap printf '%s\n' | od -An -tx1 | sed 's/^ //')"
+
+gives "a missing file" 2 mpmap -a nothing echo
+has "a missing file" "mpmap: nothing: No such file or directory" "$err"
+gives "a directory" 2 mpmap -a . echo
+has "a directory" "mpmap: .: is a directory" "$err"
+gives "a directory as stdin" 2 mpmap echo <.
+gives "stdin is closed" 2 mpmap echo <&-
+has "stdin is closed" "standard input is closed" "$err"
+gives "stdin is closed, but not needed" 0 mpmap echo ::: a <&-
+is "stdin is closed, but not needed" a "$out"
+gives "two sources" 2 mpmap -a list echo ::: a
+gives "two lists" 2 mpmap echo ::: a ::: b
+gives "linked lists" 2 mpmap echo :::+ a
+gives ":::: without a file" 2 mpmap echo ::::
+
+# What cannot be an argument fails its job, and only that.
+printf 'a\nb\0c\nd\n' >list
+gives "a NUL in a line" 1 mpmap -k -a list echo
+is "a NUL in a line: the others" "a${nl}d" "$out"
+has "a NUL in a line: message" "job 2 (b\\x00c): the item holds a NUL byte" "$err"
+
+limit=$(($(getconf PAGESIZE) * 32))
+{
+    echo before
+    head -c $((limit - 1)) /dev/zero | tr '\0' x
+    echo
+    head -c $limit /dev/zero | tr '\0' y
+    echo
+    head -c $((limit * 20)) /dev/zero | tr '\0' z
+    printf '\nafter'
+} >list
+gives "long items" 2 mpmap -k -a list expr length
+is "long items: the others" "6$nl$((limit - 1))${nl}5" "$out"
+has "long items: message" "job 3 (yyyy" "$err"
+has "long items: message" "longer than an argument may be" "$err"
+gives "a long argument" 1 mpmap -k echo x{} ::: ok "$(head -c $((limit - 1)) /dev/zero | tr '\0' x)"
+is "a long argument: the others" "xok" "$out"
+has "a long argument: message" "an argument of $limit bytes: the system's limit is $((limit - 1))" "$err"
+
+# A pipe that trickles holds up nothing: each result is there before the next item is sent.
+mkfifo in outp
+mpmap echo <in >outp &
+exec 3>in 4<outp
+for word in one two three; do
+    echo $word >&3
+    read -r answer <&4
+    is "a pipe that trickles" $word "$answer"
+done
+printf 'half' >&3
+exec 3>&-
+read -r answer <&4
+is "the last item of a pipe" half "$answer"
+exec 4<&-
+wait
+
+# Nor does a FIFO that nobody writes to yet.
+mpmap -a in echo >out.txt &
+pid=$!
+echo late >in
+wait $pid
+is "a FIFO as file" late "$(cat out.txt)"
+finish

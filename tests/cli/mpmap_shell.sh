@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# -s: the item is an argument of the script, never part of it.
+. "${0%/*}/common.sh"
+
+is "a pipeline" "A" "$(mpmap -s 'echo {} | tr a-z A-Z' ::: a)"
+is "several words are joined" "x a" "$(mpmap -s echo x {} ::: a)"
+is "without {} the item is appended" "x a  b" "$(mpmap -s 'echo x' ::: 'a  b')"
+is "after a semicolon too" "x${nl}y a  b" "$(mpmap -s 'echo x; echo y' ::: 'a  b')"
+is "a script that uses \$1 itself" "a  b" "$(mpmap -s 'echo "$1"' ::: 'a  b')"
+is "all replacement strings" "d/x.y d/x x.y d x 1 1" \
+    "$(mpmap -s 'echo {} {.} {/} {//} {/.} {#} {%}' ::: d/x.y)"
+is "status" 3 "$(mpmap -s 'exit {}' ::: 1 2 3; echo $?)"
+
+# Whatever the item, whatever the quotes: it comes out as it is, and nothing is run.
+: >canary
+for item in "it's" 'a  b' '$(touch pwned)' '`touch pwned`' '"; touch pwned; "' "'; touch pwned; '" \
+    '*' '$HOME' '\' '\\n' '-n' '#x' "a${nl}touch pwned" '${1}' '$1' '"' "'" '&& touch pwned' '| touch pwned' \
+    '~' '{}' '{#}' ')' '}' ';;' '<<x' '!!' ''; do
+    for script in 'printf "%s." {}' 'printf "%s." "{}"' "printf '%s.' '{}'" 'printf "%s." ""{}' \
+        'printf %s. {} ; :' 'x={}; printf "%s." "$x"' 'printf "%s." "$(printf "%s" {})"' \
+        'printf "%s." "$(printf "%s" "{}")"' 'if :; then printf %s. {}; fi' '# no one'\''s comment
+printf %s. {}' 'printf "%s." "${nothing:-{}}"' '(printf %s. {})' '{ printf %s. {}; }' \
+        'printf "it'\''s\n" >/dev/null; printf %s. "{}"' 'printf %s. \"{}\" | sed "s/^.//; s/..\$/./"' \
+        'printf %s.'; do
+        case $script$item in
+        *sed*"$nl"*) continue ;; # sed would see two lines
+        esac
+        is "-s '$script' with '$item'" "$item." "$(mpmap -s "$script" ::: "$item")"
+    done
+done
+is "nothing was run" "canary" "$(ls | grep -v txt | xargs)"
+
+# Literal braces of the shell are left alone.
+is "shell's own braces" "a b" "$(mpmap -s 'f() { echo "$1" b; }; f {}' ::: a)"
+is "a comment" "a" "$(mpmap -s 'echo {} # {} it'\''s' ::: a)"
+
+# Where a value would be evaluated, or the item become a command, it is refused.
+for script in 'echo $(({} + 1))' 'echo $((1 + (2 * {})))' '((x = {}))' 'echo `echo {}`' "cat <<E
+{}
+E" ; do
+    gives "refused: $script" 2 mpmap -s "$script" ::: 1
+    has "refused: $script" "no replacement string can stand in" "$err"
+done
+for script in 'echo a;' 'echo a &' 'echo a |' 'echo a &&' "echo a$nl" 'X=1' '(echo a)' '{ echo a; }' \
+    'if true; then' '!' '' ' ' 'echo "a' "echo 'a" 'for i in 1; do echo; done' '$nothing' 'echo a #'; do
+    gives "not appended: $script" 2 mpmap -s "$script" ::: 'touch pwned'
+    has "not appended: $script" "cannot be added at the end" "$err"
+done
+is "arithmetic without the item is fine" "3 a" "$(mpmap -s 'echo $((1 + 2)) {}' ::: a)"
+is "nothing was run, at the end" "" "$(ls | grep pwned)"
+is "--dry-run" "/bin/sh -c 'echo \"\${1}\"' sh 'a b'" "$(mpmap --dry-run -s 'echo {}' ::: 'a b')"
+finish

@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# --so: C functions over records.
+. "${0%/*}/common.sh"
+
+lib=$(dirname "$(command -v mpmap)")/../lib
+lines=$lib/plugin_lines.so
+if [ ! -e "$lines" ]; then
+    echo "skipped: the examples are not built"
+    exit 77
+fi
+
+is "a function" "ABC${nl}${nl}D E" "$(printf 'abc\n\nd e' | mpmap --so "$lines:upper")"
+is "with an argument" "b${nl}e" "$(printf 'a b c\n d  e f\n' | mpmap --so "$lines:field" 2)"
+is "over a list" "A${nl}B C" "$(mpmap --so "$lines:upper" ::: a 'b c')"
+is "-0" "A${nl}B${nl}C" "$(printf 'a\nb\0c\0' | mpmap -0 --so "$lines:upper")"
+printf 'x\ny\n' >list
+is "-a" "X${nl}Y" "$(mpmap -a list --so "$lines:upper")"
+is "nothing" "" "$(mpmap --so "$lines:upper" </dev/null)"
+seq 200000 >list
+for j in 1 2 7; do
+    mpmap -j$j --so "$lines:upper" <list >out.txt
+    cmp list out.txt || is "in order, all of it, -j$j" same different
+    cat list | mpmap -j$j --so "$lines:upper" >out.txt
+    cmp list out.txt || is "through a pipe, -j$j" same different
+done
+is "long records" "300000${nl}5000000${nl}1" \
+    "$({ head -c 300000 /dev/zero; echo; head -c 5000000 /dev/zero; echo; echo x; } | mpmap --so "$lines:length")"
+
+gives "records that fail" 10 sh -c "seq 20 | mpmap --so $lines:even"
+is "records that fail: the others" "$(seq 2 2 20)" "$out"
+has "records that fail: named" "mpmap: record 3 (3): the function returned 1" "$err"
+has "records that fail: how many" "10 records failed in all" "$err"
+gives "more than 100 fail" 101 sh -c "seq 1001 | mpmap --so $lines:even"
+
+gives "no such library" 2 mpmap --so ./nothing.so:f ::: 1
+has "no such library" "nothing.so: cannot open shared object file" "$err"
+gives "no such function" 2 mpmap --so "$lines:nothing" ::: 1
+has "no such function" "has no function nothing" "$err"
+gives "not a library" 2 mpmap --so ./list:f ::: 1
+for bad in x :f x: ''; do
+    gives "--so '$bad'" 2 mpmap --so "$bad" ::: 1
+    has "--so '$bad'" "not of the form LIB:FUNCTION" "$err"
+done
+gives "/dev/full" 74 sh -c "seq 10 | mpmap --so $lines:upper >/dev/full"
+(yes | mpmap --so "$lines:upper"; echo $? >status) | head -1 >out.txt
+is "| head -1" "Y 141" "$(cat out.txt status | xargs)"
+
+# Input that trickles: each result is there before the next record is sent.
+mkfifo in outp
+mpmap --so "$lines:upper" <in >outp &
+exec 3>in 4<outp
+for word in one two; do
+    echo $word >&3
+    read -r answer <&4
+    is "a pipe that trickles" "$(echo $word | tr a-z A-Z)" "$answer"
+done
+exec 3>&- 4<&-
+wait
+
+# A function that crashes costs the record it was at.
+if command -v cc >/dev/null && [ -n "${MP_SRC:-}" ]; then
+    cat >crash.c <<'END'
+#include <mp/plugin.h>
+#include <stdlib.h>
+#include <unistd.h>
+int crash(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    long i = atol(r);
+    (void)n, (void)ctx;
+    if (i == 7)
+        abort();
+    if (i == 30)
+        _exit(0);
+    if (i == 50)
+        sleep(1000);
+    return mp_out_printf(out, "%s\n", r);
+}
+END
+    cc -shared -fPIC -I"$MP_SRC/include" -o crash.so crash.c || is "the plugin compiles" yes no
+    gives "a function that crashes" 2 sh -c 'seq 40 | mpmap --so crash.so:crash'
+    is "a function that crashes: the others" "$(seq 40 | grep -vx '7\|30')" "$out"
+    has "a function that crashes: the record" "record 7 (7): the function crashed" "$err"
+    has "a function that exits: the record" "record 30 (30): the function crashed" "$err"
+    seq 50 | mpmap --so crash.so:crash >out.txt &
+    pid=$!
+    sleep 0.5
+    kill -KILL $pid
+    wait $pid 2>/dev/null # and no worker is left: the runner looks
+fi
+finish

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+#include "job.h"
+#include "say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mp/spawn.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { PIECE = 64 * 1024 };
+
+static const struct launch *launch; // of the one run there is
+
+struct job *job_new(struct run *run, long seq, int slot, const struct item *item)
+{
+    struct job *j = xrealloc(NULL, sizeof *j);
+    *j = (struct job){.run = run, .seq = seq, .slot = slot, .pidfd = -1};
+    show(j->label, sizeof j->label, item->text, item->len);
+    for (int i = 0; i < STREAMS; i++)
+        j->stream[i] = (struct stream){.job = j, .fd = -1};
+    return j;
+}
+
+static void stream_close(struct stream *s)
+{
+    mp_watch_close(s->watch);
+    s->watch = NULL;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+void job_say(struct job *j, const char *format, ...)
+{
+    char line[1024] = "mpmap: ";
+    size_t at = strlen(line);
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(line + at, sizeof line - at - 1, format, ap);
+    va_end(ap);
+    strcat(line, "\n");
+    // One that cannot be held is said at once.
+    if (held_add(&j->stream[ERR].held, line, strlen(line)) < 0)
+        say("%.*s", (int)(strlen(line) - at - 1), line + at);
+}
+
+static void hold(struct job *j, struct stream *s, const char *data, size_t n)
+{
+    if (j->lost)
+        return;
+    int err = held_add(&s->held, data, n);
+    if (err == 0)
+        return;
+    j->lost = true;
+    say("job %ld (%s): output truncated: %s: cannot keep it in %s: free some room, or set TMPDIR",
+        j->seq, j->label, mp_strerror(err), held_dir());
+}
+
+// Reads once, what may not block: somebody has seen that there is something.
+static ssize_t take(struct stream *s, size_t max)
+{
+    static char piece[PIECE];
+    ssize_t n;
+    do
+        n = read(s->fd, piece, max < PIECE ? max : PIECE);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        hold(s->job, s, piece, (size_t)n);
+    return n;
+}
+
+static void on_readable(mp_watch *w, int events, void *arg)
+{
+    (void)w, (void)events;
+    struct stream *s = arg;
+    struct job *j = s->job;
+    if (take(s, PIECE) <= 0) {
+        stream_close(s);
+        return;
+    }
+    if (!j->current)
+        return;
+    launch->on_output(j);
+}
+
+void job_resume(struct job *j)
+{
+    for (int i = 0; i < STREAMS; i++) {
+        struct stream *s = &j->stream[i];
+        bool rest = j->current && !held_is_empty(&s->held);
+        if (s->watch && rest != s->resting) {
+            s->resting = rest;
+            mp_watch_set_events(s->watch, rest ? 0 : MP_LOOP_READ);
+        }
+    }
+}
+
+void job_drain(struct job *j)
+{
+    for (int i = 0; i < STREAMS; i++) {
+        struct stream *s = &j->stream[i];
+        int left = 0;
+        if (s->fd >= 0 && ioctl(s->fd, FIONREAD, &left) < 0)
+            left = 0;
+        while (left > 0) {
+            ssize_t n = take(s, (size_t)left);
+            if (n <= 0)
+                break;
+            left -= (int)n;
+        }
+        stream_close(s);
+    }
+}
+
+static void on_child(mp_watch *w, int code, const struct rusage *usage, void *arg)
+{
+    (void)usage;
+    struct job *j = arg;
+    mp_watch_close(w);
+    j->child = NULL;
+    close(j->pidfd);
+    j->pidfd = -1;
+    j->ended = true;
+    j->code = code;
+    job_drain(j);
+    launch->on_end(j);
+}
+
+// A pipe for each stream: ours in the stream, the job's in fds. 0 or -errno.
+static int open_streams(struct job *j, int *fds)
+{
+    for (int i = 0; i < STREAMS; i++) {
+        int p[2];
+        if (pipe2(p, O_CLOEXEC) < 0)
+            return -errno;
+        j->stream[i].fd = p[0];
+        fds[1 + i] = p[1];
+    }
+    return 0;
+}
+
+static int watch_all(struct job *j)
+{
+    int err = mp_loop_add_child(launch->loop, &j->child, j->pidfd, on_child, j);
+    for (int i = 0; i < STREAMS && err == 0; i++)
+        if (j->stream[i].fd >= 0)
+            err = mp_loop_add_fd(launch->loop, &j->stream[i].watch, j->stream[i].fd, MP_LOOP_READ,
+                                 on_readable, &j->stream[i]);
+    return err;
+}
+
+int job_start(struct job *j, const struct launch *l, char *const argv[])
+{
+    int fds[3] = {l->null, MP_SPAWN_INHERIT, MP_SPAWN_INHERIT};
+    launch = l;
+    int err = l->capture ? open_streams(j, fds) : 0;
+    if (err == 0)
+        err = mp_spawn(&j->pid, &j->pidfd, argv,
+                       &(mp_spawn_opts){.path = l->path,
+                                        .fds = fds,
+                                        .env = l->env,
+                                        .own_group = true,
+                                        .die_with_caller = true});
+    for (int i = 1; i <= STREAMS; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    if (err) {
+        for (int i = 0; i < STREAMS; i++)
+            stream_close(&j->stream[i]);
+        return err;
+    }
+    err = watch_all(j);
+    if (err) { // no memory: what cannot be watched cannot be kept
+        say("cannot watch job %ld: %s", j->seq, mp_strerror(err));
+        job_kill(j, SIGKILL);
+        exit(EXIT_IO);
+    }
+    return 0;
+}
+
+void job_kill(struct job *j, int sig)
+{
+    if (j->pid > 0)
+        kill(-j->pid, sig);
+}
+
+void job_free(struct job *j)
+{
+    mp_watch_close(j->child);
+    if (j->pidfd >= 0)
+        close(j->pidfd);
+    for (int i = 0; i < STREAMS; i++) {
+        stream_close(&j->stream[i]);
+        held_free(&j->stream[i].held);
+    }
+    free(j);
+}

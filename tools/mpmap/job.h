@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// One job: a process, and what it writes. It has ended when its process has: what
+// children it left behind write later is not waited for.
+#ifndef MPMAP_JOB_H
+#define MPMAP_JOB_H
+
+#include "held.h"
+#include "input.h"
+#include "say.h"
+
+#include <mp/loop.h>
+
+struct job;
+
+// A pipe from the job.
+struct stream {
+    struct job *job;
+    int fd; // -1: closed, or never was
+    mp_watch *watch;
+    bool resting; // not read, for the time being
+    struct held held;
+};
+
+enum { OUT, ERR, STREAMS };
+
+struct job {
+    long seq;
+    int slot;
+    pid_t pid; // its process group, too; 0 when it did not start
+    int pidfd;
+    mp_watch *child;
+    struct stream stream[STREAMS];
+    bool ended;
+    bool current;      // its turn to be written: output is passed on as it comes
+    bool lost;         // output that could not be held
+    int code;          // exit code or -signal
+    char label[SHOWN]; // its item, for messages
+    struct job *next, *prev;
+    struct run *run;
+};
+
+// How jobs are started; the same for all.
+struct launch {
+    mp_loop *loop;
+    const char *path; // of the program, or NULL to search argv[0]
+    char **env;
+    int null; // /dev/null, opened
+    bool capture;
+    void (*on_output)(struct job *); // something was added to held
+    void (*on_end)(struct job *);
+};
+
+struct job *job_new(struct run *run, long seq, int slot, const struct item *item);
+
+// Starts it. 0 or mp_spawn()'s error; then the job is as it was.
+int job_start(struct job *j, const struct launch *l, char *const argv[]);
+
+// Takes what is in the pipes of a job that has ended, and closes them.
+void job_drain(struct job *j);
+
+// Reads on, where it rested because what it wrote had not been passed on.
+void job_resume(struct job *j);
+
+// Adds a message to its stderr, where it comes in its turn.
+void job_say(struct job *j, const char *format, ...) MP_PRINTF(2, 3);
+
+// Sends sig to its process group.
+void job_kill(struct job *j, int sig);
+
+void job_free(struct job *j);
+
+#endif

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: MIT
+//
+// The records are read in batches into shared memory; a batch is cut at record
+// ends into ranges, many more than workers, and the pool maps work() over them:
+// one task is some thousand records, and no byte is copied on the way. A range
+// says at any moment how far it has come, so when the function crashes, we know
+// the record, keep the results before it, and run the rest again.
+//
+// The size of a batch follows the function: about BATCH_MS of work, so that a
+// slow one shows its results soon and a fast one is not held up by the turns.
+#include "plugin.h"
+#include "input.h"
+#include "say.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <mp/arena.h>
+#include <mp/cpu.h>
+#include <mp/plugin.h>
+#include <mp/pool.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BATCH_MIN = 64 * 1024,
+    BATCH_MAX = 4 * 1024 * 1024,
+    BATCH_MS = 100,
+    RANGES = 16,      // a worker and batch
+    RANGE_MAX = 1024, // so many in all
+    RANGE_BYTES = 512,
+    FAILURES = 8, // told one by one, of a range and in all
+};
+
+// A piece of a batch, in shared memory. Changed by the worker that has it.
+struct range {
+    char *data;
+    size_t len;
+    size_t pos, next;        // of the record in work and the one after it
+    size_t record;           // which one it is, from 0
+    char *out;               // kept from batch to batch
+    size_t out_len, out_cap; // what is there of records that are done
+    size_t failed;
+    struct {
+        size_t record, pos;
+        int code;
+    } failure[FAILURES];
+};
+
+// What the workers have from before they were forked.
+static mp_arena *arena;
+static mp_record_fn *function;
+static mp_plugin_args arguments;
+static char separator;
+
+struct plugin {
+    void *lib;
+    mp_pool *pool;
+    int workers;
+    struct input input;
+    char *buf; // in the arena; [0, have) was read, [0, cut) are whole records
+    size_t have, cut, cap, target;
+    bool ended;
+    struct range *ranges;
+    int ranges_max, ranges_len;
+    int *status;
+    size_t records, failed, told;
+};
+
+// ---- in the workers ---------------------------------------------------------------------
+
+struct range_out {
+    mp_out out; // first: the function's pointer to it is ours to the whole
+    struct range *range;
+};
+
+static int grow(mp_out *out, size_t more)
+{
+    struct range *r = ((struct range_out *)out)->range;
+    size_t cap = out->cap ? out->cap * 2 : 4096;
+    void *data;
+    while (cap - out->len < more)
+        if (__builtin_mul_overflow(cap, 2, &cap))
+            return -ENOMEM;
+    if (mp_arena_alloc(arena, &data, cap, 1) < 0)
+        return -ENOMEM;
+    if (out->len)
+        memcpy(data, out->data, out->len);
+    char *old = out->data;
+    r->out = out->data = data;
+    r->out_cap = out->cap = cap;
+    mp_arena_free(arena, old);
+    return 0;
+}
+
+static void note_failure(struct range *r, int code)
+{
+    if (r->failed < FAILURES) {
+        r->failure[r->failed].record = r->record;
+        r->failure[r->failed].pos = r->pos;
+        r->failure[r->failed].code = code;
+    }
+    r->failed++;
+}
+
+static int work(const void *in, void *unused, void *ctx)
+{
+    (void)unused, (void)ctx;
+    struct range *r = (struct range *)(uintptr_t)in; // it lies in the arena: ours to write
+    struct range_out o = {{r->out, r->out_len, r->out_cap, grow}, r};
+    mp_record_fn *fn = function;
+    char sep = separator;
+    while (r->pos < r->len) {
+        char *record = r->data + r->pos;
+        char *end = memchr(record, sep, r->len - r->pos);
+        *end = '\0';
+        r->next = (size_t)(end + 1 - r->data);
+        int code = fn(record, (size_t)(end - record), &o.out, &arguments);
+        if (code) {
+            note_failure(r, code);
+            o.out.len = r->out_len;
+        }
+        r->out_len = o.out.len;
+        r->record++;
+        r->pos = r->next;
+    }
+    return 0;
+}
+
+// ---- reading ----------------------------------------------------------------------------
+
+static int arena_room(struct plugin *p, size_t cap)
+{
+    void *buf;
+    int err = mp_arena_alloc(arena, &buf, cap + 1, 1); // one for the last separator
+    if (err)
+        return err;
+    if (p->have)
+        memcpy(buf, p->buf, p->have);
+    mp_arena_free(arena, p->buf);
+    p->buf = buf;
+    p->cap = cap;
+    return 0;
+}
+
+static bool is_ready(int fd)
+{
+    struct pollfd f = {.fd = fd, .events = POLLIN};
+    return poll(&f, 1, 0) > 0;
+}
+
+// Reads a batch: what there is, up to the target, but at least one record. 0 with
+// cut = 0 at the end, -errno.
+static int read_batch(struct plugin *p)
+{
+    int fd = p->input.fd;
+    p->cut = 0;
+    while (!p->ended && (p->cut == 0 || (p->have < p->target && is_ready(fd)))) {
+        if (p->have + p->target / 2 > p->cap) {
+            int err = arena_room(p, p->have + p->target);
+            if (err)
+                return err;
+        }
+        poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1); // it may be non-blocking
+        ssize_t n = read(fd, p->buf + p->have, p->cap - p->have);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n < 0)
+            return -errno;
+        p->ended = n == 0;
+        char *sep = memrchr(p->buf + p->have, separator, (size_t)n);
+        p->have += (size_t)n;
+        if (sep)
+            p->cut = (size_t)(sep + 1 - p->buf);
+    }
+    if (p->ended && p->have > p->cut) { // a last record without its separator
+        p->buf[p->have++] = separator;
+        p->cut = p->have;
+    }
+    return 0;
+}
+
+static void cut_into_ranges(struct plugin *p)
+{
+    size_t size = p->cut / (size_t)p->ranges_max + 1;
+    if (size < RANGE_BYTES)
+        size = RANGE_BYTES;
+    p->ranges_len = 0;
+    for (size_t at = 0; at < p->cut;) {
+        struct range *r = &p->ranges[p->ranges_len++];
+        size_t end = at + size;
+        if (end >= p->cut || p->ranges_len == p->ranges_max)
+            end = p->cut;
+        else
+            end = (size_t)((char *)memchr(p->buf + end - 1, separator, p->cut - end + 1) + 1 -
+                           p->buf);
+        *r = (struct range){
+            .data = p->buf + at, .len = end - at, .out = r->out, .out_cap = r->out_cap};
+        at = end;
+    }
+}
+
+// ---- results ----------------------------------------------------------------------------
+
+static void tell(struct plugin *p, const struct range *r, size_t record, size_t pos,
+                 const char *what)
+{
+    char label[SHOWN];
+    if (p->told++ >= FAILURES)
+        return;
+    const char *text = r->data + pos;
+    say("record %zu (%s): %s", p->records + record + 1,
+        show(label, sizeof label, text, strnlen(text, r->len - pos)), what);
+}
+
+static void tell_failures(struct plugin *p, const struct range *r)
+{
+    for (size_t i = 0; i < r->failed && i < FAILURES; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "the function returned %d", r->failure[i].code);
+        tell(p, r, r->failure[i].record, r->failure[i].pos, what);
+    }
+    p->failed += r->failed;
+    p->records += r->record;
+}
+
+// Writes all of iov, which it changes. 0 or -errno.
+static int write_all(struct iovec *iov, int n)
+{
+    while (n > 0) {
+        ssize_t w = writev(STDOUT_FILENO, iov, n < IOV_MAX ? n : IOV_MAX);
+        if (w < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){.fd = STDOUT_FILENO, .events = POLLOUT}, 1, -1);
+        else if (w < 0 && errno != EINTR)
+            return -errno;
+        for (; w > 0 && (size_t)w >= iov->iov_len; n--)
+            w -= (ssize_t)iov++->iov_len;
+        if (w > 0) {
+            iov->iov_base = (char *)iov->iov_base + w;
+            iov->iov_len -= (size_t)w;
+        }
+    }
+    return 0;
+}
+
+static int write_batch(struct plugin *p)
+{
+    struct iovec iov[RANGE_MAX];
+    int n = 0;
+    for (int i = 0; i < p->ranges_len; i++) {
+        const struct range *r = &p->ranges[i];
+        tell_failures(p, r);
+        if (r->out_len)
+            iov[n++] = (struct iovec){r->out, r->out_len};
+    }
+    int err = write_all(iov, n);
+    if (err)
+        say("standard output: %s", mp_strerror(err));
+    return err ? EXIT_IO : 0;
+}
+
+// ---- the pool ---------------------------------------------------------------------------
+
+// The part of the pool's text that says how the worker ended.
+static const char *crash(struct plugin *p, char *buf, size_t size)
+{
+    const char *text = mp_pool_error(p->pool), *worker = strstr(text, "worker ");
+    if (worker)
+        text = worker;
+    snprintf(buf, size, "the function crashed: %.*s", (int)strcspn(text, ";"), text);
+    return buf;
+}
+
+// Steps over the records at which the function took its worker with it.
+static void skip_crashes(struct plugin *p)
+{
+    for (int i = 0; i < p->ranges_len; i++) {
+        struct range *r = &p->ranges[i];
+        if (p->status[i] != MP_EWORKERDIED || r->pos >= r->len)
+            continue;
+        char what[256];
+        tell(p, r, r->record, r->pos, crash(p, what, sizeof what));
+        p->failed++;
+        r->record++;
+        r->pos = r->next > r->pos ? r->next : r->len;
+    }
+}
+
+static int map_batch(struct plugin *p)
+{
+    for (;;) {
+        int err =
+            mp_pool_map(p->pool, work, p->ranges, sizeof *p->ranges, NULL, 0, (size_t)p->ranges_len,
+                        NULL, &(mp_map_opts){.chunk = 1, .status = p->status});
+        if (err == 0)
+            return 0;
+        if (err != MP_EWORKERDIED) {
+            say("the pool failed: %s", mp_strerror(err));
+            return EXIT_IO;
+        }
+        skip_crashes(p);
+    }
+}
+
+static int start_pool(struct plugin *p)
+{
+    void *ranges;
+    p->ranges_max = p->workers < RANGE_MAX / RANGES ? p->workers * RANGES : RANGE_MAX;
+    p->status = xrealloc(NULL, (size_t)p->ranges_max * sizeof *p->status);
+    int err = mp_arena_alloc(arena, &ranges, (size_t)p->ranges_max, sizeof *p->ranges);
+    if (err == 0) {
+        memset(ranges, 0, (size_t)p->ranges_max * sizeof *p->ranges);
+        p->ranges = ranges;
+        err = mp_pool_new(&p->pool, &(mp_pool_opts){.workers = p->workers, .name = "mpmap"});
+    }
+    if (err)
+        say("cannot start the pool: %s", mp_strerror(err));
+    return err ? EXIT_IO : 0;
+}
+
+static void adapt(struct plugin *p, const struct timespec *begin)
+{
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    long ms = (end.tv_sec - begin->tv_sec) * 1000 + (end.tv_nsec - begin->tv_nsec) / 1000000;
+    if (ms > 2 * BATCH_MS && p->target > BATCH_MIN)
+        p->target /= 2;
+    else if (ms < BATCH_MS / 2 && p->target < BATCH_MAX)
+        p->target *= 2;
+}
+
+static int run_batch(struct plugin *p)
+{
+    struct timespec begin;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    int status = p->pool ? 0 : start_pool(p);
+    if (status)
+        return status;
+    cut_into_ranges(p);
+    status = map_batch(p);
+    if (status == 0)
+        status = write_batch(p);
+    memmove(p->buf, p->buf + p->cut, p->have - p->cut);
+    p->have -= p->cut;
+    adapt(p, &begin);
+    return status;
+}
+
+static int run_all(struct plugin *p)
+{
+    for (;;) {
+        int err = read_batch(p);
+        if (err) {
+            say("%s: %s: the rest of the records is not known", p->input.name, mp_strerror(err));
+            return EXIT_IO;
+        }
+        if (p->cut == 0)
+            break;
+        int status = run_batch(p);
+        if (status)
+            return status;
+    }
+    if (p->failed > FAILURES)
+        say("%zu records failed in all", p->failed);
+    return p->failed > 100 ? EXIT_MANY : (int)p->failed;
+}
+
+// ---- setting up -------------------------------------------------------------------------
+
+// Opens LIB:FUNCTION. A name without a slash is a file here, if there is one, else
+// looked for where the system has its libraries.
+static int open_function(struct plugin *p, const char *so)
+{
+    char path[PATH_MAX];
+    const char *colon = strrchr(so, ':');
+    if (!colon || colon == so || !colon[1])
+        return usage_error("--so %s: not of the form LIB:FUNCTION, as in ./lib.so:count", so);
+    int len = (int)(colon - so);
+    bool slash = memchr(so, '/', (size_t)len) != NULL;
+    int n = snprintf(path, sizeof path, "./%.*s", len, so);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return usage_error("--so: %s", mp_strerror(-ENAMETOOLONG));
+    p->lib = dlopen(slash || access(path, F_OK) < 0 ? path + 2 : path, RTLD_NOW | RTLD_LOCAL);
+    if (!p->lib)
+        return usage_error("--so: %s", dlerror());
+    void *symbol = dlsym(p->lib, colon + 1);
+    if (!symbol)
+        return usage_error("--so: %.*s has no function %s: nm -D shows what it has", len, so,
+                           colon + 1);
+    memcpy(&function, &symbol, sizeof function);
+    return 0;
+}
+
+// The items of ":::" as a file, each ended by NUL, since they may hold newlines.
+static int list_as_file(struct input *in)
+{
+    in->name = ":::";
+    in->fd = memfd_create("mpmap-items", MFD_CLOEXEC);
+    FILE *f = in->fd < 0 ? NULL : fdopen(dup(in->fd), "w");
+    if (!f)
+        return -errno;
+    for (int i = 0; i < in->list_left; i++)
+        fwrite(in->list[i], 1, strlen(in->list[i]) + 1, f);
+    int err = fflush(f) || ferror(f) ? -ENOSPC : 0;
+    fclose(f);
+    lseek(in->fd, 0, SEEK_SET);
+    return err;
+}
+
+static int open_all(struct plugin *p, const struct args *a)
+{
+    int status = open_function(p, a->so);
+    if (status == 0)
+        status = input_open(&p->input, a);
+    if (status)
+        return status;
+    int err = a->list ? list_as_file(&p->input) : 0;
+    if (err == 0)
+        err = mp_arena_new(&arena, NULL);
+    if (err)
+        say("cannot start: %s", mp_strerror(err));
+    separator = a->list ? '\0' : p->input.separator;
+    arguments = (mp_plugin_args){a->words_len, a->words};
+    return err ? EXIT_IO : 0;
+}
+
+int run_plugin(const struct args *a)
+{
+    struct plugin p = {.target = BATCH_MIN, .input.fd = -1};
+    p.workers = a->jobs == 0 ? mp_cpu_count() : a->jobs < 1024 ? a->jobs : 1024;
+    int status = open_all(&p, a);
+    if (status == 0)
+        status = run_all(&p);
+    mp_pool_free(p.pool);
+    mp_arena_delete(arena);
+    input_close(&p.input);
+    free(p.status);
+    if (p.lib)
+        dlclose(p.lib);
+    return status;
+}
