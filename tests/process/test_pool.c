@@ -842,6 +842,34 @@ MP_TEST(task_at_outside_of_a_range_does_nothing)
     mp_pool_free(p);
 }
 
+MP_TEST(too_few_descriptors)
+{
+    int used = mptest_fd_count(), made = 0;
+    for (int room = 0; room < 6; room++) {
+        int low = dup(0); // the lowest that is free: the limit counts from 0
+        close(low);
+        struct rlimit lim, few;
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
+        few = (struct rlimit){(rlim_t)(low + room), lim.rlim_max};
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        mp_pool *p = NULL;
+        long x = 3, y = 0;
+        int r = mp_pool_new(&p, &(mp_pool_opts){.workers = 2});
+        if (r == 0) {
+            made++;
+            mp_assert_ok(mp_pool_map(p, square, &x, 8, &y, 8, 1, NULL, NULL));
+            ck_assert_int_eq(y, 9);
+            mp_pool_free(p);
+        } else {
+            mp_assert_err(r, -EMFILE);
+            ck_assert_ptr_null(p);
+        }
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+        ck_assert_int_eq(mptest_fd_count(), used);
+    }
+    ck_assert(made > 0 && made < 6);
+}
+
 MP_TEST(a_pool_under_limits)
 {
     if (MPTEST_ASAN || MPTEST_TSAN)
