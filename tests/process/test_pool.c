@@ -799,11 +799,11 @@ MP_TEST(bad_arguments)
 MP_TEST(results_that_do_not_fit_into_memory)
 {
     size_t size = (size_t)1 << 42;
-    mp_pool *p = new_pool(2);
     void *out = mmap(NULL, size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (out == MAP_FAILED)
         mp_skip("no address space");
+    mp_pool *p = new_pool(2);
     long x = 4, y = 0;
     mp_assert_err(mp_pool_map(p, square, &x, 8, out, size, 1, NULL, NULL), -ENOMEM);
     ck_assert_str_eq(mp_pool_error(p), mp_strerror(-ENOMEM));
