@@ -82,7 +82,7 @@ struct mp__slot {
     MP__LINE _Atomic uint64_t claim; // chunk + 1, 0 = none
     _Atomic uint64_t at;             // the item it is at
     _Atomic uint32_t n_finished;
-    uint32_t finished[MP__HAND];      // chunk << 1 | whether tasks failed in it
+    uint32_t finished[MP__HAND];      // chunks in which no task failed
     MP__LINE _Atomic uint32_t joined; // epoch of the job it takes part in, 0 = none
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
@@ -139,11 +139,8 @@ static inline void mp__enter_finished(struct mp__control *c, struct mp__slot *sl
 {
     uint32_t n = atomic_load_explicit(&slot->n_finished, memory_order_relaxed);
     for (uint32_t i = 0; i < n && i < MP__HAND; i++) {
-        uint32_t chunk = slot->finished[i] >> 1;
-        if (chunk < MP__MAX_CHUNKS)
-            atomic_store_explicit(&c->done[chunk],
-                                  slot->finished[i] & 1 ? MP__CHUNK_FAILED : MP__CHUNK_DONE,
-                                  memory_order_release);
+        uint32_t chunk = slot->finished[i] % MP__MAX_CHUNKS;
+        atomic_store_explicit(&c->done[chunk], MP__CHUNK_DONE, memory_order_release);
     }
     atomic_store_explicit(&slot->n_finished, 0, memory_order_release);
 }

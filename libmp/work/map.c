@@ -45,7 +45,7 @@ struct map {
     uint32_t epoch;
     uint32_t deaths;        // in this pass
     uint32_t fed, returned; // stream: chunks copied in; chunks copied out or given up
-    uint32_t cursor_in, cursor_out;
+    const struct mp__round *cursor_in, *cursor_out;
     uint32_t stride;
 };
 
@@ -149,7 +149,8 @@ static int open_job(struct map *m)
         return r;
     memset(seg->done.base, MP__CHUNK_OPEN, chunks);
     reset_slots(m);
-    m->deaths = m->fed = m->returned = m->cursor_in = m->cursor_out = 0;
+    m->deaths = m->fed = m->returned = 0;
+    m->cursor_in = m->cursor_out = m->schedule.round;
     m->stride = m->feed.window ? mp__feed_slots(&m->feed) / 8 + 1 : 0;
     atomic_store(&ctl->deaths_taken, atomic_load(&ctl->deaths)); // of no job that counts
     struct mp__job *job = &ctl->job;
@@ -300,7 +301,7 @@ static bool return_one(struct map *m)
     int state = chunk_state(m, m->returned);
     if (state == MP__CHUNK_OPEN)
         return false;
-    struct mp__range r = mp__schedule_range(&m->schedule, &m->cursor_out, m->returned);
+    struct mp__range r = mp__schedule_range(&m->cursor_out, m->returned);
     if (state == MP__CHUNK_DONE || state == MP__CHUNK_FAILED)
         mp__feed_out(&m->feed, m->returned, r.begin, r);
     if (state == MP__CHUNK_FAILED)
@@ -313,7 +314,7 @@ static bool feed_one(struct map *m)
 {
     if (m->fed == m->schedule.chunks || m->fed - m->returned == mp__feed_slots(&m->feed))
         return false;
-    struct mp__range r = mp__schedule_range(&m->schedule, &m->cursor_in, m->fed);
+    struct mp__range r = mp__schedule_range(&m->cursor_in, m->fed);
     if (chunk_state(m, m->fed) == MP__CHUNK_OPEN)
         mp__feed_in(&m->feed, m->fed, r);
     if (++m->fed % m->stride == 0)
@@ -396,7 +397,7 @@ static void count_failures(struct map *m)
 // All have left a job whose arrays lie there as a whole.
 static void settle_whole(struct map *m)
 {
-    uint32_t chunks = m->schedule.chunks, cursor = 0;
+    const struct mp__round *cursor = m->schedule.round;
     if (m->deaths == 0) {
         struct mp__range all = {m->schedule.round[0].begin,
                                 m->schedule.round[m->schedule.rounds - 1].end};
@@ -404,9 +405,9 @@ static void settle_whole(struct map *m)
         if (m->report.failed == 0 || !m->status)
             return;
     }
-    for (uint32_t c = 0; c < chunks; c++) {
+    for (uint32_t c = 0; c < m->schedule.chunks; c++) {
         int state = chunk_state(m, c);
-        struct mp__range r = mp__schedule_range(&m->schedule, &cursor, c);
+        struct mp__range r = mp__schedule_range(&cursor, c);
         if (m->deaths && (state == MP__CHUNK_DONE || state == MP__CHUNK_FAILED))
             mp__feed_out(&m->feed, c, r.begin, r);
         if (state == MP__CHUNK_FAILED)

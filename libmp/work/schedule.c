@@ -42,6 +42,6 @@ void mp__schedule_guided(struct mp__schedule *s, size_t begin, size_t end, unsig
 
 struct mp__range mp__schedule_find(const struct mp__schedule *s, uint32_t chunk)
 {
-    uint32_t cursor = 0;
-    return mp__schedule_range(s, &cursor, chunk);
+    const struct mp__round *cursor = s->round;
+    return mp__schedule_range(&cursor, chunk);
 }

@@ -42,14 +42,14 @@ size_t mp__schedule_add(struct mp__schedule *s, size_t begin, size_t end, size_t
 // ones last let all workers end together. To be used on an empty schedule.
 void mp__schedule_guided(struct mp__schedule *s, size_t begin, size_t end, unsigned workers);
 
-// The items of a chunk. *cursor is the round where the search begins: 0, or what it
-// was at an earlier (lower) chunk.
-static inline struct mp__range mp__schedule_range(const struct mp__schedule *s, uint32_t *cursor,
-                                                  uint32_t chunk)
+// The items of a chunk. *cursor is the round where the search begins: the first, or what
+// it was at an earlier (lower) chunk.
+static inline struct mp__range mp__schedule_range(const struct mp__round **cursor, uint32_t chunk)
 {
-    while (chunk >= s->round[*cursor + 1].first)
-        ++*cursor;
-    const struct mp__round *r = &s->round[*cursor];
+    const struct mp__round *r = *cursor;
+    while (chunk >= r[1].first)
+        r++;
+    *cursor = r;
     size_t begin = r->begin + (size_t)(chunk - r->first) * r->size;
     return (struct mp__range){begin, r->end - begin > r->size ? begin + r->size : r->end};
 }

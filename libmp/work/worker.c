@@ -104,12 +104,16 @@ static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t
     return false;
 }
 
-// In a stream the caller waits for each chunk, so it is told at once.
+// Enters a chunk in done[], sooner or later: in a stream the caller waits for it.
 static void finish_chunk(struct worker *w, bool ok, bool at_once)
 {
     struct mp__slot *slot = w->slot;
+    if (!ok) {
+        atomic_store_explicit(&w->ctl->done[w->chunk], MP__CHUNK_FAILED, memory_order_release);
+        return;
+    }
     uint32_t n = atomic_load_explicit(&slot->n_finished, memory_order_relaxed);
-    slot->finished[n] = w->chunk << 1 | !ok;
+    slot->finished[n] = w->chunk;
     in_order();
     atomic_store_explicit(&slot->n_finished, n + 1, memory_order_relaxed);
     in_order();
@@ -118,10 +122,10 @@ static void finish_chunk(struct worker *w, bool ok, bool at_once)
         mp__enter_finished(w->ctl, slot);
 }
 
-static void run_chunk(struct worker *w, const struct mp__job *job, uint32_t *cursor)
+static void run_chunk(struct worker *w, const struct mp__job *job, const struct mp__round **cursor)
 {
     struct mp__slot *slot = w->slot;
-    struct mp__range r = mp__schedule_range(&job->schedule, cursor, w->chunk);
+    struct mp__range r = mp__schedule_range(cursor, w->chunk);
     put(&slot->at, MP__NOWHERE);
     in_order();
     put(&slot->claim, (uint64_t)w->chunk + 1);
@@ -174,7 +178,8 @@ static void run_job(struct worker *w)
 {
     struct mp__control *ctl = w->ctl;
     const struct mp__job *job = &ctl->job;
-    uint32_t cursor = 0, chunks = job->schedule.chunks, stride = job->stride;
+    const struct mp__round *cursor = job->schedule.round;
+    uint32_t chunks = job->schedule.chunks, stride = job->stride;
     present.at = job->range_fn ? &w->slot->at : NULL;
     for (;;) {
         uint64_t c = atomic_fetch_add(&ctl->next, 1);

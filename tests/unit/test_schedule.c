@@ -8,10 +8,10 @@
 // than `longest`.
 static void check_cover(const struct mp__schedule *s, size_t begin, size_t end, size_t longest)
 {
-    uint32_t cursor = 0;
+    const struct mp__round *cursor = s->round;
     size_t at = begin;
     for (uint32_t c = 0; c < s->chunks; c++) {
-        struct mp__range r = mp__schedule_range(s, &cursor, c);
+        struct mp__range r = mp__schedule_range(&cursor, c);
         struct mp__range again = mp__schedule_find(s, c);
         ck_assert_uint_eq(r.begin, at);
         ck_assert_uint_gt(r.end, r.begin);
