@@ -57,11 +57,10 @@ enum mp__chunk_state {
     MP__CHUNK_LOST,   // claimed by a worker that died before it started
 };
 
-// An array as the tasks of a job see it.
+// An array as the tasks of a job see it; all zero when there is none.
 struct mp__side {
-    char *base;
-    size_t size;     // of an item; 0: there is no array
-    size_t origin;   // the item that lies at base
+    uintptr_t base;  // where item 0 lies, or would lie if it belonged to the pass
+    size_t size;     // of an item
     size_t slot;     // bytes of a slot, when in a window
     uint32_t window; // slots; 0: the array lies there in full
 };
@@ -154,11 +153,9 @@ static inline bool mp__job_closed(struct mp__control *c, uint32_t epoch)
 // Where items from `begin` on lie, which belong to `chunk`; NULL without an array.
 static inline void *mp__side_at(const struct mp__side *s, uint32_t chunk, size_t begin)
 {
-    if (s->size == 0)
-        return NULL;
     if (s->window)
-        return s->base + (size_t)(chunk % s->window) * s->slot;
-    return s->base + (begin - s->origin) * s->size;
+        return (void *)(s->base + (size_t)(chunk % s->window) * s->slot);
+    return (void *)(s->base + begin * s->size);
 }
 
 #endif

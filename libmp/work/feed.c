@@ -37,12 +37,12 @@ static int place(struct mp__feed *f, struct mp__segment *seg, size_t in_bytes, s
     int r = mp__segment_hold(seg, &seg->data, out_at + out_bytes);
     if (r < 0)
         return r;
-    f->in_side = (struct mp__side){.base = f->in.user, .size = f->in.size};
-    f->out_side = (struct mp__side){.base = f->out.user, .size = f->out.size};
+    f->in_side = (struct mp__side){.base = (uintptr_t)f->in.user, .size = f->in.size};
+    f->out_side = (struct mp__side){.base = (uintptr_t)f->out.user, .size = f->out.size};
     if (f->in.staged)
-        f->in_side.base = seg->data.base + in_at;
+        f->in_side.base = (uintptr_t)seg->data.base + in_at;
     if (f->out.staged)
-        f->out_side.base = seg->data.base + out_at;
+        f->out_side.base = (uintptr_t)seg->data.base + out_at;
     return 0;
 }
 
@@ -54,8 +54,10 @@ int mp__feed_whole(struct mp__feed *f, struct mp__segment *seg, size_t origin, s
                   f->out.staged ? items * f->out.size : 0);
     if (r < 0)
         return r;
-    f->in_side.origin = f->in.staged ? origin : 0;
-    f->out_side.origin = f->out.staged ? origin : 0;
+    if (f->in.staged)
+        f->in_side.base -= origin * f->in.size;
+    if (f->out.staged)
+        f->out_side.base -= origin * f->out.size;
     return 0;
 }
 

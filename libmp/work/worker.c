@@ -30,7 +30,7 @@ struct worker {
     struct mp__slot *slot;
     struct mp__spin spin_job, spin_limit;
     uint32_t seen;  // the last job it took part in, or missed
-    uint32_t chunk; // claimed
+    uint32_t chunk; // waited for
 };
 
 static inline void in_order(void)
@@ -105,15 +105,15 @@ static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t
 }
 
 // Enters a chunk in done[], sooner or later: in a stream the caller waits for it.
-static void finish_chunk(struct worker *w, bool ok, bool at_once)
+static inline void finish_chunk(struct worker *w, uint32_t chunk, bool ok, bool at_once)
 {
     struct mp__slot *slot = w->slot;
     if (!ok) {
-        atomic_store_explicit(&w->ctl->done[w->chunk], MP__CHUNK_FAILED, memory_order_release);
+        atomic_store_explicit(&w->ctl->done[chunk], MP__CHUNK_FAILED, memory_order_release);
         return;
     }
     uint32_t n = atomic_load_explicit(&slot->n_finished, memory_order_relaxed);
-    slot->finished[n] = w->chunk;
+    slot->finished[n] = chunk;
     in_order();
     atomic_store_explicit(&slot->n_finished, n + 1, memory_order_relaxed);
     in_order();
@@ -122,19 +122,19 @@ static void finish_chunk(struct worker *w, bool ok, bool at_once)
         mp__enter_finished(w->ctl, slot);
 }
 
-static void run_chunk(struct worker *w, const struct mp__job *job, const struct mp__round **cursor)
+static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32_t chunk,
+                             struct mp__range r)
 {
     struct mp__slot *slot = w->slot;
-    struct mp__range r = mp__schedule_range(cursor, w->chunk);
     put(&slot->at, MP__NOWHERE);
     in_order();
-    put(&slot->claim, (uint64_t)w->chunk + 1);
+    put(&slot->claim, (uint64_t)chunk + 1);
     in_order();
     MP__POINT("recorded");
-    bool ok = job->item_fn ? run_items(job, slot, w->chunk, r) : run_range(job, slot, w->chunk, r);
+    bool ok = job->item_fn ? run_items(job, slot, chunk, r) : run_range(job, slot, chunk, r);
     in_order();
     MP__POINT("run");
-    finish_chunk(w, ok, job->stride != 0);
+    finish_chunk(w, chunk, ok, job->stride != 0);
 }
 
 static bool fed(void *arg)
@@ -161,12 +161,13 @@ static int sleep_for_limit(void *arg, mp__deadline d)
 
 // In a stream: until the caller has copied the chunk in. Its bell is rung first, since
 // what it waits for may be what this worker has done.
-static void wait_for_food(struct worker *w)
+static void wait_for_food(struct worker *w, uint32_t chunk)
 {
     static const struct mp__waiter waiter = {fed, arm_nothing, sleep_for_limit};
+    w->chunk = chunk;
     if (fed(w))
         return;
-    atomic_store(&w->slot->awaits, w->chunk + 1);
+    atomic_store(&w->slot->awaits, chunk + 1);
     MP__POINT("awaits");
     mp__ring_caller(w->ctl);
     mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
@@ -182,16 +183,16 @@ static void run_job(struct worker *w)
     uint32_t chunks = job->schedule.chunks, stride = job->stride;
     present.at = job->range_fn ? &w->slot->at : NULL;
     for (;;) {
-        uint64_t c = atomic_fetch_add(&ctl->next, 1);
-        if (c >= chunks)
+        uint64_t next = atomic_fetch_add(&ctl->next, 1);
+        if (next >= chunks)
             break;
-        w->chunk = (uint32_t)c;
+        uint32_t chunk = (uint32_t)next;
         MP__POINT("claimed");
         if (stride)
-            wait_for_food(w);
-        run_chunk(w, job, &cursor);
+            wait_for_food(w, chunk);
+        run_chunk(w, job, chunk, mp__schedule_range(&cursor, chunk));
         MP__POINT("done");
-        if (stride && w->chunk % stride == stride - 1)
+        if (stride && chunk % stride == stride - 1)
             mp__ring_caller(ctl);
     }
     present.at = NULL;
