@@ -8,6 +8,7 @@
 #include "os/fork.h"
 #include "os/spin.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 
@@ -224,8 +225,10 @@ static void join_job(struct worker *w, uint32_t epoch)
     atomic_store(&w->slot->joined, 0);
     MP__POINT("left");
     // The dead are still counted as active: after a death everyone rings.
-    if (last || deaths != atomic_load(&ctl->deaths))
+    if (last || deaths != atomic_load(&ctl->deaths)) {
         mp__ring_caller(ctl);
+        sched_yield(); // it may have been put behind us
+    }
 }
 
 static bool job_is_new(void *arg)
