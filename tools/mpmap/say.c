@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void vsay(const char *format, va_list ap)
+MP_PRINTF(1, 0) static void vsay(const char *format, va_list ap)
 {
     char line[1024] = "mpmap: ";
     size_t at = strlen(line);
