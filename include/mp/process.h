@@ -10,7 +10,9 @@
 //
 // Nothing outlives its parent: when the process that started a child ends, also
 // by kill -9, the kernel kills the child at once, and so on down the tree. A
-// child that calls exec() leaves this protection.
+// child that calls exec(), or closes all descriptors it finds, leaves this
+// protection; what a plain fork() makes never had it. Each running child costs its
+// parent two descriptors.
 //
 // In a child: stdout and stderr were flushed before the fork and are flushed at
 // its end, which is _exit(): atexit handlers and destructors of the parent do
@@ -60,12 +62,13 @@ MP_API MP_NODISCARD int mp_process_join(mp_process *p, int timeout_ms);
 // the program ignores SIGCHLD or waits for any child), MP_EOWNER. Since 0.1.
 MP_API MP_NODISCARD int mp_process_exitcode(mp_process *p, int *code);
 
-// Whether it still runs. False for NULL. Does not block. Since 0.1.
+// Whether it still runs. False for NULL, and for a handle of another process.
+// Does not block. Since 0.1.
 MP_API bool mp_process_is_alive(mp_process *p);
 
 // Sends SIGTERM; mp_process_kill() sends SIGKILL. Never hits another process
 // that got the same pid later. 0 also when it has ended. Errors: MP_EOWNER,
-// MP_EINVAL. Since 0.1.
+// MP_EINVAL, -EPERM (it became another user). Since 0.1.
 MP_API int mp_process_terminate(mp_process *p);
 MP_API int mp_process_kill(mp_process *p);
 
@@ -89,8 +92,8 @@ MP_API void mp_process_free(mp_process *p);
 // not to be freed. In the main program its name is "MainProcess". Since 0.1.
 MP_API const mp_process *mp_process_current(void);
 
-// The process that started this one, or NULL in the main program. Not to be
-// freed. Its sentinel is readable when it has ended (but that ends this one too).
+// The process that started this one; NULL in the main program and in what a plain
+// fork() made. Not to be freed. Its sentinel is readable when it has ended (but that ends this one too).
 // Since 0.1.
 MP_API mp_process *mp_process_parent(void);
 
@@ -102,7 +105,7 @@ MP_API size_t mp_process_active_children(mp_process **list, size_t cap);
 // Call it first in main(), if at exit the children that nobody joined shall be
 // waited for and daemonic ones killed, as in Python. Without it they are killed
 // when the program ends. Registers an atexit() handler, which does nothing in
-// forked children. May be called again. Since 0.1.
+// forked children. May be called again. Errors: -ENOMEM. Since 0.1.
 MP_API int mp_runtime_init(void);
 
 #ifdef __cplusplus

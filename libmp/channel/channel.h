@@ -52,9 +52,10 @@ struct mp__channel {
     struct {
         _Alignas(128) struct mp__ring_rx ring;
         struct mp__spin spin;
-        unsigned got;   // messages since the last delay
-        unsigned delay; // pauses to wait so that messages pile up
-        unsigned skip;  // empty views for which not to try
+        unsigned got;      // messages since the last delay
+        uint64_t piled_at; // position at that time
+        unsigned delay;    // pauses to wait so that messages pile up
+        unsigned skip;     // empty views for which not to try
         unsigned skip_next;
         bool rung; // our own bell is known to be readable (epoll only)
     } rx;

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #define RETURN_MAX 4096 // the receiver keeps at most so much space to itself
-#define PILE_FIRST 32   // pauses
-#define PILE_GOOD  8    // messages that a delay has to bring
+#define PILE_FIRST 64   // pauses
+#define PILE_GOOD  8    // messages that a delay has to bring, or ...
+#define PILE_BYTES 8192 // ... so much in two of them at least
 #define PILE_SKIP  4096
 
 static void silence_bell(int fd)
@@ -42,6 +43,10 @@ static int end_error(const struct mp__channel *c)
 static inline __attribute__((always_inline)) bool data_ready(void *arg)
 {
     struct mp__channel *c = arg;
+    // The message will lie here: its lines come along with the head's, not after it.
+    const unsigned char *next = c->rx.ring.data + (c->rx.ring.pos & (c->rx.ring.cap - 1));
+    __builtin_prefetch(next);
+    __builtin_prefetch(next + 64);
     return atomic_load_explicit(&c->rx.ring.ring->head, memory_order_acquire) != c->rx.ring.pos ||
            ended(c);
 }
@@ -90,7 +95,8 @@ static void pile_up(struct mp__channel *c)
 {
     unsigned max = c->rx.ring.cap > 65536 ? 256 : 64;
     if (c->rx.delay) {
-        if (c->rx.got < PILE_GOOD) {
+        uint64_t bytes = c->rx.ring.pos - c->rx.piled_at;
+        if (c->rx.got < 2 || (c->rx.got < PILE_GOOD && bytes < PILE_BYTES)) {
             c->rx.delay = 0;
             c->rx.skip_next = c->rx.skip_next ? c->rx.skip_next * 2 : 1;
             if (c->rx.skip_next > PILE_SKIP)
@@ -98,7 +104,7 @@ static void pile_up(struct mp__channel *c)
             c->rx.skip = c->rx.skip_next;
         } else {
             c->rx.skip_next = 0;
-            if (c->rx.got < 64 && c->rx.delay < max)
+            if (c->rx.got < 64 && bytes < 4 * PILE_BYTES && c->rx.delay < max)
                 c->rx.delay *= 2;
         }
     } else if (c->rx.skip) {
@@ -107,6 +113,7 @@ static void pile_up(struct mp__channel *c)
         c->rx.delay = PILE_FIRST;
     }
     c->rx.got = 0;
+    c->rx.piled_at = c->rx.ring.pos;
     for (unsigned i = 0; i < c->rx.delay; i++)
         mp__cpu_relax();
 }

@@ -42,8 +42,8 @@ int mp__cpu_affinity(void)
     return n > 0 ? (int)n : 1;
 }
 
-// One of the two kinds of control groups: where the kernel mounts it, how it says who
-// has it, and in which file the quota is.
+// One of the two kinds of control groups: how its mounts are called, which line of
+// /proc/self/cgroup is of a hierarchy with the CPUs, and in which file the quota is.
 struct kind {
     const char *fstype;
     bool (*has_cpu)(const char *controllers);
@@ -118,32 +118,44 @@ static int v1_quota(const char *dir)
     return round_up(quota, period);
 }
 
-static const struct kind v1 = {"cgroup", v1_has_cpu, v1_quota};
-static const struct kind v2 = {"cgroup2", v2_has_cpu, v2_quota};
+enum { V1, V2, KINDS };
+static const struct kind kinds[KINDS] = {
+    [V1] = {"cgroup", v1_has_cpu, v1_quota},
+    [V2] = {"cgroup2", v2_has_cpu, v2_quota},
+};
 
-// Our group in the hierarchy of this kind that has the CPUs. To be freed; NULL if there
-// is none. A line is "id:controllers:path".
-static char *find_group(const char *root, const struct kind *k)
+// A file of /proc/self in one read or few; stdio's own buffer makes many of it.
+static FILE *open_proc(const char *root, const char *name, char *buf, size_t size)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    snprintf(path, sizeof path, "%s/proc/self/%s", root, name);
     FILE *f = fopen(path, "re");
-    char *line = NULL, *found = NULL;
+    if (f)
+        setvbuf(f, buf, _IOFBF, size);
+    return f;
+}
+
+// Our group in the hierarchy of each kind that has the CPUs; NULL where there is none.
+// To be freed. A line is "id:controllers:path".
+static void find_groups(const char *root, char *groups[])
+{
+    char buf[4096], *line = NULL;
     size_t size = 0;
-    while (f && !found && getline(&line, &size, f) > 0) {
+    FILE *f = open_proc(root, "cgroup", buf, sizeof buf);
+    while (f && getline(&line, &size, f) > 0) {
         line[strcspn(line, "\n")] = '\0';
         char *controllers = strchr(line, ':');
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group)
             continue;
         *group++ = '\0';
-        if (k->has_cpu(controllers + 1))
-            found = strdup(group);
+        for (int i = 0; i < KINDS; i++)
+            if (!groups[i] && kinds[i].has_cpu(controllers + 1))
+                groups[i] = strdup(group);
     }
     free(line);
     if (f)
         fclose(f);
-    return found;
 }
 
 // Spaces and the like are written as \040 in mountinfo.
@@ -162,32 +174,38 @@ static void decode(char *s)
 }
 
 struct mount {
+    const struct kind *kind;
     char *top;   // the directory of the hierarchy that is mounted
     char *point; // and where
 };
 
+static const struct kind *kind_of(const char *fstype, const char *options)
+{
+    if (strcmp(fstype, kinds[V2].fstype) == 0)
+        return &kinds[V2];
+    bool v1 = strcmp(fstype, kinds[V1].fstype) == 0 && has_word(options, "cpu");
+    return v1 ? &kinds[V1] : NULL;
+}
+
 // "36 35 98:0 /top /point rw,noatime master:1 - cgroup cgroup rw,cpu": whether it is a
-// mount of this kind with the CPUs. Points into line, which it cuts up.
-static bool parse_mount(char *line, const struct kind *k, struct mount *m)
+// mount of control groups with the CPUs. Points into line, which it cuts up.
+static bool parse_mount(char *line, struct mount *m)
 {
     line[strcspn(line, "\n")] = '\0';
-    char *tail = strstr(line, " - "), *save;
+    char *tail = strstr(line, " - cgroup"), *save;
     if (!tail)
         return false;
     *tail = '\0';
     char *fstype = strtok_r(tail + 3, " ", &save);
     (void)strtok_r(NULL, " ", &save);
     char *options = strtok_r(NULL, " ", &save);
-    if (!fstype || strcmp(fstype, k->fstype) != 0)
-        return false;
-    if (k == &v1 && !(options && has_word(options, "cpu")))
-        return false;
+    m->kind = options ? kind_of(fstype, options) : NULL;
     char *field = strtok_r(line, " ", &save);
     for (int i = 0; i < 3 && field; i++)
         field = strtok_r(NULL, " ", &save);
     m->top = field;
     m->point = field ? strtok_r(NULL, " ", &save) : NULL;
-    if (!m->point)
+    if (!m->kind || !m->point)
         return false;
     decode(m->top);
     decode(m->point);
@@ -207,8 +225,7 @@ static bool is_below(const char *path, const char *dir)
 }
 
 // The lowest quota on the way from `group` up to what is mounted.
-static int quota_upwards(const char *root, const struct mount *m, const char *group,
-                         const struct kind *k)
+static int quota_upwards(const char *root, const struct mount *m, const char *group)
 {
     char dir[PATH_MAX];
     const char *top = strcmp(m->top, "/") == 0 ? "" : m->top;
@@ -220,7 +237,7 @@ static int quota_upwards(const char *root, const struct mount *m, const char *gr
         return 0;
     int lowest = 0;
     for (;;) {
-        lowest = lower(lowest, k->quota(dir));
+        lowest = lower(lowest, m->kind->quota(dir));
         char *slash = strrchr(dir, '/');
         if (!slash || slash - dir < floor)
             return lowest;
@@ -228,30 +245,27 @@ static int quota_upwards(const char *root, const struct mount *m, const char *gr
     }
 }
 
-static int quota_of_kind(const char *root, const struct kind *k)
+int mp__cpu_quota(const char *root)
 {
-    char *group = find_group(root, k);
-    if (!group)
-        return 0;
-    char path[PATH_MAX], *line = NULL;
+    char buf[16384], *line = NULL, *groups[KINDS] = {NULL};
     size_t size = 0;
     int lowest = 0;
-    snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
-    FILE *f = fopen(path, "re");
+    find_groups(root, groups);
+    FILE *f = open_proc(root, "mountinfo", buf, sizeof buf);
     struct mount m;
-    while (f && getline(&line, &size, f) > 0)
-        if (parse_mount(line, k, &m))
-            lowest = lower(lowest, quota_upwards(root, &m, group, k));
+    while (f && getline(&line, &size, f) > 0) {
+        if (!parse_mount(line, &m))
+            continue;
+        const char *group = groups[m.kind - kinds];
+        if (group)
+            lowest = lower(lowest, quota_upwards(root, &m, group));
+    }
     free(line);
     if (f)
         fclose(f);
-    free(group);
+    for (int i = 0; i < KINDS; i++)
+        free(groups[i]);
     return lowest;
-}
-
-int mp__cpu_quota(const char *root)
-{
-    return lower(quota_of_kind(root, &v1), quota_of_kind(root, &v2));
 }
 
 // MP_CPUS, or 0 when it is not set to a sensible number.

@@ -98,12 +98,12 @@ struct mp__control {
     _Atomic uint32_t closed;            // jobs up to this one are not to be joined
     _Atomic uint32_t request;           // enum mp__request
     MP__LINE _Atomic uint32_t limit;    // futex
-    MP__LINE _Atomic uint32_t starving; // somebody sleeps on limit
+    MP__LINE _Atomic uint32_t starving; // how many sleep on it (or died there)
     MP__LINE _Atomic uint64_t next;
     // The workers and the supervisor say, the caller waits for.
     MP__LINE _Atomic uint32_t active; // workers in the job, more or less
     MP__LINE _Atomic uint32_t bell;   // futex
-    _Atomic uint32_t caller_sleeps;
+    _Atomic uint32_t caller_sleeps;  // set and cleared by the caller alone
     // The supervisor says.
     MP__LINE _Atomic uint32_t deaths; // records written; record n is at n % MP__MAX_DEATHS
     _Atomic uint32_t deaths_taken;    // by the caller
@@ -116,11 +116,12 @@ struct mp__control {
     struct mp__slot slot[];
 };
 
-// Tells the caller that there is something to see.
+// Tells the caller that there is something to see. Who rings does not clear the flag: it
+// may just have been raised by a caller that saw this ring already, and sleeps for the next.
 static inline void mp__ring_caller(struct mp__control *c)
 {
     atomic_fetch_add(&c->bell, 1);
-    if (atomic_exchange(&c->caller_sleeps, 0))
+    if (atomic_load(&c->caller_sleeps))
         mp__futex_wake(&c->bell, INT_MAX);
 }
 

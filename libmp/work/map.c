@@ -164,6 +164,7 @@ static int open_job(struct map *m)
     copy_schedule(&job->schedule, &m->schedule);
     atomic_store(&ctl->next, 0);
     atomic_store(&ctl->limit, 0);
+    atomic_store(&ctl->starving, 0);
     atomic_store(&ctl->active, 0);
     m->epoch = atomic_load(&ctl->epoch) + 1;
     if (m->epoch == 0)
@@ -279,6 +280,7 @@ static void look_for_lost(struct map *m)
         if (atomic_load(&slot->joined) == m->epoch && atomic_load(&slot->awaits) <= m->fed)
             return;
     }
+    take_deaths(m); // of those whose places were found empty
     settle_lost(m, (uint32_t)claimed);
 }
 
@@ -287,10 +289,8 @@ static void look_for_lost(struct map *m)
 static void publish_limit(struct map *m)
 {
     atomic_store(&m->ctl->limit, m->fed);
-    if (atomic_load(&m->ctl->starving)) {
-        atomic_store(&m->ctl->starving, 0);
+    if (atomic_load(&m->ctl->starving))
         mp__futex_wake(&m->ctl->limit, INT_MAX);
-    }
 }
 
 static bool return_one(struct map *m)
@@ -366,7 +366,9 @@ static int wait_for_bell(struct map *m, uint32_t seen)
     struct mp__control *ctl = m->ctl;
     struct bell b = {ctl, seen};
     int64_t slice = atomic_load(&ctl->active) ? SLICE_NS : LEAVING_NS;
-    if (mp__wait_until(&m->pool->spin, &waiter, &b, mp__now() + slice) < 0) {
+    int r = mp__wait_until(&m->pool->spin, &waiter, &b, mp__now() + slice);
+    atomic_store(&ctl->caller_sleeps, 0);
+    if (r < 0) {
         if (mp__pool_ended(m->pool))
             return atomic_load(&m->pool->terminated) ? MP_ECANCELED : MP_EBROKEN;
         // The worker that took our wake-up may be stopped.

@@ -119,18 +119,19 @@ static bool fed(void *arg)
     return atomic_load_explicit(&w->ctl->limit, memory_order_acquire) > w->chunk;
 }
 
-static void starve(void *arg)
+static void arm_nothing(void *arg)
 {
-    struct worker *w = arg;
-    atomic_store(&w->ctl->starving, 1);
+    (void)arg; // what is slept on is what is looked at
 }
 
 static int sleep_for_limit(void *arg, mp__deadline d)
 {
     struct worker *w = arg;
+    atomic_fetch_add(&w->ctl->starving, 1);
     uint32_t limit = atomic_load(&w->ctl->limit);
     if (limit <= w->chunk)
         mp__futex_wait(&w->ctl->limit, limit, d);
+    atomic_fetch_sub(&w->ctl->starving, 1);
     return 0;
 }
 
@@ -138,7 +139,7 @@ static int sleep_for_limit(void *arg, mp__deadline d)
 // what it waits for may be what this worker has done.
 static void wait_for_food(struct worker *w)
 {
-    static const struct mp__waiter waiter = {fed, starve, sleep_for_limit};
+    static const struct mp__waiter waiter = {fed, arm_nothing, sleep_for_limit};
     if (fed(w))
         return;
     atomic_store(&w->slot->awaits, w->chunk + 1);
@@ -194,11 +195,6 @@ static bool job_is_new(void *arg)
 {
     struct worker *w = arg;
     return atomic_load_explicit(&w->ctl->epoch, memory_order_acquire) != w->seen;
-}
-
-static void arm_nothing(void *arg)
-{
-    (void)arg; // the futex compares the epoch itself, and the caller always wakes
 }
 
 static int sleep_for_job(void *arg, mp__deadline d)
