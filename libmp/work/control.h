@@ -103,7 +103,7 @@ struct mp__control {
     // The workers and the supervisor say, the caller waits for.
     MP__LINE _Atomic uint32_t active; // workers in the job, more or less
     MP__LINE _Atomic uint32_t bell;   // futex
-    _Atomic uint32_t caller_sleeps;  // set and cleared by the caller alone
+    _Atomic uint32_t caller_sleeps;   // set and cleared by the caller alone
     // The supervisor says.
     MP__LINE _Atomic uint32_t deaths; // records written; record n is at n % MP__MAX_DEATHS
     _Atomic uint32_t deaths_taken;    // by the caller

@@ -11,6 +11,11 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 
+// A test compiles this file with a function here that kills the worker.
+#ifndef MP__POINT
+#define MP__POINT(where) ((void)0)
+#endif
+
 static int depth;
 
 // For mp_task_at(): the place of the range task that this process runs, and which
@@ -108,7 +113,9 @@ static void run_chunk(struct worker *w, uint32_t *cursor)
     in_order();
     put(&slot->claim, (uint64_t)w->chunk + 1);
     in_order();
+    MP__POINT("recorded");
     bool ok = job->item_fn ? run_items(job, slot, w->chunk, r) : run_range(job, slot, w->chunk, r);
+    MP__POINT("finished");
     atomic_store_explicit(&w->ctl->done[w->chunk], ok ? MP__CHUNK_DONE : MP__CHUNK_FAILED,
                           memory_order_release);
 }
@@ -143,8 +150,10 @@ static void wait_for_food(struct worker *w)
     if (fed(w))
         return;
     atomic_store(&w->slot->awaits, w->chunk + 1);
+    MP__POINT("awaits");
     mp__ring_caller(w->ctl);
     mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
+    MP__POINT("fed");
     atomic_store(&w->slot->awaits, 0);
 }
 
@@ -159,9 +168,11 @@ static void run_job(struct worker *w)
         if (c >= chunks)
             break;
         w->chunk = (uint32_t)c;
+        MP__POINT("claimed");
         if (stride)
             wait_for_food(w);
         run_chunk(w, &cursor);
+        MP__POINT("done");
         if (stride && w->chunk % stride == stride - 1)
             mp__ring_caller(ctl);
     }
@@ -174,6 +185,7 @@ static void join_job(struct worker *w, uint32_t epoch)
     struct mp__control *ctl = w->ctl;
     atomic_store(&w->slot->joined, epoch);
     atomic_thread_fence(memory_order_seq_cst);
+    MP__POINT("joined");
     if (mp__job_closed(ctl, epoch)) {
         atomic_store(&w->slot->joined, 0);
         return;
@@ -185,7 +197,9 @@ static void join_job(struct worker *w, uint32_t epoch)
         fflush(stdout);
     atomic_store(&w->slot->claim, 0);
     bool last = atomic_fetch_sub(&ctl->active, 1) == 1;
+    MP__POINT("leaving");
     atomic_store(&w->slot->joined, 0);
+    MP__POINT("left");
     // The dead are still counted as active: after a death everyone rings.
     if (last || deaths != atomic_load(&ctl->deaths))
         mp__ring_caller(ctl);
