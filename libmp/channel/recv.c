@@ -43,10 +43,6 @@ static int end_error(const struct mp__channel *c)
 static inline __attribute__((always_inline)) bool data_ready(void *arg)
 {
     struct mp__channel *c = arg;
-    // The message will lie here: its lines come along with the head's, not after it.
-    const unsigned char *next = c->rx.ring.data + (c->rx.ring.pos & (c->rx.ring.cap - 1));
-    __builtin_prefetch(next);
-    __builtin_prefetch(next + 64);
     return atomic_load_explicit(&c->rx.ring.ring->head, memory_order_acquire) != c->rx.ring.pos ||
            ended(c);
 }

@@ -86,6 +86,21 @@ static MP__SLOW void grow(struct mp__channel *c)
 
 static const struct mp__waiter room_waiter = {room_ready, room_arm, room_sleep};
 
+// A stream that keeps the ring full, or whose messages are longer than it, deserves a
+// larger one, which can only be had while the ring is empty: waits for that a little.
+static MP__SLOW void consider_growing(struct mp__channel *c, mp__deadline d)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    if (t->cap >= c->ring_max || ++c->tx.full < GROW_AFTER || d == 0)
+        return;
+    c->tx.target = (size_t)t->cap;
+    c->tx.slice_ms = SLICE_MIN_MS;
+    mp__deadline soon = mp__now() + SLICE_MIN_MS * 1000000;
+    int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
+    if (r == 0 && mp__ring_look_tail(t) == 0 && mp__ring_free(t) == t->cap)
+        grow(c);
+}
+
 // Waits until `need` bytes are free; 0 or the error.
 static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms)
 {
@@ -95,18 +110,7 @@ static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms
     if (mp__ring_free(t) >= need)
         return 0;
     mp__deadline d = mp__deadline_in(timeout_ms);
-    // A stream that keeps the ring full deserves a larger one, which can only be
-    // had while it is empty.
-    if (++c->tx.full >= GROW_AFTER && t->cap < c->ring_max && d != 0) {
-        c->tx.target = (size_t)t->cap;
-        c->tx.slice_ms = SLICE_MIN_MS;
-        mp__deadline soon = mp__now() + SLICE_MIN_MS * 1000000;
-        int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
-        if (mp__ring_look_tail(t) < 0)
-            return mp__channel_break(c, MP_EPROTO);
-        if (r == 0 && mp__ring_free(t) == t->cap)
-            grow(c);
-    }
+    consider_growing(c, d);
     c->tx.target = need;
     c->tx.slice_ms = SLICE_MIN_MS;
     int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
@@ -159,6 +163,8 @@ static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t s
 {
     struct mp__ring_tx *t = &c->tx.ring;
     bool begun = false;
+    if (size > t->cap)
+        consider_growing(c, mp__deadline_in(timeout_ms));
     do {
         size_t step = mp__min(MP__STEP, (size_t)t->cap / 4);
         size_t head = begun ? 0 : MP__WORD;
