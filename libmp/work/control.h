@@ -17,7 +17,12 @@
 //
 // A claim, and how it survives kill -9 at any instruction:
 //
-//   c = next++; at = nowhere; claim = c + 1; run it; done[c] = 1
+//   c = next++; at = nowhere; claim = c + 1; run it; finished[n] = c; n++
+//
+// and when there are enough of them: done[finished[...]] = 1; n = 0. Workers finish
+// neighbouring chunks at the same time, so entering each at once would send the line of
+// done[] back and forth between them, which costs more than a tiny task. The supervisor
+// enters what a dead worker had finished.
 //
 // The supervisor copies claim and at of a dead worker into a death record. A chunk
 // that is neither done nor in a record when all have left was claimed by a worker
@@ -41,6 +46,7 @@
 #define MP__MAX_WORKERS 1024
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
+#define MP__HAND        60 // chunks a worker finishes before it enters them in done[]
 
 // What done[chunk] says. A worker sets the first two, the caller the others.
 enum mp__chunk_state {
@@ -73,8 +79,10 @@ struct mp__job {
 
 // A worker's place. Written by the worker, read by others when it is dead or out.
 struct mp__slot {
-    MP__LINE _Atomic uint64_t claim;  // chunk + 1, 0 = none
-    _Atomic uint64_t at;              // the item it is at
+    MP__LINE _Atomic uint64_t claim; // chunk + 1, 0 = none
+    _Atomic uint64_t at;             // the item it is at
+    _Atomic uint32_t n_finished;
+    uint32_t finished[MP__HAND];      // chunk << 1 | whether tasks failed in it
     MP__LINE _Atomic uint32_t joined; // epoch of the job it takes part in, 0 = none
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
@@ -123,6 +131,21 @@ static inline void mp__ring_caller(struct mp__control *c)
     atomic_fetch_add(&c->bell, 1);
     if (atomic_load(&c->caller_sleeps))
         mp__futex_wake(&c->bell, INT_MAX);
+}
+
+// Enters in done[] what a worker has finished: done by itself, or by the supervisor after
+// its death, at whatever point of this that came.
+static inline void mp__enter_finished(struct mp__control *c, struct mp__slot *slot)
+{
+    uint32_t n = atomic_load_explicit(&slot->n_finished, memory_order_relaxed);
+    for (uint32_t i = 0; i < n && i < MP__HAND; i++) {
+        uint32_t chunk = slot->finished[i] >> 1;
+        if (chunk < MP__MAX_CHUNKS)
+            atomic_store_explicit(&c->done[chunk],
+                                  slot->finished[i] & 1 ? MP__CHUNK_FAILED : MP__CHUNK_DONE,
+                                  memory_order_release);
+    }
+    atomic_store_explicit(&slot->n_finished, 0, memory_order_release);
 }
 
 // Whether job `epoch` may no longer be joined.

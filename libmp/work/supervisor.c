@@ -126,6 +126,7 @@ static void bury(uint32_t place, pid_t pid, int code)
     me.pids[place] = 0;
     me.alive--;
     me.stillborn = atomic_load(&slot->up) ? 0 : me.stillborn + 1;
+    mp__enter_finished(ctl, slot);
     if (joined) {
         uint32_t n = atomic_load(&ctl->deaths);
         ctl->death[n % MP__MAX_DEATHS] = (struct mp__death){

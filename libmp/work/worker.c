@@ -104,9 +104,22 @@ static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t
     return false;
 }
 
-static void run_chunk(struct worker *w, uint32_t *cursor)
+// In a stream the caller waits for each chunk, so it is told at once.
+static void finish_chunk(struct worker *w, bool ok, bool at_once)
 {
-    const struct mp__job *job = &w->ctl->job;
+    struct mp__slot *slot = w->slot;
+    uint32_t n = atomic_load_explicit(&slot->n_finished, memory_order_relaxed);
+    slot->finished[n] = w->chunk << 1 | !ok;
+    in_order();
+    atomic_store_explicit(&slot->n_finished, n + 1, memory_order_relaxed);
+    in_order();
+    MP__POINT("finished");
+    if (at_once || n + 1 == MP__HAND)
+        mp__enter_finished(w->ctl, slot);
+}
+
+static void run_chunk(struct worker *w, const struct mp__job *job, uint32_t *cursor)
+{
     struct mp__slot *slot = w->slot;
     struct mp__range r = mp__schedule_range(&job->schedule, cursor, w->chunk);
     put(&slot->at, MP__NOWHERE);
@@ -115,9 +128,9 @@ static void run_chunk(struct worker *w, uint32_t *cursor)
     in_order();
     MP__POINT("recorded");
     bool ok = job->item_fn ? run_items(job, slot, w->chunk, r) : run_range(job, slot, w->chunk, r);
-    MP__POINT("finished");
-    atomic_store_explicit(&w->ctl->done[w->chunk], ok ? MP__CHUNK_DONE : MP__CHUNK_FAILED,
-                          memory_order_release);
+    in_order();
+    MP__POINT("run");
+    finish_chunk(w, ok, job->stride != 0);
 }
 
 static bool fed(void *arg)
@@ -171,7 +184,7 @@ static void run_job(struct worker *w)
         MP__POINT("claimed");
         if (stride)
             wait_for_food(w);
-        run_chunk(w, &cursor);
+        run_chunk(w, job, &cursor);
         MP__POINT("done");
         if (stride && w->chunk % stride == stride - 1)
             mp__ring_caller(ctl);
@@ -195,6 +208,8 @@ static void join_job(struct worker *w, uint32_t epoch)
     run_job(w);
     if (__fpending(stdout))
         fflush(stdout);
+    mp__enter_finished(ctl, w->slot);
+    MP__POINT("entered");
     atomic_store(&w->slot->claim, 0);
     bool last = atomic_fetch_sub(&ctl->active, 1) == 1;
     MP__POINT("leaving");
