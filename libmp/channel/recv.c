@@ -116,15 +116,17 @@ static void give_back(struct mp__channel *c)
 {
     struct mp__ring_rx *x = &c->rx.ring;
     mp__ring_return(x);
+    MP__PROBE();
     atomic_thread_fence(memory_order_seq_cst);
     if (!atomic_load_explicit(&x->ring->want_space, memory_order_relaxed))
         return;
     uint64_t head = atomic_load_explicit(&x->ring->head, memory_order_relaxed);
     uint64_t need = atomic_load_explicit(&x->ring->need, memory_order_relaxed);
     if (x->cap - (head - x->pos) >= need && atomic_exchange(&x->ring->want_space, 0)) {
-        // At most one or two such bytes are ever under way; if it cannot be sent the
-        // peer is gone.
-        ssize_t n = send(c->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        MP__PROBE();
+        // If it cannot be sent, the peer is gone or has others to read: it wakes.
+        ssize_t n =
+            MP__OMITS(MP__SPACE_BYTE) ? 0 : send(c->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void)n;
     }
 }
@@ -147,14 +149,17 @@ void mp__channel_settle(struct mp__channel *c)
     if (c->epoll < 0)
         return;
     if (!mp__channel_readable(c)) {
+        MP__PROBE();
         silence_bell(c->bell);
         c->rx.rung = false;
+        MP__PROBE();
         mp__channel_arm(c);
+        MP__PROBE_ARMED();
         atomic_thread_fence(memory_order_seq_cst);
-        if (!mp__channel_readable(c))
+        if (MP__OMITS(MP__SETTLE_RECHECK) || !mp__channel_readable(c))
             return;
     }
-    if (!c->rx.rung)
+    if (!c->rx.rung && !MP__OMITS(MP__SETTLE_BELL))
         mp__channel_ring(c->bell);
     c->rx.rung = true;
 }
@@ -289,6 +294,7 @@ void mp__channel_arm(struct mp__channel *c)
 void mp__channel_woken(struct mp__channel *c, bool bell, bool gone)
 {
     if (bell) {
+        MP__PROBE();
         silence_bell(c->bell);
         c->rx.rung = false;
     }

@@ -47,6 +47,7 @@ static void room_arm(void *arg)
     size_t half = (size_t)c->tx.ring.cap / 2;
     size_t need = c->tx.target > half ? c->tx.target : half;
     atomic_store_explicit(&r->need, need, memory_order_relaxed);
+    MP__PROBE();
     atomic_store_explicit(&r->want_space, 1, memory_order_release);
 }
 
@@ -54,7 +55,7 @@ static int room_sleep(void *arg, mp__deadline d)
 {
     struct mp__channel *c = arg;
     struct pollfd p = {.fd = c->sock, .events = POLLIN | POLLRDHUP};
-    int left = mp__left_ms(d), slice = c->tx.slice_ms;
+    int left = mp__left_ms(d), slice = MP__OMITS(MP__SLICES) ? INT_MAX : c->tx.slice_ms;
     int n = poll(&p, 1, left >= 0 && left < slice ? left : slice);
     if (n == 0 && left >= 0 && left <= slice)
         return MP_ETIMEDOUT;
@@ -63,6 +64,7 @@ static int room_sleep(void *arg, mp__deadline d)
     if (n > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
         atomic_fetch_or(&c->ended, MP__GONE);
     if (n > 0 && (p.revents & POLLIN)) {
+        MP__PROBE();
         char bytes[64];
         ssize_t got = recv(c->sock, bytes, sizeof bytes, MSG_DONTWAIT);
         (void)got;
@@ -123,10 +125,14 @@ static inline void publish(struct mp__channel *c)
 {
     struct mp__ring *r = c->tx.ring.ring;
     mp__ring_publish(&c->tx.ring);
+    MP__PROBE();
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&r->want_data, memory_order_relaxed) &&
-        atomic_exchange(&r->want_data, 0))
-        mp__channel_ring(c->peer_bell);
+        atomic_exchange(&r->want_data, 0)) {
+        MP__PROBE();
+        if (!MP__OMITS(MP__BELL))
+            mp__channel_ring(c->peer_bell);
+    }
 }
 
 static int64_t coarse_now(void)
