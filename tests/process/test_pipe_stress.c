@@ -352,6 +352,149 @@ MP_TEST_TIMEOUT(waiting_for_space_loses_no_wake_up, 600)
     run_all_ways((struct plan){.name = "space", .space = true}, 60000, 40000);
 }
 
+// ---- streams both ways ------------------------------------------------------------------
+
+// A thread sends and another receives on each end, messages of 0 bytes to three times
+// the largest ring, while the rings grow. Both sides know the messages by heart.
+
+struct stream {
+    mp_pipe *pipe;
+    uint64_t out, in; // what the messages are made from
+    int messages;
+    bool foreign;
+};
+
+static uint64_t scramble(uint64_t x)
+{
+    x = (x ^ (x >> 31)) * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9u;
+    return x ^ (x >> 32);
+}
+
+static size_t nth_size(uint64_t stream, int n)
+{
+    uint64_t x = scramble(stream + (uint64_t)n * 2);
+    switch (x & 15) {
+    case 0:
+        return 0;
+    case 1:
+        return (x >> 8) % (3 * 65536);
+    case 2:
+    case 3:
+        return (x >> 8) % (3 * 4096);
+    default:
+        return (x >> 8) % 200;
+    }
+}
+
+static void nth_message(uint64_t stream, int n, unsigned char *buf, size_t size)
+{
+    uint64_t x = scramble(stream + (uint64_t)n * 2 + 1);
+    for (size_t i = 0; i < size; i++)
+        buf[i] = (unsigned char)((x >> (i % 8 * 8)) + i / 8);
+}
+
+static void *send_stream(void *arg)
+{
+    struct stream *s = arg;
+    unsigned char *buf = malloc(3 * 65536);
+    mptest_require(buf);
+    for (int i = 0; i < s->messages; i++) {
+        size_t size = nth_size(s->out, i);
+        nth_message(s->out, i, buf, size);
+        int r;
+        do
+            r = mp_pipe_send(s->pipe, buf, size, dice(2) ? plan->bound_ms : (int)dice(2));
+        while (r == MP_ETIMEDOUT);
+        if (r < 0)
+            give_up(WRONG, s->pipe, i, mp_err_name(r));
+    }
+    free(buf);
+    return NULL;
+}
+
+static void take_stream(struct stream *s)
+{
+    unsigned char *buf = malloc(3 * 65536), *want = malloc(3 * 65536);
+    mptest_require(buf && want);
+    int fd = s->foreign ? mp_pipe_fd(s->pipe) : -1;
+    for (int i = 0; i < s->messages; i++) {
+        void *got = buf;
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (s->foreign && dice(2) && poll(&p, 1, plan->bound_ms) != 1)
+            give_up(LOST, s->pipe, i, "was not woken");
+        int64_t r = dice(8) ? mp_pipe_recv(s->pipe, buf, 3 * 65536, plan->bound_ms)
+                            : mp_pipe_recv_new(s->pipe, &got, plan->bound_ms);
+        if (r < 0)
+            give_up(WRONG, s->pipe, i, mp_err_name(r));
+        nth_message(s->in, i, want, (size_t)r);
+        if ((size_t)r != nth_size(s->in, i) || memcmp(got, want, (size_t)r) != 0)
+            give_up(WRONG, s->pipe, i, "another message");
+        if (got != buf)
+            free(got);
+    }
+    free(buf);
+    free(want);
+}
+
+static int stream_side(struct stream *s)
+{
+    pthread_t t;
+    mptest_require(pthread_create(&t, NULL, send_stream, s) == 0);
+    take_stream(s);
+    mptest_require(pthread_join(t, NULL) == 0);
+    return 0;
+}
+
+static int far_side(void *arg)
+{
+    struct stream *s = arg;
+    side = "b";
+    return stream_side(&(struct stream){s->pipe, s->in, s->out, s->messages, !s->foreign});
+}
+
+static int run_streams(void *arg)
+{
+    plan = arg;
+    side = "a";
+    one_cpu = plan->one_cpu;
+    if (one_cpu)
+        pin(0);
+    setenv("MP_SPIN", plan->no_spin ? "0" : "1", 1);
+    mp_pipe *a, *b;
+    mp_process *child;
+    mp_pipe_opts opts = {.ring_size = 4096, .ring_max = 65536};
+    mptest_require(mp_pipe_new(&a, &b, &opts) == 0);
+    rings = mmap(NULL, 4096, PROT_READ, MAP_SHARED, a->channel.memfd, 0);
+    mptest_require(rings != MAP_FAILED);
+    struct stream s = {b, dice(1u << 30), dice(1u << 30), plan->rounds, plan->foreign};
+    mp_process_opts give = {.give = (mp_pipe *[]){b, NULL}};
+    mptest_require(mp_process_start(&child, far_side, &s, &give) == 0);
+    s.pipe = a;
+    stream_side(&s);
+    int code = -1;
+    mptest_require(mp_process_join(child, 60000) == 0 && mp_process_exitcode(child, &code) == 0);
+    mptest_require(rings[0].cap > 4096 && rings[1].cap > 4096); // both grew
+    mp_process_free(child);
+    mp_pipe_free(b);
+    mp_pipe_free(a);
+    munmap((void *)(uintptr_t)rings, 4096);
+    return code;
+}
+
+MP_TEST_TIMEOUT(streams_both_ways_arrive_as_they_were_sent, 300)
+{
+    for (int way = 0; way < 4; way++) {
+        struct plan p = {.name = way & 2 ? "streams, foreign" : "streams",
+                         .one_cpu = way & 1,
+                         .no_spin = way == 1 || way == 2,
+                         .foreign = way & 2,
+                         .rounds = scaled(20000),
+                         .bound_ms = 20000};
+        ck_assert_int_eq(mptest_in_child(run_streams, &p), 0);
+    }
+}
+
 // ---- is a broken channel caught? ---------------------------------------------------------
 
 static void must_catch(const char *what, struct plan p)
