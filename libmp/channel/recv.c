@@ -34,9 +34,11 @@ static int end_error(const struct mp__channel *c)
     uint32_t state = atomic_load(&c->rx.ring.ring->state), here = atomic_load(&c->ended);
     if (here & MP__CLOSING)
         return MP_ECLOSED;
-    if (state & MP__RING_BROKEN)
+    if (state & MP__RING_BROKEN || here & MP__BROKEN)
         return MP_EBROKEN;
-    return state & MP__TX_CLOSED || here & MP__GONE ? MP_EOF : 0;
+    if (state & MP__TX_CLOSED || here & MP__GONE)
+        return MP_EOF;
+    return state ? MP_EPROTO : 0; // not the peer's to set
 }
 
 static inline __attribute__((always_inline)) bool data_ready(void *arg)
@@ -79,6 +81,8 @@ static int wait_data(struct mp__channel *c, int timeout_ms)
         return mp__channel_break(c, MP_EPROTO);
     if (mp__ring_view(&c->rx.ring) && end != MP_ECLOSED)
         return 0;
+    if (end == MP_EPROTO || (end == 0 && r == 0)) // woken for something that is not there
+        return mp__channel_break(c, MP_EPROTO);
     return end ? end : r;
 }
 
@@ -168,6 +172,8 @@ void mp__channel_settle(struct mp__channel *c)
 static int64_t find_message(struct mp__channel *c, int timeout_ms)
 {
     struct mp__ring_rx *x = &c->rx.ring;
+    if (atomic_load_explicit(&c->ended, memory_order_relaxed) & (MP__CLOSING | MP__BROKEN))
+        return end_error(c);
     if (x->pos == x->seen) {
         pile_up(c);
         if (mp__ring_look_head(x) < 0)
@@ -178,10 +184,9 @@ static int64_t find_message(struct mp__channel *c, int timeout_ms)
                 return r;
         }
     }
-    if (atomic_load_explicit(&c->ended, memory_order_relaxed) & MP__CLOSING)
-        return MP_ECLOSED;
-    uint64_t len;
-    memcpy(&len, x->data + (x->pos & (x->cap - 1)), sizeof len);
+    // Copied once: the peer may change it after the checks.
+    const void *at = x->data + (x->pos & (x->cap - 1));
+    uint64_t len = __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
     if (mp__ring_view(x) < MP__WORD || len > c->max_size)
         return mp__channel_break(c, MP_EPROTO);
     return (int64_t)len;

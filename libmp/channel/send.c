@@ -21,14 +21,16 @@ static inline bool ended(const struct mp__channel *c)
 }
 
 // Why sending is over; 0 if it is not.
-static int end_error(const struct mp__channel *c)
+static int end_error(struct mp__channel *c)
 {
     uint32_t state = atomic_load(&c->tx.ring.ring->state), here = atomic_load(&c->ended);
     if (here & MP__CLOSING)
         return MP_ECLOSED;
-    if (state & MP__RING_BROKEN)
+    if (state & MP__RING_BROKEN || here & MP__BROKEN)
         return MP_EBROKEN;
-    return state & MP__RX_CLOSED || here & MP__GONE ? MP_EPIPE : 0;
+    if (state & MP__RX_CLOSED || here & MP__GONE)
+        return MP_EPIPE;
+    return state ? mp__channel_break(c, MP_EPROTO) : 0; // not the peer's to set
 }
 
 static bool room_ready(void *arg)
@@ -112,9 +114,10 @@ static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms
     c->tx.target = need;
     c->tx.slice_ms = SLICE_MIN_MS;
     int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
-    if (ended(c))
-        return end_error(c);
-    if (mp__ring_look_tail(t) < 0)
+    int end = end_error(c);
+    if (end < 0)
+        return end;
+    if (mp__ring_look_tail(t) < 0 || (r == 0 && mp__ring_free(t) < need))
         return mp__channel_break(c, MP_EPROTO);
     if (r == MP_ETIMEDOUT && mp__channel_look_gone(c))
         return MP_EPIPE;
@@ -142,16 +145,18 @@ static int64_t coarse_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// Whether the peer lives: asked of the kernel every 10 ms and CHECK_BYTES, at each
-// send of a slow sender, at every 64th of a fast one.
+// Whether the peer lives. Each send of a slow sender asks the kernel; a fast one comes
+// here every 64th time, and asks after 10 ms or CHECK_BYTES.
 static MP__SLOW int check_peer(struct mp__channel *c, size_t size)
 {
     int64_t now = coarse_now();
-    if (now - c->tx.checked_at < CHECK_NS && size < CHECK_BYTES) {
+    if (now - c->tx.checked_at < CHECK_NS &&
+        c->tx.ring.pos - c->tx.checked_pos + size < CHECK_BYTES) {
         c->tx.check_every = c->tx.check_every < 64 ? c->tx.check_every * 2 : 64;
     } else {
-        c->tx.check_every = 1;
+        c->tx.check_every = now - c->tx.checked_at < CHECK_NS ? 64 : 1;
         c->tx.checked_at = now;
+        c->tx.checked_pos = c->tx.ring.pos;
         if (mp__channel_look_gone(c))
             return MP_EPIPE;
     }
@@ -202,12 +207,13 @@ static inline void fetch_ahead(const struct mp__ring_tx *t)
 int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int timeout_ms)
 {
     struct mp__ring_tx *t = &c->tx.ring;
-    if (ended(c))
-        return end_error(c);
+    int r = ended(c) ? end_error(c) : 0;
+    if (r < 0)
+        return r;
     if (size > c->max_size)
         return MP_EMSGSIZE;
     if (--c->tx.check_in == 0 || size >= CHECK_BYTES) {
-        int r = check_peer(c, size);
+        r = check_peer(c, size);
         if (r < 0)
             return r;
     }
@@ -215,7 +221,7 @@ int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int t
     if (size > MP__STEP - MP__WORD || need > t->cap / 4)
         return send_pieces(c, data, size, timeout_ms);
     if (mp__ring_free(t) < need) {
-        int r = wait_room(c, need, timeout_ms);
+        r = wait_room(c, need, timeout_ms);
         if (r < 0)
             return r;
     }
