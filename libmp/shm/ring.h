@@ -63,11 +63,11 @@ static inline size_t mp__ring_free(const struct mp__ring_tx *t)
     return (size_t)(t->cap - (t->pos - t->seen));
 }
 
-// Looks at the tail. 0 or MP_EPROTO.
+// Looks at the tail, which only goes forward. 0 or MP_EPROTO.
 static inline int mp__ring_look_tail(struct mp__ring_tx *t)
 {
     uint64_t tail = atomic_load_explicit(&t->ring->tail, memory_order_acquire);
-    if (t->pos - tail > t->cap)
+    if (t->pos - tail > t->pos - t->seen)
         return MP_EPROTO;
     t->seen = tail;
     return 0;
