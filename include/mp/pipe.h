@@ -29,11 +29,11 @@ extern "C" {
 typedef struct mp_pipe mp_pipe;
 
 typedef struct mp_pipe_opts {
-    bool oneway;       // a receives only, b sends only; false: both do both
-    bool no_spin;      // never spin before sleeping, at the price of latency
-    size_t ring_size;  // bytes of buffer a direction to begin with; 0 = 64 KiB
-    size_t ring_max;   // bytes it may grow to while a stream keeps it full; 0 = 1 MiB
-    size_t max_size;   // longest message in bytes; 0 = no limit but memory
+    bool oneway;      // a receives only, b sends only; false: both do both
+    bool no_spin;     // never spin before sleeping, at the price of latency
+    size_t ring_size; // bytes of buffer a direction to begin with; 0 = 64 KiB
+    size_t ring_max;  // bytes it may grow to while a stream keeps it full; 0 = 1 MiB
+    size_t max_size;  // longest message in bytes; 0 = no limit but memory
 } mp_pipe_opts;
 
 // Makes a pipe. *a and *b are its ends, both owned by this process until one is
@@ -82,11 +82,10 @@ MP_API MP_NODISCARD int mp_pipe_poll(mp_pipe *p, int timeout_ms);
 // Returns a descriptor for poll(2), epoll(7) or a foreign event loop. It is
 // readable whenever a receive would not block: level-triggered and truthful, no
 // call to re-arm it. A bell that comes late may make it readable for nothing, once:
-// receive with timeout 0 in an event loop. After a send that gave MP_ETIMEDOUT with timeout 0 nothing
-// tells of room: try again. The descriptor stays the pipe's: do not read, close
-// or give it away. From this call on each receive costs a system call or two.
-// Errors: MP_ESTATE (an end that only sends), MP_EOWNER, MP_ECLOSED, -EMFILE.
-// Since 0.1.
+// receive with timeout 0 in an event loop. After a send that gave MP_ETIMEDOUT with timeout 0
+// nothing tells of room: try again. The descriptor stays the pipe's: do not read, close or give it
+// away. From this call on each receive costs a system call or two. Errors: MP_ESTATE (an end that
+// only sends), MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_fd(mp_pipe *p);
 
 // Closes this end: wakes the peer and this end's own blocked calls (MP_ECLOSED).
