@@ -17,6 +17,10 @@
 // arena made before the pool (see mp/arena.h) are used where they are; others
 // are copied in and out through shared memory, by this process, a part at a time
 // when they are large. mp_map() copies nothing in, since its workers see `in`.
+// in and out may be one array (same address and size), which is then worked on in
+// place, or not overlap at all. What *out holds when a task begins is undefined,
+// so a task writes all of its result; the result of an item that was lost with its
+// worker is left as it was.
 //
 // A task gets its items and writes its results; what else it changes, it changes
 // in its own worker only. ctx: with opts->ctx_size 0 the pointer is passed on as

@@ -252,11 +252,11 @@ static int map_arena(mp_arena *a)
     a->fd = mp__memfd_new("mp-arena", a->size);
     if (a->fd < 0)
         return a->fd;
-    void *base;
+    void *base = NULL;
     int r = mp__memfd_commit(a->fd, 0, HEAD_SIZE);
     if (r == 0)
         r = mp__memfd_map(a->fd, a->size, &base);
-    if (r < 0) {
+    if (!base) {
         close(a->fd);
         return r;
     }
@@ -279,7 +279,7 @@ int mp_arena_new(mp_arena **out, const mp_arena_opts *opts)
         return -ENOMEM;
     a->max = max;
     int r = map_arena(a);
-    if (r < 0) {
+    if (!a->head) {
         free(a);
         return r;
     }

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 
 #define DEFAULT_STAGING ((size_t)64 << 20)
 #define DEFAULT_NAME    "mp-pool"
@@ -111,9 +112,11 @@ static int fork_supervisor(mp_pool *p, const char *name)
     if (pid < 0)
         return pid;
     p->supervisor = mp__pidfd_open(pid);
-    if (p->supervisor < 0)
-        kill(pid, SIGKILL);
-    return p->supervisor < 0 ? p->supervisor : 0;
+    if (p->supervisor >= 0)
+        return 0;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return p->supervisor;
 }
 
 static int check_opts(const mp_pool_opts *o)

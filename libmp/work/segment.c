@@ -52,7 +52,7 @@ int mp__segment_new(struct mp__segment *s, uint32_t workers)
     int r;
     while ((r = try_size(s, size, control + FIRST_DONE)) == -ENOMEM && size > LEAST)
         size /= 2;
-    if (r < 0)
+    if (!s->ctl)
         return r;
     madvise(s->ctl, size, MADV_DONTDUMP); // a core dump would make all its pages
     char *base = (char *)s->ctl;

@@ -208,6 +208,8 @@ static void join_job(struct worker *w, uint32_t epoch)
     run_job(w);
     if (__fpending(stdout))
         fflush(stdout);
+    if (__fpending(stderr))
+        fflush(stderr);
     mp__enter_finished(ctl, w->slot);
     MP__POINT("entered");
     atomic_store(&w->slot->claim, 0);

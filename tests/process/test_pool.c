@@ -799,11 +799,11 @@ MP_TEST(bad_arguments)
 MP_TEST(results_that_do_not_fit_into_memory)
 {
     size_t size = (size_t)1 << 42;
-    mp_pool *p = new_pool(2);
     void *out = mmap(NULL, size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (out == MAP_FAILED)
         mp_skip("no address space");
+    mp_pool *p = new_pool(2);
     long x = 4, y = 0;
     mp_assert_err(mp_pool_map(p, square, &x, 8, out, size, 1, NULL, NULL), -ENOMEM);
     ck_assert_str_eq(mp_pool_error(p), mp_strerror(-ENOMEM));
@@ -840,6 +840,34 @@ MP_TEST(task_at_outside_of_a_range_does_nothing)
     mp_assert_ok(mp_pool_map(p, square, &in, 8, &out, 8, 1, NULL, NULL));
     ck_assert_int_eq(out, 4);
     mp_pool_free(p);
+}
+
+MP_TEST(too_few_descriptors)
+{
+    int used = mptest_fd_count(), made = 0;
+    for (int room = 0; room < 6; room++) {
+        int low = dup(0); // the lowest that is free: the limit counts from 0
+        close(low);
+        struct rlimit lim, few;
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
+        few = (struct rlimit){(rlim_t)(low + room), lim.rlim_max};
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        mp_pool *p = NULL;
+        long x = 3, y = 0;
+        int r = mp_pool_new(&p, &(mp_pool_opts){.workers = 2});
+        if (r == 0) {
+            made++;
+            mp_assert_ok(mp_pool_map(p, square, &x, 8, &y, 8, 1, NULL, NULL));
+            ck_assert_int_eq(y, 9);
+            mp_pool_free(p);
+        } else {
+            mp_assert_err(r, -EMFILE);
+            ck_assert_ptr_null(p);
+        }
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+        ck_assert_int_eq(mptest_fd_count(), used);
+    }
+    ck_assert(made > 0 && made < 6);
 }
 
 MP_TEST(a_pool_under_limits)
