@@ -339,17 +339,17 @@ static void run_all_ways(struct plan p, int rounds, int rounds_asleep)
 
 MP_TEST_TIMEOUT(ping_pong_loses_no_wake_up, 600)
 {
-    run_all_ways((struct plan){.name = "ping-pong"}, 30000, 15000);
+    run_all_ways((struct plan){.name = "ping-pong"}, 20000, 8000);
 }
 
 MP_TEST_TIMEOUT(ping_pong_through_the_descriptor_loses_no_wake_up, 600)
 {
-    run_all_ways((struct plan){.name = "ping-pong, foreign", .foreign = true}, 20000, 15000);
+    run_all_ways((struct plan){.name = "ping-pong, foreign", .foreign = true}, 15000, 8000);
 }
 
 MP_TEST_TIMEOUT(waiting_for_space_loses_no_wake_up, 600)
 {
-    run_all_ways((struct plan){.name = "space", .space = true}, 60000, 40000);
+    run_all_ways((struct plan){.name = "space", .space = true}, 40000, 20000);
 }
 
 // ---- streams both ways ------------------------------------------------------------------
