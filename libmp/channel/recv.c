@@ -104,7 +104,7 @@ static void pile_up(struct mp__channel *c)
             c->rx.skip = c->rx.skip_next;
         } else {
             c->rx.skip_next = 0;
-            if (c->rx.got < 64 && bytes < 4 * PILE_BYTES && c->rx.delay < max)
+            if (c->rx.got < 64 && bytes < 4UL * PILE_BYTES && c->rx.delay < max)
                 c->rx.delay *= 2;
         }
     } else if (c->rx.skip) {

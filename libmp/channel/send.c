@@ -99,7 +99,7 @@ static MP__SLOW void consider_growing(struct mp__channel *c, mp__deadline d)
         return;
     c->tx.target = (size_t)t->cap;
     c->tx.slice_ms = SLICE_MIN_MS;
-    mp__deadline soon = mp__now() + SLICE_MIN_MS * 1000000;
+    mp__deadline soon = mp__now() + SLICE_MIN_MS * INT64_C(1000000);
     int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
     if (r == 0 && mp__ring_look_tail(t) == 0 && mp__ring_free(t) == t->cap)
         grow(c);

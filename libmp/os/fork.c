@@ -33,9 +33,9 @@ static uint64_t *get_page(void)
     uint64_t *other = NULL;
     if (!atomic_compare_exchange_strong(&page, &other, p)) {
         munmap(p, size);
-        return other;
+        p = other; // of two threads one wins; both see to it that the page is in use
     }
-    mp__fork_page = p;
+    __atomic_store_n(&mp__fork_page, p, __ATOMIC_RELEASE);
     return p;
 }
 

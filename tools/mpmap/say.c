@@ -48,7 +48,7 @@ char *show(char *buf, size_t size, const char *text, size_t len)
         else
             buf[at++] = (char)c;
     }
-    strcpy(buf + at, i < len ? "..." : "");
+    snprintf(buf + at, size - at, "%s", i < len ? "..." : "");
     return buf;
 }
 
