@@ -14,6 +14,12 @@ BEGIN {
 /^#define MP_ERROR_TABLE/ { inside = 1; next }
 inside && /X\(MP_E/ {
     row = $0
+    if (row !~ /"/) { # the text is on the next line
+        sub(/[ ]*\\$/, "", row)
+        getline
+        sub(/^[ ]*/, "")
+        row = row " " $0
+    }
     sub(/^[ ]*X\(/, "", row)
     split(row, field, /, */)
     text = row

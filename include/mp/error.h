@@ -39,7 +39,8 @@ typedef enum mp_kind {
 #define MP_ERROR_TABLE(X)                                                                          \
     X(MP_EINVAL, -1001, MISUSE, "an argument is not valid")                                        \
     X(MP_ESTATE, -1002, MISUSE, "not allowed in the object's present state")                       \
-    X(MP_EOWNER, -1003, MISUSE, "this process does not own the handle (it was inherited or given away)") \
+    X(MP_EOWNER, -1003, MISUSE,                                                                    \
+      "this process does not own the handle (it was inherited or given away)")                     \
     X(MP_ENOFUNC, -1004, MISUSE, "the function is not known in the process that should run it")    \
     X(MP_EOVERFLOW, -1005, MISUSE, "a size is too large to be computed (count x size overflows)")  \
     X(MP_EDEPTH, -1006, MISUSE, "pools are nested too deeply")                                     \
@@ -55,7 +56,8 @@ typedef enum mp_kind {
     X(MP_EWORKERDIED, -1203, PEER, "the worker that ran this died")                                \
     X(MP_EBROKEN, -1204, PEER, "broken: it can only be freed")                                     \
     X(MP_EPROTO, -1205, PEER, "the peer sent or wrote something that makes no sense")              \
-    X(MP_ESTATUS, -1206, PEER, "the exit status was taken by somebody else (SIGCHLD ignored, or waitpid)") \
+    X(MP_ESTATUS, -1206, PEER,                                                                     \
+      "the exit status was taken by somebody else (SIGCHLD ignored, or waitpid)")                  \
     X(MP_EOWNERDEAD, -1207, PEER, "the owner of the lock died while holding it")                   \
     X(MP_ETASK, -1301, REMOTE, "a task failed")                                                    \
     X(MP_EBUG, -1901, BUG, "internal error in libmp")

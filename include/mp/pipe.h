@@ -29,11 +29,11 @@ extern "C" {
 typedef struct mp_pipe mp_pipe;
 
 typedef struct mp_pipe_opts {
-    bool oneway;       // a receives only, b sends only; false: both do both
-    bool no_spin;      // never spin before sleeping, at the price of latency
-    size_t ring_size;  // bytes of buffer a direction to begin with; 0 = 64 KiB
-    size_t ring_max;   // bytes it may grow to while a stream keeps it full; 0 = 1 MiB
-    size_t max_size;   // longest message in bytes; 0 = no limit but memory
+    bool oneway;      // a receives only, b sends only; false: both do both
+    bool no_spin;     // never spin before sleeping, at the price of latency
+    size_t ring_size; // bytes of buffer a direction to begin with; 0 = 64 KiB
+    size_t ring_max;  // bytes it may grow to while a stream keeps it full; 0 = 1 MiB
+    size_t max_size;  // longest message in bytes; 0 = no limit but memory
 } mp_pipe_opts;
 
 // Makes a pipe. *a and *b are its ends, both owned by this process until one is
@@ -46,11 +46,12 @@ MP_API MP_NODISCARD int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts
 // the buffer flows through it in pieces. Blocks while there is no room, up to
 // timeout_ms for the first byte; from then on a pause of timeout_ms (but at least
 // a second) without progress breaks the pipe for both (MP_EBROKEN), since half a
-// message is in it. A peer that died is noticed at the latest after 64 messages
-// or 64 KiB.
+// message is in it. A peer that died is noticed at the latest 64 KiB and 64
+// messages later.
 // Errors: MP_EPIPE (the other end is closed or its process is gone), MP_ETIMEDOUT,
 // MP_EMSGSIZE (longer than opts->max_size), MP_ESTATE (an end that only
-// receives), MP_ECLOSED (this end is closed), MP_EOWNER, MP_EBROKEN, MP_EINVAL.
+// receives), MP_ECLOSED (this end is closed), MP_EOWNER, MP_EPROTO (the peer damaged
+// the buffer; MP_EBROKEN from then on), MP_EBROKEN, MP_EINVAL.
 // Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_send(mp_pipe *p, const void *data, size_t size, int timeout_ms);
 
@@ -61,7 +62,8 @@ MP_API MP_NODISCARD int mp_pipe_send(mp_pipe *p, const void *data, size_t size, 
 // MP_ETRUNCATED (its process died inside this message; MP_EBROKEN from then on),
 // MP_ETIMEDOUT,
 // MP_EMSGSIZE, MP_ESTATE (an end that only sends), MP_ECLOSED, MP_EOWNER,
-// MP_EPROTO (the peer damaged the buffer), MP_EBROKEN, MP_EINVAL. Since 0.1.
+// MP_EPROTO (the peer damaged the buffer; MP_EBROKEN from then on), MP_EBROKEN,
+// MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_pipe_recv(mp_pipe *p, void *buf, size_t cap, int timeout_ms);
 
 // As mp_pipe_recv(), into memory of its own: *data is the caller's, to be
@@ -79,11 +81,11 @@ MP_API MP_NODISCARD int mp_pipe_poll(mp_pipe *p, int timeout_ms);
 
 // Returns a descriptor for poll(2), epoll(7) or a foreign event loop. It is
 // readable whenever a receive would not block: level-triggered and truthful, no
-// call to re-arm it. After a send that gave MP_ETIMEDOUT with timeout 0 nothing
-// tells of room: try again. The descriptor stays the pipe's: do not read, close
-// or give it away. From this call on each receive costs a system call or two.
-// Errors: MP_ESTATE (an end that only sends), MP_EOWNER, MP_ECLOSED, -EMFILE.
-// Since 0.1.
+// call to re-arm it. A bell that comes late may make it readable for nothing, once:
+// receive with timeout 0 in an event loop. After a send that gave MP_ETIMEDOUT with timeout 0
+// nothing tells of room: try again. The descriptor stays the pipe's: do not read, close or give it
+// away. From this call on each receive costs a system call or two. Errors: MP_ESTATE (an end that
+// only sends), MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_fd(mp_pipe *p);
 
 // Closes this end: wakes the peer and this end's own blocked calls (MP_ECLOSED).

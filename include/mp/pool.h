@@ -104,9 +104,8 @@ MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const 
 // Runs fn once in a worker, and waits: a map of one item. Returns as
 // mp_pool_map(), but what the task returned instead of MP_ETASK goes to *result,
 // which may be NULL. Since 0.1.
-MP_API MP_NODISCARD int mp_pool_apply(mp_pool *pool, mp_item_fn *fn, const void *in,
-                                      size_t in_size, void *out, size_t out_size, void *ctx,
-                                      int *result);
+MP_API MP_NODISCARD int mp_pool_apply(mp_pool *pool, mp_item_fn *fn, const void *in, size_t in_size,
+                                      void *out, size_t out_size, void *ctx, int *result);
 
 // Inside a range task: "I am at item i now", so that a crash names the item and
 // costs only what the range had not done: items before i count as done, i as
@@ -144,8 +143,7 @@ MP_API void mp_pool_free(mp_pool *pool);
 MP_API MP_NODISCARD int mp_map(mp_item_fn *fn, const void *in, size_t in_size, void *out,
                                size_t out_size, size_t n, void *ctx, const mp_map_opts *opts);
 MP_API MP_NODISCARD int mp_map_range(mp_range_fn *fn, const void *in, size_t in_size, void *out,
-                                     size_t out_size, size_t n, void *ctx,
-                                     const mp_map_opts *opts);
+                                     size_t out_size, size_t n, void *ctx, const mp_map_opts *opts);
 
 #ifdef __cplusplus
 }

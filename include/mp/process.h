@@ -93,8 +93,8 @@ MP_API void mp_process_free(mp_process *p);
 MP_API const mp_process *mp_process_current(void);
 
 // The process that started this one; NULL in the main program and in what a plain
-// fork() made. Not to be freed. Its sentinel is readable when it has ended (but that ends this one too).
-// Since 0.1.
+// fork() made. Not to be freed. Its sentinel is readable when it has ended (but that ends this one
+// too). Since 0.1.
 MP_API mp_process *mp_process_parent(void);
 
 // Writes up to cap handles of children that are still running to list (which may

@@ -172,6 +172,7 @@ void mp__channel_close(struct mp__channel *c)
 
 int mp__channel_break(struct mp__channel *c, int error)
 {
+    atomic_fetch_or(&c->ended, MP__BROKEN);
     tell(c, MP__RING_BROKEN, MP__RING_BROKEN);
     return error;
 }

@@ -20,7 +20,9 @@ struct mp__channel_opts {
 // Keeps what is seldom needed out of the way of what is always.
 #define MP__SLOW __attribute__((noinline, cold))
 
-enum { MP__CLOSING = 1, MP__GONE = 2 };
+// How an end stands, as this process knows it: closed here, perhaps in another thread;
+// the other end is no more; broken, which the shared words say too, but who knows.
+enum { MP__CLOSING = 1, MP__GONE = 2, MP__BROKEN = 4 };
 
 // One end. The parts that a sending and a receiving thread write are apart.
 struct mp__channel {
@@ -35,8 +37,7 @@ struct mp__channel {
     size_t ring_max;
     size_t tx_offset; // of the sending ring's data in the memfd
     bool can_send, can_recv;
-    _Atomic uint32_t ended; // 0, or MP__CLOSING: closed by this process, perhaps in
-                            // another thread; MP__GONE: the other end is no more
+    _Atomic uint32_t ended; // of MP__CLOSING, MP__GONE, MP__BROKEN; 0 while all is well
 
     struct {
         _Alignas(128) struct mp__ring_tx ring;
@@ -45,6 +46,7 @@ struct mp__channel {
         unsigned full;     // times there was no room since the ring grew
         unsigned check_in; // sends until the next look whether the peer lives
         unsigned check_every;
+        uint64_t checked_pos;
         int64_t checked_at;
         int slice_ms;
     } tx;

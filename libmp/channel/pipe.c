@@ -6,7 +6,8 @@
 // An end has one owner. Every end this process owns is in a list, and a fork hook
 // goes through it in the child: an end that is being given to this very child
 // becomes its own, all others are let go, so that nobody keeps an end open by
-// accident and the end of data comes when it should.
+// accident and the end of data comes when it should. Descriptors are made and closed
+// under the list's lock, which a fork takes too: none is ever seen outside the list.
 #include "channel/pipe.h"
 
 #include "channel/give.h"
@@ -20,7 +21,7 @@
 #define RING_DEFAULT ((size_t)64 << 10)
 #define RING_GROWS   ((size_t)1 << 20)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the list
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the list, and forks
 static struct mp_pipe *owned;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -122,10 +123,9 @@ void mp__pipe_give_end(mp_pipe *p, bool given)
     if (given) {
         list_remove(p);
         p->owner = 0; // nobody's here
+        mp__channel_release(&p->channel);
     }
     pthread_mutex_unlock(&lock);
-    if (given)
-        mp__channel_release(&p->channel);
 }
 
 // ---- the public calls ------------------------------------------------------------
@@ -166,6 +166,20 @@ static mp_pipe *alloc_end(void)
     return aligned_alloc(_Alignof(struct mp_pipe), sizeof(struct mp_pipe));
 }
 
+static int make_ends(mp_pipe *x, mp_pipe *y, uint64_t token, const struct mp__channel_opts *o)
+{
+    x->owner = y->owner = token;
+    x->giving = y->giving = false;
+    pthread_mutex_lock(&lock);
+    int r = mp__channel_pair(&x->channel, &y->channel, o);
+    if (r == 0) {
+        list_add(x);
+        list_add(y);
+    }
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
 int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
 {
     if (a)
@@ -181,21 +195,12 @@ int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
     pthread_once(&once, set_hooks);
     uint64_t token = mp__fork_token();
     mp_pipe *x = alloc_end(), *y = alloc_end();
-    if (!token || !x || !y)
-        r = -ENOMEM;
-    else
-        r = mp__channel_pair(&x->channel, &y->channel, &o);
+    r = token && x && y ? make_ends(x, y, token, &o) : -ENOMEM;
     if (r < 0) {
         free(x);
         free(y);
         return r;
     }
-    x->owner = y->owner = token;
-    x->giving = y->giving = false;
-    pthread_mutex_lock(&lock);
-    list_add(x);
-    list_add(y);
-    pthread_mutex_unlock(&lock);
     *a = x;
     *b = y;
     return 0;
@@ -254,7 +259,14 @@ int mp_pipe_poll(mp_pipe *p, int timeout_ms)
 int mp_pipe_fd(mp_pipe *p)
 {
     int r = mp__pipe_receivable(p);
-    return r < 0 ? r : mp__channel_fd(&p->channel);
+    if (r < 0)
+        return r;
+    if (p->channel.epoll >= 0)
+        return p->channel.epoll;
+    pthread_mutex_lock(&lock);
+    r = mp__channel_fd(&p->channel);
+    pthread_mutex_unlock(&lock);
+    return r;
 }
 
 void mp_pipe_close(mp_pipe *p)
@@ -271,8 +283,8 @@ void mp_pipe_free(mp_pipe *p)
         mp__channel_close(&p->channel);
         pthread_mutex_lock(&lock);
         list_remove(p);
-        pthread_mutex_unlock(&lock);
         mp__channel_release(&p->channel);
+        pthread_mutex_unlock(&lock);
     }
     free(p);
 }

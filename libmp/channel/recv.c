@@ -35,18 +35,16 @@ static int end_error(const struct mp__channel *c)
     uint32_t state = atomic_load(&c->rx.ring.ring->state), here = atomic_load(&c->ended);
     if (here & MP__CLOSING)
         return MP_ECLOSED;
-    if (state & MP__RING_BROKEN)
+    if (state & MP__RING_BROKEN || here & MP__BROKEN)
         return MP_EBROKEN;
-    return state & MP__TX_CLOSED || here & MP__GONE ? MP_EOF : 0;
+    if (state & MP__TX_CLOSED || here & MP__GONE)
+        return MP_EOF;
+    return state ? MP_EPROTO : 0; // not the peer's to set
 }
 
 static inline __attribute__((always_inline)) bool data_ready(void *arg)
 {
     struct mp__channel *c = arg;
-    // The message will lie here: its lines come along with the head's, not after it.
-    const unsigned char *next = c->rx.ring.data + (c->rx.ring.pos & (c->rx.ring.cap - 1));
-    __builtin_prefetch(next);
-    __builtin_prefetch(next + 64);
     return atomic_load_explicit(&c->rx.ring.ring->head, memory_order_acquire) != c->rx.ring.pos ||
            ended(c);
 }
@@ -84,6 +82,8 @@ static int wait_data(struct mp__channel *c, int timeout_ms)
         return mp__channel_break(c, MP_EPROTO);
     if (mp__ring_view(&c->rx.ring) && end != MP_ECLOSED)
         return 0;
+    if (end == MP_EPROTO || (end == 0 && r == 0)) // woken for something that is not there
+        return mp__channel_break(c, MP_EPROTO);
     return end ? end : r;
 }
 
@@ -104,7 +104,7 @@ static void pile_up(struct mp__channel *c)
             c->rx.skip = c->rx.skip_next;
         } else {
             c->rx.skip_next = 0;
-            if (c->rx.got < 64 && bytes < 4 * PILE_BYTES && c->rx.delay < max)
+            if (c->rx.got < 64 && bytes < 4UL * PILE_BYTES && c->rx.delay < max)
                 c->rx.delay *= 2;
         }
     } else if (c->rx.skip) {
@@ -123,15 +123,17 @@ static void give_back(struct mp__channel *c)
 {
     struct mp__ring_rx *x = &c->rx.ring;
     mp__ring_return(x);
+    MP__PROBE();
     atomic_thread_fence(memory_order_seq_cst);
     if (!atomic_load_explicit(&x->ring->want_space, memory_order_relaxed))
         return;
     uint64_t head = atomic_load_explicit(&x->ring->head, memory_order_relaxed);
     uint64_t need = atomic_load_explicit(&x->ring->need, memory_order_relaxed);
     if (x->cap - (head - x->pos) >= need && atomic_exchange(&x->ring->want_space, 0)) {
-        // At most one or two such bytes are ever under way; if it cannot be sent the
-        // peer is gone.
-        ssize_t n = send(c->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        MP__PROBE();
+        // If it cannot be sent, the peer is gone or has others to read: it wakes.
+        ssize_t n =
+            MP__OMITS(MP__SPACE_BYTE) ? 0 : send(c->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
         (void)n;
     }
 }
@@ -154,14 +156,17 @@ void mp__channel_settle(struct mp__channel *c)
     if (c->epoll < 0)
         return;
     if (!mp__channel_readable(c)) {
+        MP__PROBE();
         silence_bell(c->bell);
         c->rx.rung = false;
+        MP__PROBE();
         mp__channel_arm(c);
+        MP__PROBE_ARMED();
         atomic_thread_fence(memory_order_seq_cst);
-        if (!mp__channel_readable(c))
+        if (MP__OMITS(MP__SETTLE_RECHECK) || !mp__channel_readable(c))
             return;
     }
-    if (!c->rx.rung)
+    if (!c->rx.rung && !MP__OMITS(MP__SETTLE_BELL))
         mp__channel_ring(c->bell);
     c->rx.rung = true;
 }
@@ -170,6 +175,8 @@ void mp__channel_settle(struct mp__channel *c)
 static int64_t find_message(struct mp__channel *c, int timeout_ms)
 {
     struct mp__ring_rx *x = &c->rx.ring;
+    if (atomic_load_explicit(&c->ended, memory_order_relaxed) & (MP__CLOSING | MP__BROKEN))
+        return end_error(c);
     if (x->pos == x->seen) {
         pile_up(c);
         if (mp__ring_look_head(x) < 0)
@@ -180,10 +187,9 @@ static int64_t find_message(struct mp__channel *c, int timeout_ms)
                 return r;
         }
     }
-    if (atomic_load_explicit(&c->ended, memory_order_relaxed) & MP__CLOSING)
-        return MP_ECLOSED;
-    uint64_t len;
-    memcpy(&len, x->data + (x->pos & (x->cap - 1)), sizeof len);
+    // Copied once: the peer may change it after the checks.
+    const void *at = x->data + (x->pos & (x->cap - 1));
+    uint64_t len = __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
     if (mp__ring_view(x) < MP__WORD || len > c->max_size)
         return mp__channel_break(c, MP_EPROTO);
     return (int64_t)len;
@@ -296,6 +302,7 @@ void mp__channel_arm(struct mp__channel *c)
 void mp__channel_woken(struct mp__channel *c, bool bell, bool gone)
 {
     if (bell) {
+        MP__PROBE();
         silence_bell(c->bell);
         c->rx.rung = false;
     }

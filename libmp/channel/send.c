@@ -21,14 +21,16 @@ static inline bool ended(const struct mp__channel *c)
 }
 
 // Why sending is over; 0 if it is not.
-static int end_error(const struct mp__channel *c)
+static int end_error(struct mp__channel *c)
 {
     uint32_t state = atomic_load(&c->tx.ring.ring->state), here = atomic_load(&c->ended);
     if (here & MP__CLOSING)
         return MP_ECLOSED;
-    if (state & MP__RING_BROKEN)
+    if (state & MP__RING_BROKEN || here & MP__BROKEN)
         return MP_EBROKEN;
-    return state & MP__RX_CLOSED || here & MP__GONE ? MP_EPIPE : 0;
+    if (state & MP__RX_CLOSED || here & MP__GONE)
+        return MP_EPIPE;
+    return state ? mp__channel_break(c, MP_EPROTO) : 0; // not the peer's to set
 }
 
 static bool room_ready(void *arg)
@@ -47,6 +49,7 @@ static void room_arm(void *arg)
     size_t half = (size_t)c->tx.ring.cap / 2;
     size_t need = c->tx.target > half ? c->tx.target : half;
     atomic_store_explicit(&r->need, need, memory_order_relaxed);
+    MP__PROBE();
     atomic_store_explicit(&r->want_space, 1, memory_order_release);
 }
 
@@ -54,7 +57,7 @@ static int room_sleep(void *arg, mp__deadline d)
 {
     struct mp__channel *c = arg;
     struct pollfd p = {.fd = c->sock, .events = POLLIN | POLLRDHUP};
-    int left = mp__left_ms(d), slice = c->tx.slice_ms;
+    int left = mp__left_ms(d), slice = MP__OMITS(MP__SLICES) ? INT_MAX : c->tx.slice_ms;
     int n = poll(&p, 1, left >= 0 && left < slice ? left : slice);
     if (n == 0 && left >= 0 && left <= slice)
         return MP_ETIMEDOUT;
@@ -63,6 +66,7 @@ static int room_sleep(void *arg, mp__deadline d)
     if (n > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
         atomic_fetch_or(&c->ended, MP__GONE);
     if (n > 0 && (p.revents & POLLIN)) {
+        MP__PROBE();
         char bytes[64];
         ssize_t got = recv(c->sock, bytes, sizeof bytes, MSG_DONTWAIT);
         (void)got;
@@ -86,6 +90,21 @@ static MP__SLOW void grow(struct mp__channel *c)
 
 static const struct mp__waiter room_waiter = {room_ready, room_arm, room_sleep};
 
+// A stream that keeps the ring full, or whose messages are longer than it, deserves a
+// larger one, which can only be had while the ring is empty: waits for that a little.
+static MP__SLOW void consider_growing(struct mp__channel *c, mp__deadline d)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    if (t->cap >= c->ring_max || ++c->tx.full < GROW_AFTER || d == 0)
+        return;
+    c->tx.target = (size_t)t->cap;
+    c->tx.slice_ms = SLICE_MIN_MS;
+    mp__deadline soon = mp__now() + SLICE_MIN_MS * INT64_C(1000000);
+    int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
+    if (r == 0 && mp__ring_look_tail(t) == 0 && mp__ring_free(t) == t->cap)
+        grow(c);
+}
+
 // Waits until `need` bytes are free; 0 or the error.
 static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms)
 {
@@ -95,24 +114,14 @@ static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms
     if (mp__ring_free(t) >= need)
         return 0;
     mp__deadline d = mp__deadline_in(timeout_ms);
-    // A stream that keeps the ring full deserves a larger one, which can only be
-    // had while it is empty.
-    if (++c->tx.full >= GROW_AFTER && t->cap < c->ring_max && d != 0) {
-        c->tx.target = (size_t)t->cap;
-        c->tx.slice_ms = SLICE_MIN_MS;
-        mp__deadline soon = mp__now() + SLICE_MIN_MS * 1000000;
-        int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
-        if (mp__ring_look_tail(t) < 0)
-            return mp__channel_break(c, MP_EPROTO);
-        if (r == 0 && mp__ring_free(t) == t->cap)
-            grow(c);
-    }
+    consider_growing(c, d);
     c->tx.target = need;
     c->tx.slice_ms = SLICE_MIN_MS;
     int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
-    if (ended(c))
-        return end_error(c);
-    if (mp__ring_look_tail(t) < 0)
+    int end = end_error(c);
+    if (end < 0)
+        return end;
+    if (mp__ring_look_tail(t) < 0 || (r == 0 && mp__ring_free(t) < need))
         return mp__channel_break(c, MP_EPROTO);
     if (r == MP_ETIMEDOUT && mp__channel_look_gone(c))
         return MP_EPIPE;
@@ -123,10 +132,14 @@ static inline void publish(struct mp__channel *c)
 {
     struct mp__ring *r = c->tx.ring.ring;
     mp__ring_publish(&c->tx.ring);
+    MP__PROBE();
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&r->want_data, memory_order_relaxed) &&
-        atomic_exchange(&r->want_data, 0))
-        mp__channel_ring(c->peer_bell);
+        atomic_exchange(&r->want_data, 0)) {
+        MP__PROBE();
+        if (!MP__OMITS(MP__BELL))
+            mp__channel_ring(c->peer_bell);
+    }
 }
 
 static int64_t coarse_now(void)
@@ -136,16 +149,18 @@ static int64_t coarse_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// Whether the peer lives: asked of the kernel every 10 ms and CHECK_BYTES, at each
-// send of a slow sender, at every 64th of a fast one.
+// Whether the peer lives. Each send of a slow sender asks the kernel; a fast one comes
+// here every 64th time, and asks after 10 ms or CHECK_BYTES.
 static MP__SLOW int check_peer(struct mp__channel *c, size_t size)
 {
     int64_t now = coarse_now();
-    if (now - c->tx.checked_at < CHECK_NS && size < CHECK_BYTES) {
+    if (now - c->tx.checked_at < CHECK_NS &&
+        c->tx.ring.pos - c->tx.checked_pos + size < CHECK_BYTES) {
         c->tx.check_every = c->tx.check_every < 64 ? c->tx.check_every * 2 : 64;
     } else {
-        c->tx.check_every = 1;
+        c->tx.check_every = now - c->tx.checked_at < CHECK_NS ? 64 : 1;
         c->tx.checked_at = now;
+        c->tx.checked_pos = c->tx.ring.pos;
         if (mp__channel_look_gone(c))
             return MP_EPIPE;
     }
@@ -159,6 +174,8 @@ static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t s
 {
     struct mp__ring_tx *t = &c->tx.ring;
     bool begun = false;
+    if (size > t->cap)
+        consider_growing(c, mp__deadline_in(timeout_ms));
     do {
         size_t step = mp__min(MP__STEP, (size_t)t->cap / 4);
         size_t head = begun ? 0 : MP__WORD;
@@ -196,12 +213,13 @@ static inline void fetch_ahead(const struct mp__ring_tx *t)
 int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int timeout_ms)
 {
     struct mp__ring_tx *t = &c->tx.ring;
-    if (ended(c))
-        return end_error(c);
+    int r = ended(c) ? end_error(c) : 0;
+    if (r < 0)
+        return r;
     if (size > c->max_size)
         return MP_EMSGSIZE;
     if (--c->tx.check_in == 0 || size >= CHECK_BYTES) {
-        int r = check_peer(c, size);
+        r = check_peer(c, size);
         if (r < 0)
             return r;
     }
@@ -209,7 +227,7 @@ int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int t
     if (size > MP__STEP - MP__WORD || need > t->cap / 4)
         return send_pieces(c, data, size, timeout_ms);
     if (mp__ring_free(t) < need) {
-        int r = wait_room(c, need, timeout_ms);
+        r = wait_room(c, need, timeout_ms);
         if (r < 0)
             return r;
     }

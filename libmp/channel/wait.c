@@ -56,6 +56,7 @@ static void arm(mp_wait_item *items, size_t n)
     for (size_t i = 0; i < n; i++)
         if (items[i].pipe)
             mp__channel_arm(&items[i].pipe->channel);
+    MP__PROBE_ARMED();
     atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -84,7 +85,7 @@ static int wait_all(mp_wait_item *items, size_t n, struct pollfd *fds, mp__deadl
             ms = 0;
         if (ms) {
             arm(items, n);
-            if (look(items, n))
+            if (!MP__OMITS(MP__RECHECK) && look(items, n))
                 ms = 0;
         }
         size_t k = fill(fds, items, n);

@@ -17,25 +17,30 @@ static _Atomic(uint64_t *) page;
 // child's is its parent's plus one in the upper half, and its pid in the lower.
 static uint64_t generation = 1;
 
-static uint64_t *get_page(void)
+static uint64_t *make_page(void)
 {
-    uint64_t *p = atomic_load(&page);
-    if (p)
-        return p;
     size_t size = (size_t)sysconf(_SC_PAGESIZE);
-    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t *other = NULL;
+    uint64_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
     if (madvise(p, size, MADV_WIPEONFORK) < 0) {
         munmap(p, size);
         return NULL;
     }
-    uint64_t *other = NULL;
-    if (!atomic_compare_exchange_strong(&page, &other, p)) {
-        munmap(p, size);
-        return other;
-    }
-    mp__fork_page = p;
+    if (atomic_compare_exchange_strong(&page, &other, p))
+        return p;
+    munmap(p, size); // another thread was first
+    return other;
+}
+
+static uint64_t *get_page(void)
+{
+    uint64_t *p = atomic_load(&page);
+    if (!p)
+        p = make_page();
+    if (p) // whoever made it: nobody goes on before it is in use
+        __atomic_store_n(&mp__fork_page, p, __ATOMIC_RELEASE);
     return p;
 }
 

@@ -21,6 +21,7 @@
 #define MP_OS_SPIN_H
 
 #include "base/clock.h"
+#include "os/probe.h"
 #include <mp/error.h>
 
 #include <stdatomic.h>
@@ -99,9 +100,11 @@ mp__wait_until(struct mp__spin *s, const struct mp__waiter *w, void *arg, mp__de
         if (mp__spin_until(s, w->ready, arg))
             return 0;
         w->arm(arg);
+        MP__PROBE_ARMED();
         atomic_thread_fence(memory_order_seq_cst);
-        if (w->ready(arg))
+        if (!MP__OMITS(MP__RECHECK) && w->ready(arg))
             return 0;
+        MP__PROBE();
         int r = w->sleep(arg, d);
         if (r < 0)
             return w->ready(arg) ? 0 : r;

@@ -63,11 +63,11 @@ static inline size_t mp__ring_free(const struct mp__ring_tx *t)
     return (size_t)(t->cap - (t->pos - t->seen));
 }
 
-// Looks at the tail. 0 or MP_EPROTO.
+// Looks at the tail, which only goes forward. 0 or MP_EPROTO.
 static inline int mp__ring_look_tail(struct mp__ring_tx *t)
 {
     uint64_t tail = atomic_load_explicit(&t->ring->tail, memory_order_acquire);
-    if (t->pos - tail > t->cap)
+    if (t->pos - tail > t->pos - t->seen)
         return MP_EPROTO;
     t->seen = tail;
     return 0;
@@ -139,14 +139,14 @@ static inline const void *mp__ring_there(const struct mp__ring_rx *r, size_t n)
     return n <= r->cap - at ? r->data + at : NULL;
 }
 
-// Copies n bytes of the view out.
+// Copies n bytes of the view out; n is 0 if dst is NULL.
 static inline void mp__ring_get(struct mp__ring_rx *r, void *dst, size_t n)
 {
     size_t at = (size_t)(r->pos & (r->cap - 1)), run = (size_t)r->cap - at;
     if (n <= run) {
-        memcpy(dst, r->data + at, n);
+        memcpy(dst, r->data + at, n); // NOLINT(clang-analyzer-core.NonNullParamChecker)
     } else {
-        memcpy(dst, r->data + at, run);
+        memcpy(dst, r->data + at, run); // NOLINT(clang-analyzer-core.NonNullParamChecker)
         memcpy((char *)dst + run, r->data, n - run);
     }
     r->pos += n;

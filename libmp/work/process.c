@@ -410,8 +410,8 @@ int mp_process_start(mp_process **out, mp_process_fn *fn, void *arg, const mp_pr
     end_giving(opts->give, (size_t)n, r == 0);
     if (r < 0)
         return r;
-    mp_log(MP_LOG_DEBUG, "started %s, pid %d", p->name, (int)p->pid);
     *out = p;
+    mp_log(MP_LOG_DEBUG, "started %s, pid %d", mp_process_name(p), (int)mp_process_pid(p));
     return 0;
 }
 

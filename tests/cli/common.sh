@@ -54,6 +54,11 @@ gone() {
     [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 
+# sanitized: mpmap was built with a sanitizer, which has memory of its own.
+sanitized() {
+    nm "$(command -v mpmap)" 2>/dev/null | grep -q '__asan_init\|__tsan_init'
+}
+
 finish() {
     rm -rf ./* ./.[!.]*
     [ $failures = 0 ] || echo "$failures failed"

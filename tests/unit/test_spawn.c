@@ -179,9 +179,8 @@ MP_TEST(signals_are_default_and_unblocked)
     signal(SIGINT, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    const char *text =
-        output_of("exec grep -hE '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | sort -u",
-                  (mp_spawn_opts){0});
+    const char *text = output_of(
+        "exec grep -hE '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | sort -u", (mp_spawn_opts){0});
     ck_assert_str_eq(text, "0000000000000000");
     sigset_t now;
     sigprocmask(SIG_BLOCK, NULL, &now);

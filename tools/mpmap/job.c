@@ -44,10 +44,11 @@ void job_say(struct job *j, const char *format, ...)
     va_start(ap, format);
     vsnprintf(line + at, sizeof line - at - 1, format, ap);
     va_end(ap);
-    strcat(line, "\n");
+    size_t len = strlen(line);
+    line[len] = '\n'; // there is room: the text was cut a byte earlier
     // One that cannot be held is said at once.
-    if (held_add(&j->stream[ERR].held, line, strlen(line)) < 0)
-        say("%.*s", (int)(strlen(line) - at - 1), line + at);
+    if (held_add(&j->stream[ERR].held, line, len + 1) < 0)
+        say("%.*s", (int)(len - at), line + at);
 }
 
 static void hold(struct job *j, struct stream *s, const char *data, size_t n)

@@ -238,9 +238,9 @@ static int write_all(struct iovec *iov, int n)
             poll(&(struct pollfd){.fd = STDOUT_FILENO, .events = POLLOUT}, 1, -1);
         else if (w < 0 && errno != EINTR)
             return -errno;
-        for (; w > 0 && (size_t)w >= iov->iov_len; n--)
+        for (; n > 0 && w >= 0 && (size_t)w >= iov->iov_len; n--) // also those of 0 bytes
             w -= (ssize_t)iov++->iov_len;
-        if (w > 0) {
+        if (n > 0 && w > 0) {
             iov->iov_base = (char *)iov->iov_base + w;
             iov->iov_len -= (size_t)w;
         }
@@ -328,7 +328,7 @@ static void adapt(struct plugin *p, const struct timespec *begin)
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     long ms = (end.tv_sec - begin->tv_sec) * 1000 + (end.tv_nsec - begin->tv_nsec) / 1000000;
-    if (ms > 2 * BATCH_MS && p->target > BATCH_MIN)
+    if (ms > 2L * BATCH_MS && p->target > BATCH_MIN)
         p->target /= 2;
     else if (ms < BATCH_MS / 2 && p->target < BATCH_MAX)
         p->target *= 2;

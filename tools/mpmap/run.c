@@ -390,7 +390,8 @@ static char **make_env(struct run *r)
         n++;
     char **env = xrealloc(NULL, ((size_t)n + 3) * sizeof *env);
     for (int i = 0; i < n; i++)
-        if (strncmp(environ[i], "MPMAP_SEQ=", 10) && strncmp(environ[i], "MPMAP_SLOT=", 11))
+        if (strncmp(environ[i], "MPMAP_SEQ=", 10) != 0 &&
+            strncmp(environ[i], "MPMAP_SLOT=", 11) != 0)
             env[kept++] = environ[i];
     env[kept++] = r->seq_env;
     env[kept++] = r->slot_env;

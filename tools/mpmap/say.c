@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void vsay(const char *format, va_list ap)
+MP_PRINTF(1, 0) static void vsay(const char *format, va_list ap)
 {
     char line[1024] = "mpmap: ";
     size_t at = strlen(line);
@@ -48,7 +48,7 @@ char *show(char *buf, size_t size, const char *text, size_t len)
         else
             buf[at++] = (char)c;
     }
-    strcpy(buf + at, i < len ? "..." : "");
+    snprintf(buf + at, size - at, "%s", i < len ? "..." : "");
     return buf;
 }
 
