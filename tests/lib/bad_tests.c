@@ -104,7 +104,9 @@ MP_TEST(thread)
 
 MP_TEST(shm)
 {
-    close(shm_open("/mptest-left", O_CREAT | O_RDWR, 0600));
+    char name[64]; // others may run the same test in the same /dev/shm
+    snprintf(name, sizeof name, "/mptest-left-%d", (int)getpid());
+    close(shm_open(name, O_CREAT | O_RDWR, 0600));
 }
 
 MP_TEST(file)
