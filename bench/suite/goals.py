@@ -16,7 +16,8 @@ LOW_IS_BETTER = ("us", "ns", "ms", "MiB")
 class Goal:
     metric: str
     ours: str
-    rivals: tuple  # the best of them in each round; empty: an absolute goal
+    rivals: tuple  # the best of them in each round, of this metric or "metric:who" of
+    # another; empty: an absolute goal
     bound: float
     at_most: bool = False  # ours / rival <= bound; else: ours is `bound` times as good
     stable: bool = False  # must hold in each of ten runs (--stability)
@@ -36,10 +37,13 @@ class Goal:
         bound = f"{self.bound:,.0f}" if self.bound >= 1000 else f"{self.bound:g}"
         return f"{sign} {bound} {'x' if self.rivals else unit}"
 
+    def find(self, rival):
+        return rival.split(":") if ":" in rival else (self.metric, rival)
+
     def measure(self, samples):
         """The median of the ratios of all rounds, or None if somebody is missing."""
         ours = samples.rounds(self.metric, self.ours)
-        rivals = [samples.rounds(self.metric, r) for r in self.rivals]
+        rivals = [samples.rounds(*self.find(r)) for r in self.rivals]
         rivals = [r for r in rivals if r]
         if not ours or (self.rivals and not rivals):
             return None
@@ -63,8 +67,10 @@ GOALS = (
     _at_least(3, "pipe_tp64", "mpich", stable=True),
     _at_least(1.1, "pipe_tp4k", "mpich", stable=True),
     _at_least(3, "pipe_tp1m", "mpich", stable=True),
-    _at_least(1, "pool_tiny_range", "c_openmp"),
-    _at_least(0.6, "pool_tiny_item", "c_openmp"),
+    # OpenMP with the copies that a pool has to make of private arrays is what arrays in an
+    # arena are to beat; its loop in place stands beside ours in the lines.
+    _at_least(1, "pool_tiny_range", "pool_tiny_auto:c_openmp"),
+    _at_least(0.6, "pool_tiny_item", "pool_tiny_auto:c_openmp"),
     _at_least(0.9, "pool_tiny_auto", "c_fork_atomic"),
     _at_least(0.8, "pool_tiny_chunk1", "c_fork_atomic"),
     _at_least(0.99, "pool_cpu_eff", "c_fork_atomic"),
