@@ -33,6 +33,9 @@
 // dead one, and the item gets its status. No item is run twice. With the range
 // form a failure costs the range, since which item of it failed is not known.
 //
+// A task may fork: a child that returns from the task ends there; a worker that ends
+// itself (daemon(3)) has died.
+//
 // The function must have been loaded when the pool was made (MP_ENOFUNC if not).
 // Workers ignore SIGINT, have the user's other signal handlers reset, and end
 // with the supervisor, which ends with the process that made the pool, also
@@ -64,8 +67,9 @@ typedef int mp_range_fn(size_t begin, size_t end, const void *in, void *out, voi
 typedef struct mp_pool_opts {
     int workers;      // 0 = mp_cpu_count(); at most 1024
     const char *name; // seen in ps as "name" and "name-1", ...; NULL = "mp-pool"
-    size_t staging;   // bytes of shared memory for arrays that are copied, at least two
-                      // chunks of items a worker; 0 = 64 MiB
+    size_t staging;   // bytes of shared memory for arrays that are copied; 0 = 64 MiB. Larger
+                      // arrays go through it part by part; two chunks a worker are taken
+                      // in any case, and more than the system has is an error of the map
 } mp_pool_opts;
 
 typedef struct mp_map_opts {
@@ -80,7 +84,8 @@ typedef struct mp_map_opts {
 
 // Makes a pool and starts its workers. Does not wait for them. Errors: MP_EINVAL,
 // MP_EDEPTH (pools inside workers of pools, 8 deep), -EAGAIN (too many
-// processes), -ENOMEM, -EMFILE. Since 0.1.
+// processes), -ENOMEM, -EMFILE, -EFBIG (a small limit of file size: ulimit -f).
+// Since 0.1.
 MP_API MP_NODISCARD int mp_pool_new(mp_pool **out, const mp_pool_opts *opts);
 
 // Runs fn on each of n items and waits for all. 0 when each succeeded. n = 0 is

@@ -64,6 +64,14 @@ static void note_failure(struct mp__slot *slot, size_t item, size_t count, int s
     slot->failed += count;
 }
 
+// A task may have forked, and its child returned from it as well: that one is no worker,
+// and must not go on as if it were.
+static inline void end_forks(void)
+{
+    if (__builtin_expect(!mp__fork_is_mine(present.owner), 0))
+        _exit(0);
+}
+
 // Both forms return whether all went well.
 static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
                       struct mp__range r)
@@ -78,6 +86,7 @@ static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t
         put(&slot->at, i);
         in_order();
         int status = fn(in, out, ctx);
+        end_forks();
         if (__builtin_expect(status != 0, 0)) {
             note_failure(slot, i, 1, status);
             if (job->status)
@@ -97,6 +106,7 @@ static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t
 {
     int status = job->range_fn(r.begin, r.end, mp__side_at(&job->in, chunk, r.begin),
                                mp__side_at(&job->out, chunk, r.begin), job->ctx);
+    end_forks();
     if (status == 0)
         return true;
     note_failure(slot, r.begin, r.end - r.begin, status);

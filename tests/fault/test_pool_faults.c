@@ -221,6 +221,43 @@ MP_TEST_TIMEOUT(many_items_kill_their_worker, 60)
     mp_arena_delete(arena);
 }
 
+static int fork_and_return(const void *in, void *out, void *ctx)
+{
+    long i = *(const long *)in;
+    (void)out, (void)ctx;
+    atomic_fetch_add(&board->runs[i], 1);
+    return fork() < 0; // the child returns as well
+}
+
+static int fork_range(size_t begin, size_t end, const void *in, void *out, void *ctx)
+{
+    (void)in, (void)out, (void)ctx;
+    for (size_t i = begin; i < end; i++)
+        atomic_fetch_add(&board->runs[i], 1);
+    return fork() < 0;
+}
+
+// Who returns from the task in a process that the task forked is no worker: no item runs
+// twice, and nobody is left (mptest looks).
+MP_TEST(a_task_that_forks_and_returns_twice)
+{
+    long in[100];
+    new_board();
+    mp_pool *p = new_pool(2, 0);
+    for (long i = 0; i < 100; i++)
+        in[i] = i;
+    mp_assert_ok(mp_pool_map(p, fork_and_return, in, 8, NULL, 0, 100, NULL, NULL));
+    mp_assert_ok(
+        mp_pool_map_range(p, fork_range, NULL, 0, NULL, 0, 100, NULL, &(mp_map_opts){.chunk = 10}));
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(board->runs[i], 2);
+    check_works(p);
+    mp_pool_free(p);
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(board->runs[i], 2);
+    mp_arena_delete(arena);
+}
+
 MP_TEST(a_range_that_does_not_tell_costs_the_range)
 {
     new_board();
