@@ -198,12 +198,14 @@ static int read_batch(struct plugin *p)
     p->cut = 0;
     while (!p->ended && (p->cut == 0 || (p->have < p->target && is_ready(fd)))) {
         if (p->have + p->target / 2 > p->cap) {
-            int err = arena_room(p, p->have + p->target);
+            size_t room = p->have + p->target;
+            int err = arena_room(p, room > 2 * p->cap ? room : 2 * p->cap);
             if (err)
                 return err;
         }
         poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1); // it may be non-blocking
-        ssize_t n = read(fd, p->buf + p->have, p->cap - p->have);
+        size_t room = p->cap - p->have; // after a long record more than a batch is to have
+        ssize_t n = read(fd, p->buf + p->have, room < p->target ? room : p->target);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
