@@ -18,6 +18,7 @@ is "not found, said once" "mpmap: no-such-command: command not found in PATH" "$
 gives "not found by path" 127 mpmap ./no-such-command ::: 1
 has "not found by path" "./no-such-command: no such file" "$err"
 gives "the empty command" 127 mpmap '' ::: 1
+is "the empty command: said" "mpmap: the command is empty" "$err"
 gives "a directory" 126 mpmap ./ ::: 1
 echo 'echo hello' >script
 gives "not executable" 126 mpmap ./script ::: 1

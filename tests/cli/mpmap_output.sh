@@ -61,10 +61,10 @@ wait
 
 # The disk is full, or there is none: the job fails, and mpmap says so.
 TMPDIR=/no/such/dir gives "no room to hold output" 74 mpmap -s 'head -c 3000000 /dev/zero; : {}' ::: 1
-has "no room to hold output" "job 1 (1): output truncated: No such file or directory" "$err"
+has "no room to hold output" "job 1 (1): output truncated: No such file or directory: cannot keep it in /no/such/dir: set TMPDIR" "$err"
 if mkdir small && mount -t tmpfs -o size=256k none small 2>/dev/null; then
     TMPDIR=$PWD/small gives "a full disk" 74 mpmap -s 'test {} = b || { head -c 3000000 /dev/zero | tr "\0" x; }; echo {}' ::: a b
-    has "a full disk" "job 1 (a): output truncated: No space left on device" "$err"
+    has "a full disk" "job 1 (a): output truncated: No space left on device: cannot keep it in $PWD/small: free some room, or set TMPDIR" "$err"
     is "a full disk: the others" b "$(tr -d x <out.txt | grep -x b)"
     umount small
 fi

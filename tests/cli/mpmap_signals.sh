@@ -31,6 +31,9 @@ for s in INT:130 TERM:143 HUP:129; do
     ends "SIG${s%:*}" "${s#*:}"
 done
 
+state() { sed -n 's/^State:.\(.\).*/\1/p' "/proc/$1/status"; }
+is_state() { [ "$(state "$1")" = "$2" ]; }
+
 # The jobs are asked first.
 begin 'trap "echo tidied; exit" TERM; sleep 1000 & echo $! >child.{#}; echo $$ >job.{#}; wait'
 kill -TERM $pid
@@ -56,6 +59,18 @@ kill -STOP "$(cat job.1)"
 kill -TERM $pid
 ends "a stopped job" 143
 
+# So that it can tidy up, and need not be made to end.
+begin 'trap "echo tidied; exit" TERM; echo $$ >job.{#}; kill -STOP $$; sleep 1000'
+for i in 1 2; do
+    eventually test -s job.$i || is "job $i began" yes no
+    eventually is_state "$(cat job.$i)" T || is "job $i stopped itself" T "$(state "$(cat job.$i)")"
+done
+start=$(date +%s)
+kill -TERM $pid
+ends "jobs that stopped themselves" 143
+is "a stopped job is woken to tidy up" "tidied${nl}tidied" "$(cat out.txt)"
+is "a stopped job is not waited for" yes "$([ $(($(date +%s) - start)) -lt 4 ] && echo yes)"
+
 # kill -9 of mpmap: the kernel takes the jobs.
 rm -f job.* child.*
 env --default-signal mpmap -j2 -s 'echo $$ >job.{#}; exec sleep 1000' ::: 1 2 3 &
@@ -79,8 +94,6 @@ is "nohup: status" 0 $?
 is "nohup: goes on" a "$(cat out.txt)"
 
 # Ctrl-Z stops the jobs, and fg wakes them.
-state() { sed -n 's/^State:.\(.\).*/\1/p' "/proc/$1/status"; }
-is_state() { [ "$(state "$1")" = "$2" ]; }
 begin "$waits"
 kill -TSTP $pid
 eventually is_state $pid T || is "SIGTSTP stops mpmap" T "$(state $pid)"

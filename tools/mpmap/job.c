@@ -59,8 +59,8 @@ static void hold(struct job *j, struct stream *s, const char *data, size_t n)
     if (err == 0)
         return;
     j->lost = true;
-    say("job %ld (%s): output truncated: %s: cannot keep it in %s: free some room, or set TMPDIR",
-        j->seq, j->label, mp_strerror(err), held_dir());
+    say("job %ld (%s): output truncated: %s: cannot keep it in %s: %sset TMPDIR", j->seq, j->label,
+        mp_strerror(err), held_dir(), err == -ENOSPC ? "free some room, or " : "");
 }
 
 // Reads once, what may not block: somebody has seen that there is something.

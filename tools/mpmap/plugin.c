@@ -3,8 +3,9 @@
 // The records are read in batches into shared memory; a batch is cut at record
 // ends into ranges, many more than workers, and the pool maps work() over them:
 // one task is some thousand records, and no byte is copied on the way. A range
-// says at any moment how far it has come, so when the function crashes, we know
-// the record, keep the results before it, and run the rest again.
+// says at any moment how far it has come, in one store, so when the function
+// crashes or its worker is killed, we know the record, keep the results before it,
+// and run the rest again.
 //
 // The size of a batch follows the function: about BATCH_MS of work, so that a
 // slow one shows its results soon and a fast one is not held up by the turns.
@@ -20,6 +21,7 @@
 #include <mp/plugin.h>
 #include <mp/pool.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,19 +39,32 @@ enum {
     FAILURES = 8, // told one by one, of a range and in all
 };
 
-// A piece of a batch, in shared memory. Changed by the worker that has it.
+// How far a range is. It is a whole: read and published at once.
+struct progress {
+    size_t pos;     // of the record in work or to be done next
+    size_t record;  // which one it is, from 0
+    size_t out_len; // what there is of records that are done
+    size_t failed;
+};
+
+struct failure {
+    size_t record, pos;
+    int code;    // what the function returned, or:
+    bool crash;  // it took its worker with it
+    char *cause; // of a crash, if known; memory of the main process
+};
+
+// A piece of a batch, in shared memory. Changed by the worker that has it, and between
+// two maps by the main process.
 struct range {
     char *data;
     size_t len;
-    size_t pos, next;        // of the record in work and the one after it
-    size_t record;           // which one it is, from 0
-    char *out;               // kept from batch to batch
-    size_t out_len, out_cap; // what is there of records that are done
-    size_t failed;
-    struct {
-        size_t record, pos;
-        int code;
-    } failure[FAILURES];
+    size_t next;            // the end of the record in work; up to pos if none is
+    char *_Atomic out;      // kept from batch to batch
+    _Atomic size_t out_cap; // never more than `out` has
+    _Atomic unsigned turn;  // which of the two is valid; the other one is written
+    struct progress state[2];
+    struct failure failure[FAILURES]; // the first ones; valid are as many as have failed
 };
 
 // What the workers have from before they were forked.
@@ -72,6 +87,32 @@ struct plugin {
     size_t records, failed, told;
 };
 
+// ---- how far a range is -----------------------------------------------------------------
+
+static const struct progress *progress(const struct range *r)
+{
+    return &r->state[atomic_load_explicit(&r->turn, memory_order_acquire) % 2];
+}
+
+// All of it with one store: who is killed before it has not done the record, who is
+// killed after it has.
+static void publish(struct range *r, const struct progress *now)
+{
+    unsigned turn = atomic_load_explicit(&r->turn, memory_order_relaxed) + 1;
+    r->state[turn % 2] = *now;
+    atomic_store_explicit(&r->turn, turn, memory_order_release);
+}
+
+// The record that *now is at fails. Does not count until *now is published.
+static void add_failure(struct range *r, struct progress *now, struct failure f)
+{
+    f.record = now->record;
+    f.pos = now->pos;
+    if (now->failed < FAILURES)
+        r->failure[now->failed] = f;
+    now->failed++;
+}
+
 // ---- in the workers ---------------------------------------------------------------------
 
 struct range_out {
@@ -92,42 +133,37 @@ static int grow(mp_out *out, size_t more)
     if (out->len)
         memcpy(data, out->data, out->len);
     char *old = out->data;
-    r->out = out->data = data;
-    r->out_cap = out->cap = cap;
+    out->data = data;
+    out->cap = cap;
+    atomic_store_explicit(&r->out, data, memory_order_release); // first: it is the larger
+    atomic_store_explicit(&r->out_cap, cap, memory_order_release);
     mp_arena_free(arena, old);
     return 0;
-}
-
-static void note_failure(struct range *r, int code)
-{
-    if (r->failed < FAILURES) {
-        r->failure[r->failed].record = r->record;
-        r->failure[r->failed].pos = r->pos;
-        r->failure[r->failed].code = code;
-    }
-    r->failed++;
 }
 
 static int work(const void *in, void *unused, void *ctx)
 {
     (void)unused, (void)ctx;
     struct range *r = (struct range *)(uintptr_t)in; // it lies in the arena: ours to write
-    struct range_out o = {{r->out, r->out_len, r->out_cap, grow}, r};
+    struct progress now = *progress(r);
+    struct range_out o = {{r->out, now.out_len, r->out_cap, grow}, r};
     mp_record_fn *fn = function;
     char sep = separator;
-    while (r->pos < r->len) {
-        char *record = r->data + r->pos;
-        char *end = memchr(record, sep, r->len - r->pos);
-        *end = '\0';
+    while (now.pos < r->len) {
+        char *record = r->data + now.pos;
+        char *end = memchr(record, sep, r->len - now.pos);
         r->next = (size_t)(end + 1 - r->data);
+        atomic_signal_fence(memory_order_seq_cst); // else a kill could leave no trace of the end
+        *end = '\0';
         int code = fn(record, (size_t)(end - record), &o.out, &arguments);
         if (code) {
-            note_failure(r, code);
-            o.out.len = r->out_len;
+            add_failure(r, &now, (struct failure){.code = code});
+            o.out.len = now.out_len;
         }
-        r->out_len = o.out.len;
-        r->record++;
-        r->pos = r->next;
+        now.out_len = o.out.len;
+        now.record++;
+        now.pos = (size_t)(end + 1 - r->data);
+        publish(r, &now);
     }
     return 0;
 }
@@ -162,12 +198,14 @@ static int read_batch(struct plugin *p)
     p->cut = 0;
     while (!p->ended && (p->cut == 0 || (p->have < p->target && is_ready(fd)))) {
         if (p->have + p->target / 2 > p->cap) {
-            int err = arena_room(p, p->have + p->target);
+            size_t room = p->have + p->target;
+            int err = arena_room(p, room > 2 * p->cap ? room : 2 * p->cap);
             if (err)
                 return err;
         }
         poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1); // it may be non-blocking
-        ssize_t n = read(fd, p->buf + p->have, p->cap - p->have);
+        size_t room = p->cap - p->have; // after a long record more than a batch is to have
+        ssize_t n = read(fd, p->buf + p->have, room < p->target ? room : p->target);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
@@ -207,26 +245,34 @@ static void cut_into_ranges(struct plugin *p)
 
 // ---- results ----------------------------------------------------------------------------
 
-static void tell(struct plugin *p, const struct range *r, size_t record, size_t pos,
-                 const char *what)
+static void tell(struct plugin *p, const struct range *r, const struct failure *f)
 {
-    char label[SHOWN];
+    char label[SHOWN], what[256];
     if (p->told++ >= FAILURES)
         return;
-    const char *text = r->data + pos;
-    say("record %zu (%s): %s", p->records + record + 1,
-        show(label, sizeof label, text, strnlen(text, r->len - pos)), what);
+    if (f->crash)
+        snprintf(what, sizeof what, "the function crashed: %s",
+                 f->cause ? f->cause : "its worker died");
+    else
+        snprintf(what, sizeof what, "the function returned %d", f->code);
+    const char *text = r->data + f->pos;
+    say("record %zu (%s): %s", p->records + f->record + 1,
+        show(label, sizeof label, text, strnlen(text, r->len - f->pos)), what);
 }
 
-static void tell_failures(struct plugin *p, const struct range *r)
+// Of all ranges in turn, since the number of a record counts those before its range.
+static void tell_failures(struct plugin *p)
 {
-    for (size_t i = 0; i < r->failed && i < FAILURES; i++) {
-        char what[64];
-        snprintf(what, sizeof what, "the function returned %d", r->failure[i].code);
-        tell(p, r, r->failure[i].record, r->failure[i].pos, what);
+    for (int i = 0; i < p->ranges_len; i++) {
+        struct range *r = &p->ranges[i];
+        const struct progress *done = progress(r);
+        for (size_t k = 0; k < done->failed && k < FAILURES; k++) {
+            tell(p, r, &r->failure[k]);
+            free(r->failure[k].cause);
+        }
+        p->failed += done->failed;
+        p->records += done->record;
     }
-    p->failed += r->failed;
-    p->records += r->record;
 }
 
 // Writes all of iov, which it changes. 0 or -errno.
@@ -252,11 +298,11 @@ static int write_batch(struct plugin *p)
 {
     struct iovec iov[RANGE_MAX];
     int n = 0;
+    tell_failures(p);
     for (int i = 0; i < p->ranges_len; i++) {
         const struct range *r = &p->ranges[i];
-        tell_failures(p, r);
-        if (r->out_len)
-            iov[n++] = (struct iovec){r->out, r->out_len};
+        if (progress(r)->out_len)
+            iov[n++] = (struct iovec){r->out, progress(r)->out_len};
     }
     int err = write_all(iov, n);
     if (err)
@@ -266,14 +312,19 @@ static int write_batch(struct plugin *p)
 
 // ---- the pool ---------------------------------------------------------------------------
 
-// The part of the pool's text that says how the worker ended.
-static const char *crash(struct plugin *p, char *buf, size_t size)
+// How the worker of a range ended, if that is what the pool's text is about: it tells
+// one death, "item 3 of 32: worker 70 was killed by signal 6 (Aborted); ...".
+static char *cause(struct plugin *p, int range)
 {
-    const char *text = mp_pool_error(p->pool), *worker = strstr(text, "worker ");
-    if (worker)
-        text = worker;
-    snprintf(buf, size, "the function crashed: %.*s", (int)strcspn(text, ";"), text);
-    return buf;
+    int item, begin = 0;
+    const char *text = mp_pool_error(p->pool);
+    if (sscanf(text, "item %d of %*d: %n", &item, &begin) < 1 || !begin || item != range)
+        return NULL;
+    size_t len = strcspn(text + begin, ";");
+    char *copy = xrealloc(NULL, len + 1);
+    memcpy(copy, text + begin, len);
+    copy[len] = '\0';
+    return copy;
 }
 
 // Steps over the records at which the function took its worker with it.
@@ -281,13 +332,19 @@ static void skip_crashes(struct plugin *p)
 {
     for (int i = 0; i < p->ranges_len; i++) {
         struct range *r = &p->ranges[i];
-        if (p->status[i] != MP_EWORKERDIED || r->pos >= r->len)
+        struct progress now = *progress(r);
+        if (p->status[i] != MP_EWORKERDIED || now.pos >= r->len)
             continue;
-        char what[256];
-        tell(p, r, r->record, r->pos, crash(p, what, sizeof what));
-        p->failed++;
-        r->record++;
-        r->pos = r->next > r->pos ? r->next : r->len;
+        if (r->next <= now.pos) { // killed before it began: so its end is still there
+            char *end = memchr(r->data + now.pos, separator, r->len - now.pos);
+            r->next = (size_t)(end + 1 - r->data);
+            *end = '\0';
+        }
+        bool wanted = now.failed < FAILURES;
+        add_failure(r, &now, (struct failure){.crash = true, .cause = wanted ? cause(p, i) : NULL});
+        now.record++;
+        now.pos = r->next;
+        publish(r, &now);
     }
 }
 
@@ -300,6 +357,7 @@ static int map_batch(struct plugin *p)
         if (err == 0)
             return 0;
         if (err != MP_EWORKERDIED) {
+            tell_failures(p);
             say("the pool failed: %s", mp_strerror(err));
             return EXIT_IO;
         }

@@ -246,7 +246,10 @@ static bool find_program(struct run *r)
         r->launch.path = r->program;
         return true;
     }
-    say("%s: %s", program, reason(err, program));
+    if (*program)
+        say("%s: %s", program, reason(err, program));
+    else
+        say("the command is empty");
     fail(r, status_of(err));
     return false;
 }
