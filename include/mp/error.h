@@ -45,7 +45,6 @@ typedef enum mp_kind {
     X(MP_EOVERFLOW, -1005, MISUSE, "a size is too large to be computed (count x size overflows)")  \
     X(MP_EDEPTH, -1006, MISUSE, "pools are nested too deeply")                                     \
     X(MP_EMSGSIZE, -1007, MISUSE, "the message does not fit")                                      \
-    X(MP_EBUSY, -1008, MISUSE, "another thread is in the same call on this handle")                \
     X(MP_ECLOSED, -1101, OVER, "closed")                                                           \
     X(MP_EOF, -1102, OVER, "end of data: the other end is closed and everything was read")         \
     X(MP_ETIMEDOUT, -1103, OVER, "timed out")                                                      \

@@ -24,8 +24,6 @@
 // All state is local to the process, under one lock, which the fork hooks hold across
 // every fork. The child starts with an empty list; the handles it inherited stay
 // readable and belong to nobody in it (their token is the parent's).
-#include "work/process.h"
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "channel/give.h"
@@ -198,21 +196,6 @@ static _Noreturn void run_child(struct mp_process *p, mp_process_fn *fn, void *a
     int code = fn(arg);
     mp_log(MP_LOG_DEBUG, "ends with %d", code & 0xff);
     mp__fork_exit(code);
-}
-
-void mp__process_become(const char *name)
-{
-    struct mp_process *p = calloc(1, sizeof *p);
-    char *copy = strdup(name);
-    if (!p || !copy) {
-        free(p);
-        free(copy);
-        return; // it keeps the parent's name
-    }
-    *p = (struct mp_process){
-        .name = copy, .daemon = true, .pidfd = -1, .line_read = -1, .line_write = -1};
-    current->pid = getppid();
-    become(p);
 }
 
 // ---- start ---------------------------------------------------------------------
