@@ -16,6 +16,7 @@
 // never fails.
 #include "shm/arena.h"
 #include "os/memfd.h"
+#include "shm/mutex.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -44,9 +45,9 @@ struct block {
 };
 
 struct head {
-    pthread_mutex_t lock; // robust; guards all below and the headers
-    uint64_t top;         // offset of the first byte that is no block yet
-    uint64_t held;        // bytes committed from offset 0 on
+    struct mp__mutex lock; // guards all below and the headers
+    uint64_t top;          // offset of the first byte that is no block yet
+    uint64_t held;         // bytes committed from offset 0 on
     uint64_t used, blocks;
     uint64_t free[CLASSES]; // offset of the first free block
 };
@@ -181,18 +182,17 @@ static void rebuild(mp_arena *a)
 
 static int lock(mp_arena *a)
 {
-    int err = pthread_mutex_lock(&a->head->lock);
-    if (err == EOWNERDEAD) {
-        rebuild(a);
-        pthread_mutex_consistent(&a->head->lock);
-        return 0;
-    }
-    return -err;
+    int r = mp__mutex_lock(&a->head->lock, MP__NEVER);
+    if (r != MP_EOWNERDEAD)
+        return r;
+    rebuild(a);
+    mp__mutex_consistent(&a->head->lock);
+    return 0;
 }
 
 static void unlock(mp_arena *a)
 {
-    pthread_mutex_unlock(&a->head->lock);
+    mp__mutex_unlock(&a->head->lock);
 }
 
 // Commits memory up to `end`, and some more while the arena grows, since each step
@@ -219,17 +219,9 @@ static int hold(mp_arena *a, uint64_t end)
 static int init_head(mp_arena *a)
 {
     struct head *h = a->head;
-    pthread_mutexattr_t attr;
-    int err = pthread_mutexattr_init(&attr);
-    if (err)
-        return -err;
-    pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    err = pthread_mutex_init(&h->lock, &attr);
-    pthread_mutexattr_destroy(&attr);
     h->top = HEAD_SIZE;
     h->held = HEAD_SIZE;
-    return -err;
+    return mp__mutex_init(&h->lock);
 }
 
 // The default is a lot of address space; a process that may not have that much
