@@ -45,11 +45,18 @@ typedef enum mp_kind {
     X(MP_EOVERFLOW, -1005, MISUSE, "a size is too large to be computed (count x size overflows)")  \
     X(MP_EDEPTH, -1006, MISUSE, "pools are nested too deeply")                                     \
     X(MP_EMSGSIZE, -1007, MISUSE, "the message does not fit")                                      \
+    X(MP_ENOTHELD, -1008, MISUSE, "the caller does not hold it")                                   \
+    X(MP_EHELD, -1009, MISUSE, "the caller holds it already")                                      \
+    X(MP_EBOUND, -1010, MISUSE, "above the bound: released more often than acquired")              \
+    X(MP_EINDEX, -1011, MISUSE, "the index is out of range")                                       \
+    X(MP_ETYPE, -1012, MISUSE, "an object or a value of another type")                             \
+    X(MP_ENOTSUP, -1013, MISUSE, "this kind of pipe or object cannot do that")                     \
     X(MP_ECLOSED, -1101, OVER, "closed")                                                           \
     X(MP_EOF, -1102, OVER, "end of data: the other end is closed and everything was read")         \
     X(MP_ETIMEDOUT, -1103, OVER, "timed out")                                                      \
     X(MP_ECANCELED, -1104, OVER, "cancelled")                                                      \
     X(MP_EAGAIN, -1105, OVER, "would block")                                                       \
+    X(MP_ENOTFOUND, -1106, OVER, "no such key, name or item")                                      \
     X(MP_EPIPE, -1201, PEER, "broken pipe: nobody reads the other end any more")                   \
     X(MP_ETRUNCATED, -1202, PEER, "the peer went away inside a message")                           \
     X(MP_EWORKERDIED, -1203, PEER, "the worker that ran this died")                                \
@@ -58,6 +65,11 @@ typedef enum mp_kind {
     X(MP_ESTATUS, -1206, PEER,                                                                     \
       "the exit status was taken by somebody else (SIGCHLD ignored, or waitpid)")                  \
     X(MP_EOWNERDEAD, -1207, PEER, "the owner of the lock died while holding it")                   \
+    X(MP_EBARRIER, -1208, PEER,                                                                    \
+      "the barrier is broken: a party died, gave up or aborted it (reset it to use it again)")     \
+    X(MP_EFORMAT, -1209, PEER, "not shared memory of libmp, or it is cut off or damaged")          \
+    X(MP_EVERSION, -1210, PEER, "made by another version of libmp, or for another machine")        \
+    X(MP_EUNSAFE, -1211, PEER, "it belongs to another user, or others may write it")               \
     X(MP_ETASK, -1301, REMOTE, "a task failed")                                                    \
     X(MP_EBUG, -1901, BUG, "internal error in libmp")
 

@@ -6,16 +6,12 @@
 // that is all that in_order() does.
 #include "work/worker.h"
 #include "os/fork.h"
+#include "os/point.h"
 #include "os/spin.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
-
-// A test compiles this file with a function here that kills the worker.
-#ifndef MP__POINT
-#define MP__POINT(where) ((void)0)
-#endif
 
 static int depth;
 

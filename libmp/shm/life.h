@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// Who is alive? The kernel tells the next owner of a robust mutex that the last one died,
+// but nobody that a waiter, a reader or the holder of a semaphore's unit did. So each
+// process that others depend on holds a life in the arena: a robust mutex, locked for as
+// long as the process lives. Others look at it (one load), and see when its owner is gone.
+//
+// A robust mutex belongs to a thread. When the thread that took the life ends and the
+// process goes on, the mutex looks as if the process had died; therefore death is believed
+// only when the process itself (pid and start time) is gone, or cannot be looked up.
+//
+// Lives are numbered; a place that a dead process had gets a new number for its next
+// owner, so a number never comes to mean another process.
+#ifndef MP_SHM_LIFE_H
+#define MP_SHM_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// place << 32 | number; 0 is nobody.
+typedef uint64_t mp__life;
+
+#define MP__LIFE_PLACES 65536 // processes that can take part in an arena at a time
+
+static inline uint32_t mp__life_place(mp__life life)
+{
+    return (uint32_t)(life >> 32);
+}
+static inline uint32_t mp__life_number(mp__life life)
+{
+    return (uint32_t)life;
+}
+
+// This process's life in the arena of obj (any object in it); taken at the first call,
+// some loads from then on. After a fork the child has one of its own. 0 or an error:
+// -ENOMEM, -EAGAIN (all places are taken).
+int mp__life_mine(void *obj, mp__life *life);
+
+// Whether that process is known to be dead. A load while its life-lock is held; else a
+// look at /proc. False for a process that just ends: look again (MP__LOOK_NS).
+// True for a number that its place has no more.
+bool mp__life_over(void *obj, mp__life life);
+
+// The pid it has or had, 0 if not known any more.
+pid_t mp__life_pid(void *obj, mp__life life);
+
+#endif

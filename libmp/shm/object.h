@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+//
+// What every shared object has in common: lock, semaphore, value, dict, queue and the rest.
+//
+// An object is a block in an arena, and its handle is its address: the same in all
+// processes that inherited the arena by fork(). A process that got the arena otherwise
+// (by name, through a pipe) may have it at another address, so whatever an object says of
+// places in the arena is an offset from the arena's base, and never a pointer.
+//
+// Who makes an object says where: in an arena of the user's; under a name, in a named
+// arena of its own whose root it is; or, by default, in the process's own arena, which is
+// made with the first such object and goes with the last.
+//
+// Freeing: the process that made an object gives its memory back. In others (children,
+// those who attached) freeing drops what they have of it and leaves the object to the rest.
+// The header is marked first, so that who still uses it is told (MP_EINVAL, or MP_ECLOSED
+// in a wait); a block that somebody may be about to write to is marked and not used again.
+#ifndef MP_SHM_OBJECT_H
+#define MP_SHM_OBJECT_H
+
+#include "base/clock.h"
+#include "os/futex.h"
+
+#include <mp/arena.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// Stable: they are in named memory. Never renumbered.
+enum mp__type {
+    MP__LOCK = 1,
+    MP__RLOCK,
+    MP__SEMAPHORE,
+    MP__CONDITION,
+    MP__EVENT,
+    MP__BARRIER,
+    MP__RWLOCK,
+    MP__VALUE,
+    MP__ARRAY,
+    MP__SHM_DICT,
+    MP__SHM_LIST,
+    MP__QUEUE,
+};
+
+// The first bytes of each object. Constant from mp__object_new() to mp__object_free(),
+// which changes `magic`.
+struct mp__object {
+    _Atomic uint32_t magic;
+    uint16_t type, version; // of the layout of this type
+    uint64_t offset;        // of itself: this address - offset = the arena's base
+    uint64_t size;          // bytes, with this header
+    uint64_t maker;         // fork token of the process that made it
+};
+
+#define MP__OBJECT_MAGIC 0x6d706f31u // "mpo1"
+#define MP__OBJECT_FREED 0x6d706f30u
+
+// Whether obj is an object of this type and not freed. Cheap: at the top of each call.
+static inline bool mp__object_is(const void *obj, enum mp__type type)
+{
+    const struct mp__object *o = obj;
+    return o && o->type == type &&
+           atomic_load_explicit(&o->magic, memory_order_relaxed) == MP__OBJECT_MAGIC;
+}
+
+// For waits: whether the object was freed meanwhile.
+static inline bool mp__object_gone(const void *obj)
+{
+    const struct mp__object *o = obj;
+    return atomic_load_explicit(&o->magic, memory_order_relaxed) != MP__OBJECT_MAGIC;
+}
+
+// Where the arena of an object begins in this process, and places in it.
+static inline void *mp__object_base(const void *obj)
+{
+    const struct mp__object *o = obj;
+    return (char *)(uintptr_t)o - o->offset;
+}
+static inline void *mp__object_at(const void *obj, uint64_t offset)
+{
+    return (char *)mp__object_base(obj) + offset;
+}
+static inline uint64_t mp__object_offset(const void *obj, const void *place)
+{
+    return (uint64_t)((const char *)place - (const char *)mp__object_base(obj));
+}
+
+// Allocates `size` zeroed bytes (header included), aligned to 64, and fills in the header.
+// arena and name as in the options of every object: both NULL: the process's own arena; a
+// name makes a named arena of at least `max` bytes (0: the arena's default) with this object
+// as its root, which nobody finds before mp__object_publish(). Errors: MP_EINVAL (arena and
+// name, a name that is not one), those of mp_arena_new() and mp_arena_alloc().
+int mp__object_new(void **out, mp_arena *arena, const char *name, size_t max, enum mp__type type,
+                   uint16_t version, size_t size);
+
+// The object is complete: enters its name, if it has one. -EEXIST and others of open(2);
+// the object is then still the caller's, to be freed. Does nothing without a name.
+int mp__object_publish(void *obj);
+
+// Attaches to the object of that name. MP_EINVAL (not a name), MP_ENOTFOUND, MP_ETYPE (an
+// object of another type), MP_EVERSION, MP_EFORMAT, MP_EUNSAFE, -ENOMEM, -EMFILE. `least` is
+// the least size that the type can have.
+int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t version,
+                      size_t least);
+
+// Frees an object that mp__object_is() holds for, as told above. `idle` says that nobody
+// uses it, so that its block may be used again.
+void mp__object_free(void *obj, bool idle);
+
+// Memory for parts of an object, in its arena: the same blocks, zeroed, told by offset.
+// A death between the two leaves a block that nobody knows: enter the offset in one store,
+// or where recovery finds it, and soon.
+int mp__object_alloc(void *obj, size_t size, uint64_t *offset);
+void mp__object_release(void *obj, uint64_t offset);
+
+// Whether [offset, offset+size) lies in memory that the arena holds: to be asked of every
+// offset that came from shared memory which another process may have damaged.
+bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
+
+// No sleep in shared memory is longer than this: who should have woken us, or whoever we
+// wait for, may have been killed, and nobody is told. So each wait looks again so often.
+#define MP__LOOK_NS INT64_C(50000000)
+
+// Sleeps while *word is `seen`, at most MP__LOOK_NS. 0: look again; MP_ETIMEDOUT: d is over.
+static inline int mp__sleep_on(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)
+{
+    mp__deadline look = mp__now() + MP__LOOK_NS;
+    int r = mp__futex_wait(word, seen, look < d ? look : d);
+    return r == MP_ETIMEDOUT && look < d ? 0 : r;
+}
+
+#endif
