@@ -14,6 +14,7 @@
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/spawn.h>
+#include <mp/url.h>
 #include <mp/wait.h>
 
 #endif

@@ -27,6 +27,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HEADER   4096 // two rings' words, before their data
@@ -56,7 +57,7 @@ static int map_end(struct mp__channel *c, int memfd, int end, const struct mp__c
     c->can_send = !o->oneway || end == 1;
     c->can_recv = !o->oneway || end == 0;
     c->ring_max = o->ring_max;
-    c->max_size = o->max_size;
+    c->max_size = c->send_max = o->max_size;
     c->tx.spin.off = c->rx.spin.off = o->no_spin;
     c->tx.check_every = c->tx.check_in = 1;
     return 0;
@@ -122,6 +123,41 @@ int mp__channel_pair(struct mp__channel *a, struct mp__channel *b,
     if (r < 0) {
         mp__channel_release(a);
         mp__channel_release(b);
+    }
+    return r;
+}
+
+void mp__channel_export(const struct mp__channel *c, int fds[MP__CHANNEL_FDS])
+{
+    fds[0] = c->memfd;
+    fds[1] = c->bell;
+    fds[2] = c->peer_bell;
+    fds[3] = c->sock;
+}
+
+// A file that the peer could shorten would kill whoever maps it.
+static bool is_ours(int memfd, size_t size)
+{
+    struct stat st;
+    int seals = fcntl(memfd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) && fstat(memfd, &st) == 0 && st.st_size >= 0 &&
+           (size_t)st.st_size >= size;
+}
+
+int mp__channel_import(struct mp__channel *c, const int fds[MP__CHANNEL_FDS], int end,
+                       const struct mp__channel_opts *o)
+{
+    clear(c);
+    c->bell = fds[1];
+    c->peer_bell = fds[2];
+    c->sock = fds[3];
+    mp__spin_init();
+    int r = MP_EPROTO;
+    if (is_ours(fds[0], HEADER + 2 * o->ring_max))
+        r = map_end(c, fds[0], end, o);
+    if (r < 0) {
+        close(fds[0]);
+        mp__channel_release(c);
     }
     return r;
 }

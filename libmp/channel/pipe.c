@@ -140,7 +140,7 @@ static size_t round_size(size_t size, size_t fallback)
     return p;
 }
 
-static int read_opts(const mp_pipe_opts *opts, struct mp__channel_opts *o)
+int mp__pipe_read_opts(const mp_pipe_opts *opts, struct mp__channel_opts *o)
 {
     static const mp_pipe_opts defaults;
     opts = opts ? opts : &defaults;
@@ -170,6 +170,7 @@ static int make_ends(mp_pipe *x, mp_pipe *y, uint64_t token, const struct mp__ch
 {
     x->owner = y->owner = token;
     x->giving = y->giving = false;
+    x->remote = y->remote = false;
     pthread_mutex_lock(&lock);
     int r = mp__channel_pair(&x->channel, &y->channel, o);
     if (r == 0) {
@@ -178,6 +179,53 @@ static int make_ends(mp_pipe *x, mp_pipe *y, uint64_t token, const struct mp__ch
     }
     pthread_mutex_unlock(&lock);
     return r;
+}
+
+int mp__pipe_new(mp_pipe **a, mp_pipe **b, const struct mp__channel_opts *o)
+{
+    pthread_once(&once, set_hooks);
+    uint64_t token = mp__fork_token();
+    mp_pipe *x = alloc_end(), *y = alloc_end();
+    int r = token && x && y ? make_ends(x, y, token, o) : -ENOMEM;
+    if (r < 0) {
+        free(x);
+        free(y);
+        return r;
+    }
+    *a = x;
+    *b = y;
+    return 0;
+}
+
+int mp__pipe_adopt(mp_pipe **out, int (*take)(void *arg, struct mp__channel *c), void *arg)
+{
+    pthread_once(&once, set_hooks);
+    uint64_t token = mp__fork_token();
+    mp_pipe *p = alloc_end();
+    if (!p || !token) {
+        free(p);
+        return -ENOMEM;
+    }
+    p->owner = token;
+    p->giving = false;
+    p->remote = true;
+    pthread_mutex_lock(&lock);
+    int r = take(arg, &p->channel);
+    if (r == 0)
+        list_add(p);
+    pthread_mutex_unlock(&lock);
+    if (r < 0)
+        free(p);
+    else
+        *out = p;
+    return r;
+}
+
+void mp__pipe_made_remote(mp_pipe *p, uint64_t max_size)
+{
+    p->remote = true;
+    if (max_size && max_size < p->channel.send_max)
+        p->channel.send_max = (size_t)max_size;
 }
 
 int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
@@ -189,21 +237,8 @@ int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
     if (!a || !b || a == b)
         return MP_EINVAL;
     struct mp__channel_opts o;
-    int r = read_opts(opts, &o);
-    if (r < 0)
-        return r;
-    pthread_once(&once, set_hooks);
-    uint64_t token = mp__fork_token();
-    mp_pipe *x = alloc_end(), *y = alloc_end();
-    r = token && x && y ? make_ends(x, y, token, &o) : -ENOMEM;
-    if (r < 0) {
-        free(x);
-        free(y);
-        return r;
-    }
-    *a = x;
-    *b = y;
-    return 0;
+    int r = mp__pipe_read_opts(opts, &o);
+    return r < 0 ? r : mp__pipe_new(a, b, &o);
 }
 
 int mp_pipe_send(mp_pipe *p, const void *data, size_t size, int timeout_ms)

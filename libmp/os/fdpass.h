@@ -19,4 +19,9 @@ int mp__fds_send(int sock, const int *fds, size_t n, const void *data, size_t si
 // -EMFILE (no room for them in this process), MP_EINVAL, others of recvmsg(2).
 int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size);
 
+// As mp__fds_recv(), and tells who sent it: the socket must have SO_PASSCRED. MP_EPROTO when
+// the kernel did not say.
+struct ucred;
+int mp__fds_recv_from(int sock, int *fds, size_t *n, void *data, size_t size, struct ucred *from);
+
 #endif
