@@ -61,7 +61,7 @@ typedef struct mp_url_opts {
     int linger_ms;  // after the end: how long to go on without progress until what was sent is
                     // given up; 0 = 5 s
 
-    mp_pipe_opts pipe; // sizes, as for mp_pipe_new(). A message longer than max_size is never
+    mp_pipe_opts pipe; // sizes, as for mp_pipe_new(); ring_max: 0 = 4 MiB. A message longer than max_size is never
                        // received, and refused to a sender of libmp: MP_EMSGSIZE
     char *error;       // where a failing call puts a sentence that names the URL, what is wrong
     size_t error_size; // and what helps: 300 bytes will do. Cut if longer

@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PAIR_MS 10000 // for a connection that is there already
+
 struct mp_listener {
     uint64_t owner;
     int sock; // -1 in processes that inherited the handle
@@ -278,4 +280,28 @@ void mp_listener_free(mp_listener *l)
     if (mp__fork_is_mine(l->owner))
         drop_socket(l);
     free(l);
+}
+
+int mp__listener_pair(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *sizes)
+{
+    mp_listener *l;
+    mp_url_opts o = {.pipe = *sizes};
+    o.pipe.oneway = false;
+    int r = mp_listen(&l, "ipc://", &o);
+    if (r < 0)
+        return r;
+    r = mp_connect(a, l->url, &o);
+    if (r == 0)
+        r = mp_accept(l, b, PAIR_MS);
+    mp_listener_free(l);
+    if (r < 0) {
+        mp_pipe_free(*a);
+        *a = NULL;
+        return r;
+    }
+    if (sizes->oneway) {
+        (*a)->channel.can_send = false;
+        (*b)->channel.can_recv = false;
+    }
+    return 0;
 }

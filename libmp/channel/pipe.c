@@ -11,10 +11,12 @@
 #include "channel/pipe.h"
 
 #include "channel/give.h"
+#include "channel/remote.h"
 #include "os/fork.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RING_MIN     4096
 #define RING_LIMIT   ((size_t)1 << 30)
@@ -236,9 +238,15 @@ int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
         *b = NULL;
     if (!a || !b || a == b)
         return MP_EINVAL;
+    static const mp_pipe_opts defaults;
     struct mp__channel_opts o;
+    const char *transport = getenv("MP_TRANSPORT");
     int r = mp__pipe_read_opts(opts, &o);
-    return r < 0 ? r : mp__pipe_new(a, b, &o);
+    if (r < 0)
+        return r;
+    if (transport && strcmp(transport, "nng") == 0)
+        return mp__listener_pair(a, b, opts ? opts : &defaults);
+    return mp__pipe_new(a, b, &o);
 }
 
 int mp_pipe_send(mp_pipe *p, const void *data, size_t size, int timeout_ms)

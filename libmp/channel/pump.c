@@ -138,6 +138,29 @@ int64_t mp__pump_put(struct mp__channel *c, const void *data, size_t n, uint64_t
     return (int64_t)n;
 }
 
+size_t mp__pump_space(struct mp__channel *c, uint64_t left, struct mp__piece p[2])
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    room_for(c, (size_t)t->cap);
+    size_t room = mp__ring_free(t) & ~(size_t)(MP__WORD - 1);
+    size_t n = room > MP__WORD ? room - MP__WORD : 0; // a word for the padding
+    if (n > left)
+        n = (size_t)left;
+    size_t at = (size_t)(t->pos & (t->cap - 1));
+    size_t run = mp__min(n, (size_t)t->cap - at);
+    p[0] = (struct mp__piece){t->data + at, run};
+    p[1] = (struct mp__piece){t->data, n - run};
+    return n;
+}
+
+void mp__pump_filled(struct mp__channel *c, size_t n, uint64_t left)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    t->pos += n;
+    if (n == left)
+        t->pos = mp__padded(t->pos);
+}
+
 bool mp__pump_want_room(struct mp__channel *c, size_t n)
 {
     struct mp__ring_tx *t = &c->tx.ring;

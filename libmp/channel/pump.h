@@ -43,6 +43,15 @@ bool mp__pump_begin(struct mp__channel *c, uint64_t size);
 // come. Returns how many went in; MP_EPROTO when the reader damaged the ring.
 int64_t mp__pump_put(struct mp__channel *c, const void *data, size_t n, uint64_t left);
 
+// Room for the message in which `left` bytes are still to come, as up to two pieces of the
+// ring; returns their sum. mp__pump_filled() says how much of it was used.
+struct mp__piece {
+    void *at;
+    size_t size;
+};
+size_t mp__pump_space(struct mp__channel *c, uint64_t left, struct mp__piece p[2]);
+void mp__pump_filled(struct mp__channel *c, size_t n, uint64_t left);
+
 // True when there is no room for `n` bytes, nor half a ring, on another look: a byte will
 // come through the socket. False: write on.
 bool mp__pump_want_room(struct mp__channel *c, size_t n);

@@ -23,6 +23,7 @@
 #define CONNECT_MS 10000
 #define LINGER_MS  5000
 #define KEY_MAX    4096
+#define RING_MAX   ((size_t)4 << 20)
 
 MP_PRINTF(3, 4) static int wrong(struct mp__remote *r, int err, const char *format, ...)
 {
@@ -163,7 +164,10 @@ static int read_sizes(struct mp__remote *r, const mp_url_opts *o)
 {
     if (o->pipe.oneway)
         return wrong(r, MP_EINVAL, "opts.pipe.oneway: a pipe of a URL goes both ways");
-    if (mp__pipe_read_opts(&o->pipe, &r->channel) < 0)
+    mp_pipe_opts sizes = o->pipe;
+    if (!sizes.ring_max) // whoever sleeps at the other end of a wire shall not be woken often
+        sizes.ring_max = sizes.ring_size > RING_MAX ? sizes.ring_size : RING_MAX;
+    if (mp__pipe_read_opts(&sizes, &r->channel) < 0)
         return wrong(r, MP_EINVAL, "opts.pipe: these sizes make no sense");
     r->channel.no_spin = true;
     r->request.rings =

@@ -31,4 +31,7 @@ int mp__remote_wait(int fd, mp__deadline d);
 int mp__remote_fail(const mp_url_opts *opts, const char *what, const char *url, const char *text,
                     int err);
 
+// What mp_pipe_new() does with MP_TRANSPORT=nng: two ends that are connected through mpproxy.
+int mp__listener_pair(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *sizes);
+
 #endif

@@ -8,6 +8,8 @@
 
 #include <mp/log.h>
 
+#define DIRECT_LEAST ((size_t)16 << 10) // of a message, to be received where it shall lie
+
 // The user is gone: what comes is read, so that the peer gets to its end, and dropped.
 static bool dropping(struct link *l)
 {
@@ -97,14 +99,45 @@ static int step(struct link *l)
     return put > 0 || n == 0;
 }
 
+// Asks the wire for more. The body of a long message goes straight into the ring, when there is
+// room, which is asked for otherwise.
+static void receive(struct link *l)
+{
+    struct in *in = &l->in;
+    struct mp__piece pieces[2];
+    mp__channel_publish(&l->channel);
+    bool large = l->channel.tx.ring.cap >= 4 * DIRECT_LEAST && !l->wire.messages;
+    while (large && in->inside && in->left >= DIRECT_LEAST && !dropping(l)) {
+        size_t n = mp__pump_space(&l->channel, in->left, pieces);
+        if (n >= DIRECT_LEAST) {
+            wire_receive_into(&l->wire, pieces, 2, n == in->left);
+            return;
+        }
+        if (mp__pump_want_room(&l->channel, (size_t)l->channel.tx.ring.cap / 2))
+            return;
+    }
+    wire_receive(&l->wire);
+}
+
+static void take_direct(struct link *l)
+{
+    struct in *in = &l->in;
+    size_t n = l->wire.direct;
+    l->wire.direct = 0;
+    mp__pump_filled(&l->channel, n, in->left);
+    in->left -= n;
+    in->inside = in->left > 0;
+}
+
 void in_run(struct link *l)
 {
     if (l->wire.receiving)
         return;
+    if (l->wire.direct)
+        take_direct(l);
     while (l->phase == RUNNING) {
         if (!l->wire.left && !l->wire.message) {
-            mp__channel_publish(&l->channel);
-            wire_receive(&l->wire);
+            receive(l);
             return;
         }
         int r = step(l);

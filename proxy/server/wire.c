@@ -171,20 +171,36 @@ void wire_came(struct wire *w, int *err)
         w->at = nng_msg_body(w->message);
         w->left = nng_msg_len(w->message);
     } else {
+        size_t n = nng_aio_count(w->rx);
+        w->direct = n < w->into ? n : w->into;
         w->at = w->buffer;
-        w->left = nng_aio_count(w->rx);
+        w->left = n - w->direct;
     }
+}
+
+void wire_receive_into(struct wire *w, const struct mp__piece *p, size_t n, bool more)
+{
+    nng_iov iov[3];
+    unsigned k = 0;
+    if (w->receiving)
+        return;
+    w->receiving = true;
+    w->into = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i].size)
+            iov[k++] = (nng_iov){p[i].at, p[i].size};
+        w->into += p[i].size;
+    }
+    if (more)
+        iov[k++] = (nng_iov){w->buffer, WIRE_BUFFER};
+    if (!w->messages)
+        nng_aio_set_iov(w->rx, k, iov);
+    nng_stream_recv(w->stream, w->rx);
 }
 
 void wire_receive(struct wire *w)
 {
-    nng_iov v = {w->buffer, WIRE_BUFFER};
-    if (w->receiving)
-        return;
-    w->receiving = true;
-    if (!w->messages)
-        nng_aio_set_iov(w->rx, 1, &v);
-    nng_stream_recv(w->stream, w->rx);
+    wire_receive_into(w, NULL, 0, true);
 }
 
 void wire_used(struct wire *w, size_t n)

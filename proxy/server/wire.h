@@ -8,6 +8,7 @@
 #ifndef MP_PROXY_WIRE_H
 #define MP_PROXY_WIRE_H
 
+#include "channel/pump.h"
 #include "channel/request.h"
 
 #include <nng/nng.h>
@@ -33,6 +34,8 @@ struct wire {
 
     const uint8_t *at; // received, not used yet
     size_t left;
+    size_t direct; // received, and already where it shall be
+    size_t into;   // that much may come there
     uint8_t *buffer;
     nng_msg *message; // that `at` points into (ws)
 
@@ -60,8 +63,10 @@ void wire_came(struct wire *w, int *err);
 // To be called in `rested`, under the lock.
 void wire_look(struct wire *w);
 
-// Asks for more, when `left` is 0.
+// Asks for more, when `left` is 0. The first bytes go to the n pieces, if there are any, and
+// `direct` says how many; what follows comes as ever, if `more`.
 void wire_receive(struct wire *w);
+void wire_receive_into(struct wire *w, const struct mp__piece *p, size_t n, bool more);
 
 // Uses up n of what came.
 void wire_used(struct wire *w, size_t n);

@@ -4,7 +4,6 @@
 #ifndef URLTEST_H
 #define URLTEST_H
 
-#include "channel/proxy.h"
 #include "mptest.h"
 
 #include <mp/pipe.h>

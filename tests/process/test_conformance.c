@@ -2,6 +2,7 @@
 //
 // What a pipe means, over each transport the same. (Where the peer is a foreign one it is less:
 // tests/interop.)
+#include "base/clock.h"
 #include "urltest.h"
 
 #include <mp/process.h>
@@ -14,7 +15,6 @@ static void end(mp_pipe *a, mp_pipe *b)
 {
     mp_pipe_free(a);
     mp_pipe_free(b);
-    mp__proxy_leave();
 }
 
 static int end_of(mp_process *p)
