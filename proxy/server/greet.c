@@ -76,9 +76,8 @@ static int refuse(struct link *l, uint8_t reason)
 
 void greet_refuse(struct link *l)
 {
+    l->refused = true;
     say_frame(l, MP__FRAME_REFUSE, &l->reason, 1);
-    if (!l->wire.sending)
-        link_dead(l);
 }
 
 // ---- hello -----------------------------------------------------------------------------
@@ -289,7 +288,7 @@ void greet_heard(struct link *l)
 void greet_said(struct link *l)
 {
     flush(l);
-    if (l->phase == REFUSING && !l->wire.sending)
+    if (l->refused && !l->wire.sending)
         link_dead(l);
 }
 

@@ -73,7 +73,8 @@ struct link {
     size_t say_len, say_sent;
     bool half_said, presumed;
     struct mp__open mine, theirs;
-    uint8_t reason;
+    uint8_t reason; // for refusing
+    bool refused;
     bool redial;
     int err; // why it is dead before it was ready
     char text[MP__TEXT_MAX];

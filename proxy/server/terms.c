@@ -23,6 +23,11 @@ void answer_failure(struct mp__answer *a, int err, const char *format, ...)
     va_end(args);
 }
 
+// NNG does not tell these apart.
+#define TLS_TEXT                                                                                   \
+    "TLS could not agree: the other certificate is not of opts.tls_ca, has expired or is not "     \
+    "for this host (opts.tls_name); or ours is refused; or that is no TLS"
+
 // ---- errors of NNG ---------------------------------------------------------------------
 
 static const struct {
@@ -42,10 +47,8 @@ static const struct {
     {NNG_EPERM, -EACCES, "not permitted for this user"},
     {NNG_ENOENT, -ENOENT, "there is no such file"},
     {NNG_EUNREACHABLE, -EHOSTUNREACH, "the host cannot be reached"},
-    {NNG_EPEERAUTH, -EACCES,
-     "its certificate is not of the authority in opts.tls_ca, or not for "
-     "this host (opts.tls_name)"},
-    {NNG_ECRYPTO, -EACCES, "TLS could not agree: it may refuse our certificate, or be no TLS"},
+    {NNG_EPEERAUTH, -EACCES, TLS_TEXT},
+    {NNG_ECRYPTO, -EACCES, TLS_TEXT},
     {NNG_EPROTO, MP_EPROTO, "it does not speak the protocol expected"},
     {NNG_ENOFILES, -EMFILE, "mpproxy has no descriptors left (ulimit -n)"},
     {NNG_EMSGSIZE, MP_EMSGSIZE, "a message was too long"},

@@ -54,7 +54,7 @@ static const struct transport ws = {"ws", "ws://127.0.0.1:0/pipe"};
     static void name(const struct transport *t)
 
 static char url_error[400];
-static char pki_ca[300], pki_cert[300], pki_key[300];
+static char pki_ca[300], pki_cert[2][300], pki_key[2][300];
 
 // The path of a file that tests/lib/pki.sh made.
 __attribute__((unused)) static const char *pki(char *path, size_t size, const char *name)
@@ -80,8 +80,9 @@ __attribute__((unused)) static mp_url_opts url_opts(const struct transport *t, b
     url_needs_proxy();
     if (t == &tls) {
         o.tls_ca = pki(pki_ca, sizeof pki_ca, "ca.pem");
-        o.tls_cert = pki(pki_cert, sizeof pki_cert, listen ? "listener.pem" : "client.pem");
-        o.tls_key = pki(pki_key, sizeof pki_key, listen ? "listener.key" : "client.key");
+        o.tls_cert =
+            pki(pki_cert[listen], sizeof pki_cert[0], listen ? "listener.pem" : "client.pem");
+        o.tls_key = pki(pki_key[listen], sizeof pki_key[0], listen ? "listener.key" : "client.key");
         o.tls_name = listen ? NULL : "localhost";
     }
     return o;
