@@ -14,9 +14,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ACCEPTORS 16                // at once: many may come in a moment
 #define AT_DOOR   64                // who may be there without having said who it is
 #define NOT_TAKEN 32                // connections that the user has not accepted
 #define RETRY_NS  INT64_C(50000000) // after an accept for which there was no descriptor
+
+// One accept: under way, done, or resting.
+struct acceptor {
+    struct door *door;
+    nng_aio *aio;
+    bool busy;         // under way, or its result not looked at
+    _Atomic bool done; // there is a result
+};
 
 struct door {
     struct source source; // at `sock`
@@ -25,9 +34,7 @@ struct door {
     struct terms *terms;
     int sock;
     nng_stream_listener *listener;
-    nng_aio *accept;
-    bool accepting; // under way, or its result not looked at
-    _Atomic bool accepted;
+    struct acceptor acceptors[ACCEPTORS];
     bool closed;
     struct place place;
     struct link *first, **last; // at the door and ready ones, oldest first
@@ -46,17 +53,20 @@ unsigned door_count(void)
 
 static void on_accepted(void *arg)
 {
-    struct door *d = arg;
-    d->accepted = true;
-    loop_post(&d->work);
+    struct acceptor *a = arg;
+    a->done = true;
+    loop_post(&a->door->work);
 }
 
-static void accept_next(struct door *d)
+static void accept_more(struct door *d)
 {
-    if (d->accepting || d->closed || d->not_taken >= NOT_TAKEN)
-        return;
-    d->accepting = true;
-    nng_stream_listener_accept(d->listener, d->accept);
+    for (int i = 0; i < ACCEPTORS; i++) {
+        struct acceptor *a = &d->acceptors[i];
+        if (a->busy || d->closed || d->not_taken >= NOT_TAKEN)
+            continue;
+        a->busy = true;
+        nng_stream_listener_accept(d->listener, a->aio);
+    }
 }
 
 static void append(struct door *d, struct link *l)
@@ -100,29 +110,45 @@ static void drop_oldest(struct door *d)
         link_drop(l);
 }
 
+static void take_stream(struct door *d, nng_stream *s)
+{
+    if (!may_enter(d, s)) {
+        nng_stream_free(s);
+        return;
+    }
+    struct link *l = link_accept(d, d->terms, s);
+    if (!l)
+        return;
+    append(d, l);
+    if (d->links > AT_DOOR)
+        drop_oldest(d);
+}
+
+// Returns whether another accept makes sense now.
+static bool take_result(struct door *d, nng_aio *aio)
+{
+    int err = nng_aio_result(aio);
+    if (err == 0)
+        take_stream(d, nng_aio_get_output(aio, 0));
+    if (err != NNG_ENOFILES && err != NNG_ENOMEM)
+        return err != NNG_ECLOSED;
+    mp_log(MP_LOG_WARN, "%s: cannot accept: %s", d->terms->url, nng_strerror(err));
+    loop_set_timer(&d->timer, RETRY_NS);
+    return false;
+}
+
 static void take_accepted(struct door *d)
 {
-    int err = nng_aio_result(d->accept);
-    d->accepted = d->accepting = false;
-    if (err == NNG_ENOFILES || err == NNG_ENOMEM) {
-        mp_log(MP_LOG_WARN, "%s: cannot accept: %s", d->terms->url, nng_strerror(err));
-        loop_set_timer(&d->timer, RETRY_NS);
-        return;
+    bool more = true;
+    for (int i = 0; i < ACCEPTORS; i++) {
+        struct acceptor *a = &d->acceptors[i];
+        if (!a->done)
+            continue;
+        a->done = a->busy = false;
+        more = take_result(d, a->aio) && more;
     }
-    if (err == NNG_ECLOSED)
-        return;
-    nng_stream *s = err ? NULL : nng_aio_get_output(d->accept, 0);
-    if (s && !may_enter(d, s)) {
-        nng_stream_free(s);
-        s = NULL;
-    }
-    struct link *l = s ? link_accept(d, d->terms, s) : NULL;
-    if (l) {
-        append(d, l);
-        if (d->links > AT_DOOR)
-            drop_oldest(d);
-    }
-    accept_next(d);
+    if (more)
+        accept_more(d);
 }
 
 // ---- who is let in -----------------------------------------------------------------------
@@ -181,9 +207,14 @@ static void close_door(struct door *d)
 static void destroy(struct door *d)
 {
     loop_stop_timer(&d->timer);
-    if (d->accept)
-        nng_aio_stop(d->accept);
-    nng_aio_free(d->accept);
+    for (int i = 0; i < ACCEPTORS; i++) {
+        struct acceptor *a = &d->acceptors[i];
+        if (a->aio)
+            nng_aio_stop(a->aio);
+        if (a->done && nng_aio_result(a->aio) == 0)
+            nng_stream_free(nng_aio_get_output(a->aio, 0));
+        nng_aio_free(a->aio);
+    }
     if (d->listener)
         nng_stream_listener_free(d->listener);
     loop_cancel(&d->work);
@@ -197,10 +228,10 @@ static void destroy(struct door *d)
 static void do_work(struct work *w)
 {
     struct door *d = (struct door *)((char *)w - offsetof(struct door, work));
-    if (d->accepted)
+    if (!d->closed) {
         take_accepted(d);
-    if (!d->closed)
         return;
+    }
     if (d->links)
         loop_set_timer(&d->timer, RETRY_NS); // until they are gone
     else
@@ -213,7 +244,7 @@ static void on_timer(struct timer *t)
     if (d->closed)
         loop_post(&d->work);
     else
-        accept_next(d);
+        accept_more(d);
 }
 
 // The user took some, or is gone.
@@ -233,7 +264,7 @@ static void on_sock(struct source *s, uint32_t events)
         if (link_is_ready(l))
             door_ready(d, l);
     }
-    accept_next(d);
+    accept_more(d);
 }
 
 // ---- opening -----------------------------------------------------------------------------
@@ -261,8 +292,10 @@ static int listen_at(struct door *d, const char *url)
         r = set_ws(d->listener, t);
     if (r == 0 && t->tls)
         r = nng_stream_listener_set_ptr(d->listener, NNG_OPT_TLS_CONFIG, t->tls);
-    if (r == 0)
-        r = nng_aio_alloc(&d->accept, on_accepted, d);
+    for (int i = 0; i < ACCEPTORS && r == 0; i++) {
+        d->acceptors[i].door = d;
+        r = nng_aio_alloc(&d->acceptors[i].aio, on_accepted, &d->acceptors[i]);
+    }
     return r ? r : nng_stream_listener_listen(d->listener);
 }
 
@@ -329,5 +362,5 @@ void door_open(struct terms *t, int sock)
     if (a.err)
         close_door(d);
     else
-        accept_next(d);
+        accept_more(d);
 }

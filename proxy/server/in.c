@@ -19,6 +19,7 @@ static bool dropping(struct link *l)
 static int over(struct link *l, const char *why)
 {
     mp_log(MP_LOG_WARN, "%s: %s", l->terms->url, why);
+    mp__channel_publish(&l->channel); // what came before
     mp__channel_break(&l->channel, MP_EBROKEN);
     link_dead(l);
     return -1;
