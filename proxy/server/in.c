@@ -155,7 +155,8 @@ void in_run(struct link *l)
 // like this, also when it did not read all we sent.
 void in_lost(struct link *l, int err)
 {
-    bool end = err == NNG_ECONNSHUT || err == NNG_ECLOSED || err == NNG_ECONNRESET;
+    bool end = err == NNG_ECONNSHUT || err == NNG_ECLOSED || err == NNG_ECONNRESET ||
+               err == NNG_ECONNREFUSED;        // so it calls the end of TLS
     bool inside = l->in.inside && l->in.begun; // the reader sees that it is cut off
     if (inside || (l->mp ? l->out.over : end))
         mp__channel_close(&l->channel);
