@@ -114,6 +114,16 @@ def pipe(seconds):
             yield one(who, "", PYTHON, SCRIPTS / "pipe.py", how, test, seconds, peer="python3")
 
 
+# ---- URLs ----
+
+
+def url(seconds):
+    for test in ("tcp_rtt", "tcp_tp64", "tcp_tp1m"):
+        for who in ("nng_pair0", "libmp", "libmp_to_nng"):
+            command = (BIN / "url_pairs", who, test, seconds)
+            yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
+
+
 # ---- pools ----
 
 POOL_TESTS = {
@@ -216,7 +226,7 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, pool, batch)
+GROUPS = (pipe, url, pool, batch)
 
 
 def contestants(seconds):
