@@ -9,6 +9,7 @@
 #include <mp/base.h>
 #include <mp/cpu.h>
 #include <mp/error.h>
+#include <mp/handle.h>
 #include <mp/log.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
