@@ -117,10 +117,6 @@ void mp__object_release(void *obj, uint64_t offset);
 // offset that came from shared memory which another process may have damaged.
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
 
-// No sleep in shared memory is longer than this: who should have woken us, or whoever we
-// wait for, may have been killed, and nobody is told. So each wait looks again so often.
-#define MP__LOOK_NS INT64_C(50000000)
-
 // Sleeps while *word is `seen`, at most MP__LOOK_NS. 0: look again; MP_ETIMEDOUT: d is over.
 static inline int mp__sleep_on(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)
 {
