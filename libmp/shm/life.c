@@ -35,10 +35,10 @@ struct record {
 
 static struct record *record_at(const mp_arena *a, uint32_t place)
 {
-    unsigned chunk;
-    uint32_t i = mp__place_chunk(place, &chunk);
     if (place >= MP__LIFE_PLACES)
         return NULL;
+    unsigned chunk;
+    uint32_t i = mp__place_chunk(place, &chunk);
     uint64_t offset = atomic_load(&a->head->lives.chunk[chunk]);
     if (!mp__arena_holds(a, offset, sizeof(struct record) << (chunk + 3)) || offset % 64)
         return NULL;
