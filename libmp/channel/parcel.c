@@ -179,7 +179,7 @@ int mp__parcel_fetch(struct mp__channel *c, struct mp__parcel **out)
 {
     int r = 1;
     pthread_mutex_lock(&c->post.lock);
-    if (!c->post.first && atomic_load(&c->post.watched))
+    if (!c->post.first && atomic_load(&c->post.watched) && !MP__OMITS(MP__WATCH))
         let_watcher_read(c);
     while (!c->post.first && r > 0)
         r = read_next(c);

@@ -62,7 +62,9 @@ static int room_sleep(void *arg, mp__deadline d)
     struct mp__channel *c = arg;
     short in = c->tx.watching ? POLLIN : 0;
     struct pollfd p = {.fd = c->sock, .events = in | POLLRDHUP};
-    int left = mp__left_ms(d), slice = MP__OMITS(MP__SLICES) ? INT_MAX : c->tx.slice_ms;
+    int left = mp__left_ms(d), slice = c->tx.slice_ms;
+    if (MP__OMITS(MP__SLICES) && c->tx.watching)
+        slice = INT_MAX;
     int n = poll(&p, 1, left >= 0 && left < slice ? left : slice);
     if (n == 0 && left >= 0 && left <= slice)
         return MP_ETIMEDOUT;
