@@ -167,7 +167,7 @@ int mp__object_publish(void *obj)
 // Whether there is an object of this type in memory that anybody may have written.
 static int check(mp_arena *a, uint64_t offset, enum mp__type type, uint16_t version, size_t least)
 {
-    if (!mp__arena_has_block(a, offset, sizeof(struct mp__object)))
+    if (offset % 64 || !mp__arena_holds(a, offset, sizeof(struct mp__object)))
         return MP_EFORMAT;
     const struct mp__object *o = object_at(a, offset);
     uint32_t magic = atomic_load(&o->magic);

@@ -345,7 +345,7 @@ MP_TEST(offsets_and_the_root)
     ck_assert_ptr_null(mp_arena_at(a, 0, 0));
     ck_assert_ptr_null(mp_arena_at(a, offset, SIZE_MAX));
     ck_assert_ptr_null(mp_arena_at(a, UINT64_MAX, 1));
-    ck_assert_ptr_null(mp_arena_at(a, 100, 1)); // the head
+    ck_assert_ptr_null(mp_arena_at(a, 100, 1));     // the head
     ck_assert_ptr_null(mp_arena_at(a, 1 << 20, 1)); // not committed
     ck_assert_ptr_null(mp_arena_at(NULL, offset, 1));
     ck_assert_uint_eq(mp_arena_offset(a, NULL), 0);
