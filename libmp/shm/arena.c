@@ -185,11 +185,11 @@ static uint64_t pop_free(mp_arena *a, unsigned from, unsigned to, size_t align)
         uint64_t *link = &a->head->free[kind];
         for (int looks = 0; *link && looks < 32; looks++) {
             uint64_t offset = *link;
-            struct block *b = block_at(a, offset);
-            if (!block_is_sound(a, offset) || b->state != BLOCK_FREE) {
+            if (!block_is_sound(a, offset) || block_at(a, offset)->state != BLOCK_FREE) {
                 rebuild(a); // somebody wrote over the lists
                 return 0;
             }
+            struct block *b = block_at(a, offset);
             if ((offset + sizeof *b) % align == 0) {
                 *link = b->next;
                 return offset;

@@ -313,7 +313,8 @@ MP_TEST(aligned_blocks)
     }
     for (size_t i = 0; i < 300; i++)
         for (size_t k = 0; k < i * 37 % 3000; k++)
-            ck_assert_int_eq(((unsigned char *)p[i])[k], (unsigned char)i);
+            if (((unsigned char *)p[i])[k] != (unsigned char)i)
+                ck_abort_msg("block %zu is not its own at %zu", i, k);
     ck_assert_uint_eq(stats(a).blocks, 300);
     for (size_t i = 0; i < 300; i++)
         mp_assert_ok(mp_arena_free(a, p[i]));
