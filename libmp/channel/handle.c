@@ -6,13 +6,19 @@
 //
 // While a parcel is opened its descriptors stay its own, and what is made of them only
 // knows their numbers: so whatever fails, nothing has to be given back. A fork that comes
-// in between closes some of them twice in the child, which harms nobody there.
+// in between closes some of them twice in the child, which harms nobody there. When all is
+// made the parcel forgets them.
+//
+// A shared object goes by reference: its arena's descriptor, and where it is in there. Its
+// type's own attach function takes it from there (shm/object.h), with all its checks.
 #include "channel/handle.h"
 
 #include "channel/give.h"
 #include "channel/pipe.h"
+#include "shm/arena.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,7 +95,6 @@ static void forget_fd(mp_handle *h)
 static void close_fd(mp_handle *h)
 {
     close(h->fd);
-    h->fd = -1;
 }
 
 // ---- pipe ends -------------------------------------------------------------------
@@ -174,7 +179,56 @@ static void forget_pipe(mp_handle *h)
 static void close_pipe(mp_handle *h)
 {
     mp_pipe_free(h->object);
-    h->object = NULL;
+}
+
+// ---- arenas ------------------------------------------------------------------------
+
+static int pack_arena(struct mp__parcel *p, const mp_handle *h)
+{
+    int fd = h->object ? mp__arena_fd(h->object) : -1;
+    return fd < 0 ? MP_EINVAL : put_fds(p, &fd, 1);
+}
+
+// The arena of the next descriptor, of which it takes a copy. h keeps the descriptor
+// itself, which is of no more use when all is done.
+static int open_its_arena(struct reader *r, mp_handle *h, mp_arena **out)
+{
+    int e = get_fds(r, &h->fd, 1);
+    if (e < 0)
+        return e;
+    int fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : mp__arena_adopt(fd, out);
+}
+
+// Whether it may be had later; if not, the message must not wait for it.
+static bool is_short(int e)
+{
+    return e == -ENOMEM || e == -EMFILE || e == -ENFILE || e == MP_EPROTO;
+}
+
+static int open_arena(struct reader *r, mp_handle *h)
+{
+    mp_arena *a = NULL;
+    int e = open_its_arena(r, h, &a);
+    if (e < 0 && is_short(e))
+        return e;
+    h->error = e;
+    h->object = a;
+    return 0;
+}
+
+static void close_arena(mp_handle *h)
+{
+    mp_arena_delete(h->object);
+}
+
+// Closing a descriptor of an arena's file costs this process the lock that says it is alive.
+static void opened_arena(mp_handle *h)
+{
+    close(h->fd);
+    h->fd = -1;
+    if (h->object)
+        mp__life_renew(h->object);
 }
 
 // ---- all kinds -------------------------------------------------------------------
@@ -184,10 +238,12 @@ static const struct kind {
     void (*packed)(const mp_handle *h, bool sent);         // NULL: nothing to do
     int (*open)(struct reader *r, mp_handle *h);           // on failure nothing was made
     void (*forget)(mp_handle *h);                          // all that open() did
+    void (*opened)(mp_handle *h);                          // NULL: nothing more to do
     void (*close)(mp_handle *h);
 } kinds[] = {
-    [MP_HANDLE_FD] = {pack_fd, NULL, open_fd, forget_fd, close_fd},
-    [MP_HANDLE_PIPE] = {pack_pipe, packed_pipe, open_pipe, forget_pipe, close_pipe},
+    [MP_HANDLE_FD] = {pack_fd, NULL, open_fd, forget_fd, NULL, close_fd},
+    [MP_HANDLE_PIPE] = {pack_pipe, packed_pipe, open_pipe, forget_pipe, NULL, close_pipe},
+    [MP_HANDLE_ARENA] = {pack_arena, NULL, open_arena, close_arena, opened_arena, close_arena},
 };
 
 static const struct kind *kind_of(uint32_t kind)
@@ -273,6 +329,15 @@ int mp__handles_open(const struct mp__parcel *p, mp_handle *h)
     return r < 0 ? r : MP_EPROTO;
 }
 
+void mp__handles_opened(mp_handle *h, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct kind *k = kind_of(h[i].kind);
+        if (k->opened)
+            k->opened(&h[i]);
+    }
+}
+
 // ---- the public calls ------------------------------------------------------------
 
 // An end that arrived in its own pipe could never be received.
@@ -348,6 +413,8 @@ static int open_parcel(void *arg, struct mp__parcel *p)
 static int64_t receive(mp_pipe *p, void *buf, size_t cap, struct room *room, int timeout_ms)
 {
     int64_t len = mp__channel_recv_parcel(&p->channel, buf, cap, open_parcel, room, timeout_ms);
+    if (room->opened)
+        mp__handles_opened(room->h, room->came);
     if (len < 0 && room->opened) // the message did not come whole
         mp_handle_close(room->h, room->came);
     return len;
@@ -381,23 +448,24 @@ int mp_handle_take_fd(mp_handle *h)
     return fd;
 }
 
-int mp_handle_take_pipe(mp_handle *h, mp_pipe **out)
+int mp_handle_take(mp_handle *h, mp_handle_kind kind, void **out)
 {
     if (!h || !out)
         return MP_EINVAL;
     *out = NULL;
-    if (h->kind != MP_HANDLE_PIPE)
+    if (h->kind != kind || kind == MP_HANDLE_NONE || kind == MP_HANDLE_FD)
         return MP_ETYPE;
+    int r = h->error;
     *out = h->object;
     *h = (mp_handle){.fd = -1};
-    return 0;
+    return r;
 }
 
 void mp_handle_close(mp_handle *h, size_t n)
 {
     for (size_t i = 0; h && i < n; i++) {
         const struct kind *k = kind_of(h[i].kind);
-        if (k)
+        if (k && !h[i].error)
             k->close(&h[i]);
         h[i] = (mp_handle){.fd = -1};
     }

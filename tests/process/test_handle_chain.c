@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mp/arena.h>
 #include <mp/handle.h>
 #include <mp/process.h>
 #include <mp/wait.h>
@@ -300,6 +301,77 @@ MP_TEST_TIMEOUT(a_chain_of_processes, 60)
     mp_pipe_free(to[0]);
     for (int i = 0; i <= LINKS; i++)
         join(p[i]);
+}
+
+// ---- arenas ------------------------------------------------------------------------------
+
+// Counts up in an arena that comes, until the pipe ends.
+static int count_in_arena(void *arg)
+{
+    mp_handle h;
+    size_t n = 1, offset = 0;
+    while (mp_pipe_recv_handles(arg, &offset, sizeof offset, &h, &n, LONG_MS) == sizeof offset) {
+        mp_arena *a, *same;
+        mptest_require(n == 1 && mp_handle_take_arena(&h, &a) == 0);
+        int *x = mp_arena_root(a, sizeof *x);
+        mptest_require(mp_arena_contains(a, x, sizeof *x));
+        *x += 1;
+        // It comes once more: the same one.
+        mptest_require(mp_pipe_send(arg, "again", 5, LONG_MS) == 0);
+        n = 1;
+        mptest_require(mp_pipe_recv_handles(arg, NULL, 0, &h, &n, LONG_MS) == 0);
+        mptest_require(n == 1 && mp_handle_take_arena(&h, &same) == 0 && same == a);
+        mp_arena_delete(same);
+        *x += 1;
+        mp_arena_delete(a);
+        mptest_require(mp_pipe_send(arg, "done", 4, LONG_MS) == 0);
+    }
+    return 0;
+}
+
+MP_TEST(an_arena_is_shared_with_who_gets_it)
+{
+    mp_pipe *a, *b;
+    mp_arena *arena, *back;
+    void *x;
+    char buf[10];
+    mp_assert_ok(mp_pipe_new(&a, &b, NULL));
+    mp_process *p = start(count_in_arena, b); // before there is an arena
+    for (int i = 0; i < 5; i++) {
+        size_t offset = 0;
+        mp_assert_ok(mp_arena_new(&arena, &(mp_arena_opts){.max = 1 << 20}));
+        mp_assert_ok(mp_arena_alloc(arena, &x, 1, sizeof(int)));
+        mp_assert_ok(mp_arena_set_root(arena, x));
+        *(int *)x = i;
+        mp_handle h = MP_HANDLE(arena);
+        mp_assert_ok(mp_pipe_send_handles(a, &offset, sizeof offset, &h, 1, LONG_MS));
+        ck_assert_int_eq(mp_pipe_recv(a, buf, sizeof buf, LONG_MS), 5);
+        ck_assert_int_eq(*(int *)x, i + 1);
+        mp_assert_ok(mp_pipe_send_handles(a, NULL, 0, &h, 1, LONG_MS));
+        ck_assert_int_eq(mp_pipe_recv(a, buf, sizeof buf, LONG_MS), 4);
+        ck_assert_int_eq(*(int *)x, i + 2);
+        mp_arena_delete(arena);
+    }
+    mp_pipe_free(a);
+    join(p);
+
+    // To oneself: the same, and freed as often as it was taken.
+    mp_assert_ok(mp_pipe_new(&a, &b, NULL));
+    mp_assert_ok(mp_arena_new(&arena, NULL));
+    mp_handle h[2] = {MP_HANDLE(arena), MP_HANDLE(arena)};
+    size_t n = 2;
+    mp_assert_ok(mp_pipe_send_handles(a, NULL, 0, h, 2, LONG_MS));
+    ck_assert_int_eq(mp_pipe_recv_handles(b, NULL, 0, h, &n, LONG_MS), 0);
+    mp_assert_ok(mp_handle_take_arena(&h[0], &back));
+    ck_assert_ptr_eq(back, arena);
+    mp_handle_close(h, 2);
+    mp_arena_delete(arena);
+    mp_assert_ok(mp_arena_alloc(back, &x, 1, 100));
+    mp_arena_delete(back);
+    mp_handle none = MP_HANDLE((mp_arena *)NULL);
+    mp_assert_err(mp_pipe_send_handles(a, NULL, 0, &none, 1, 0), MP_EINVAL);
+    mp_pipe_free(a);
+    mp_pipe_free(b);
 }
 
 // ---- event loops of others -----------------------------------------------------------------
