@@ -113,6 +113,9 @@ bool mp__arena_shares(const void *ptr, size_t size, uint64_t youngest);
 
 // ---- the life of this process in one (shm/life.c) ----
 
+// As mp__life_mine().
+int mp__life_in(mp_arena *a, uint64_t *life);
+
 // Gives it back.
 void mp__life_leave(mp_arena *a);
 

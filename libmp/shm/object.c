@@ -203,7 +203,7 @@ int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t
     mp_arena *a;
     *out = NULL;
     int r = mp__arena_open(&a, name);
-    if (r < 0)
+    if (!a)
         return r;
     r = a->head->sign.purpose != MP__OF_OBJECT
             ? MP_ETYPE
