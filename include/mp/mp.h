@@ -13,6 +13,7 @@
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/queue.h>
 #include <mp/spawn.h>
 #include <mp/wait.h>
 
