@@ -345,6 +345,32 @@ MP_TEST(waited_for_with_others)
     }
 }
 
+MP_TEST(found_by_name)
+{
+    EACH_KIND(k) {
+        char name[64];
+        mp_queue *q, *other;
+        snprintf(name, sizeof name, "test-queue-%d", (int)getpid());
+        mp_queue_opts o = kinds[k];
+        o.name = name;
+        q = new_queue(o);
+        mp_assert_err(mp_queue_new(&other, &o), -EEXIST);
+        ck_assert_ptr_null(other);
+        mp_assert_ok(mp_queue_attach(&other, name));
+        put_text(q, "x");
+        must_get(other, "x");
+        mp_assert_err(mp_queue_fd(other), MP_ENOTSUP);
+        mp_wait_item item = MP_WAIT_QUEUE(other);
+        ck_assert_int_eq(mp_wait(&item, 1, 0), 0);
+        put_text(q, "x");
+        ck_assert_int_eq(mp_wait(&item, 1, MP_FOREVER), 1);
+        mp_assert_ok(mp_shm_unlink(name));
+        mp_queue_free(q);
+        mp_queue_free(other);
+        mp_assert_err(mp_queue_attach(&other, name), MP_ENOTFOUND);
+    }
+}
+
 MP_TEST(what_makes_no_sense_is_told)
 {
     mp_queue *q = new_queue((mp_queue_opts){0}), *none;
