@@ -93,7 +93,7 @@ int mp__fifo_init(struct mp__queue *s)
     if (r == 0)
         r = mp__mutex_init(&s->fifo.get);
     if (r == 0)
-        r = mp__object_alloc(s, RING_MIN, &ring);
+        r = mp__object_alloc_unset(s, RING_MIN, &ring);
     if (r == 0)
         atomic_store(&s->fifo.ring, ring | (unsigned)__builtin_ctzll(RING_MIN));
     return r;
@@ -173,7 +173,7 @@ static int grow(struct mp__queue *s, mp__deadline d)
 {
     struct mp__fifo *f = &s->fifo;
     uint64_t old = atomic_load(&f->ring), cap = UINT64_C(2) << (old & 63), ring;
-    int r = mp__object_alloc(s, (size_t)cap, &ring);
+    int r = mp__object_alloc_unset(s, (size_t)cap, &ring);
     if (r < 0)
         return r;
     f->new_ring = ring;

@@ -91,7 +91,7 @@ int mp__queue_block(struct mp__queue *s, size_t size, mp__deadline d, uint64_t *
         if ((r = mp__queue_wait(s, &s->space_sleepers, &s->blocks_freed, seen, d)) < 0)
             return r;
     }
-    if ((r = mp__object_alloc(s, size, offset)) < 0)
+    if ((r = mp__object_alloc_unset(s, size, offset)) < 0)
         atomic_fetch_sub(&s->blocks, size);
     return r;
 }
