@@ -54,8 +54,8 @@ MP_API MP_NODISCARD int mp_barrier_attach(mp_barrier **out, const char *name);
 // the last may pass. When more come than there are parties, those wait for the next round
 // to begin, and break nothing if that takes too long. Interrupted by a signal it goes on waiting.
 // Errors: MP_EBARRIER (it is broken, or was while this party waited), MP_ETIMEDOUT (and
-// now it is broken), MP_EINVAL, MP_ECLOSED (it was freed meanwhile), -ENOMEM, -EAGAIN (no
-// room to note who waits). Since 0.1.
+// now it is broken), MP_EINVAL, MP_ECLOSED (it was freed meanwhile), MP_EFORMAT (it was
+// damaged), -ENOMEM, -EAGAIN (no room to note who waits). Since 0.1.
 MP_API MP_NODISCARD int mp_barrier_wait(mp_barrier *b, int timeout_ms);
 
 // As mp_barrier_wait(), and if this party comes last, it calls action(arg) before the

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Rounds are numbered. One word says which round it is, how the last 31 ended, and whether
-// the barrier is broken; it changes in one store, from whoever is first: the last party
-// that ends its round well, or anybody who breaks it. So all parties of a round are told
-// the same, however late they look, and nobody has to wait until the slowest has left the
-// round before (it may be stopped, or dead).
+// Rounds are numbered. One word says which round it is, how the last ones ended, how many
+// ended badly in all, and whether the barrier is broken; it changes in one store, by
+// whoever is first: the last party that ends its round well, or anybody who breaks it. So
+// all parties of a round are told the same, however late they look, and nobody has to wait
+// until the slowest has left the round before (it may be stopped, or dead).
 //
 // Who arrives does so under a lock: it writes its life into the next place and then counts
 // itself, in a word that names the round and so is void when that is over. While they wait,
@@ -25,11 +25,10 @@
 #define VERSION      1
 #define LIFE_LOOK_NS 2000 // four times what a look at a life takes
 
-// A state: round << 32 | how the rounds before ended, a bit each: 1 = badly, bit 1 is the
-// last round | BROKEN.
-#define BROKEN   UINT64_C(1)
-#define HISTORY  31
-#define ROUND    UINT64_C(0xffffffff00000000)
+// A state: round << 32 | rounds that ended badly << 17 | how the last ones ended, a bit each,
+// 1 = badly, bit 1 is the last | BROKEN.
+#define BROKEN  UINT64_C(1)
+#define HISTORY 16
 
 struct mp_barrier {
     struct mp__object object;
@@ -44,14 +43,26 @@ struct mp_barrier {
     _Atomic uint64_t party[];
 };
 
-// A party in its round.
+// A party in its round, and how many parties there are: copied once and checked, since
+// another process may damage the number.
 struct place {
-    uint32_t round, index;
+    uint32_t round, index, parties;
+    uint32_t bad; // rounds that had ended badly when it came
 };
+
+static size_t size_for(uint32_t parties)
+{
+    return sizeof(mp_barrier) + parties * sizeof(_Atomic uint64_t);
+}
 
 static uint32_t round_of(uint64_t state)
 {
     return (uint32_t)(state >> 32);
+}
+
+static uint32_t bad_rounds(uint64_t state)
+{
+    return (uint32_t)state >> (HISTORY + 1);
 }
 
 static uint32_t count_in(const mp_barrier *b, uint32_t round)
@@ -66,8 +77,10 @@ enum end { WELL, BADLY, BREAKS };
 
 static uint64_t next_state(uint64_t state, enum end end)
 {
-    uint64_t history = (state & ~ROUND & ~BROKEN) << 1 | (uint64_t)(end != WELL) << 1;
-    return (uint64_t)(round_of(state) + 1) << 32 | (history & ~ROUND) | (end == BREAKS);
+    uint64_t badly = end != WELL;
+    uint32_t history = (uint32_t)((state & ~BROKEN) << 1 | badly << 1) & ((2u << HISTORY) - 1);
+    uint32_t bad = (bad_rounds(state) + (uint32_t)badly) << (HISTORY + 1);
+    return (uint64_t)(round_of(state) + 1) << 32 | bad | history | (end == BREAKS);
 }
 
 static void ring(mp_barrier *b)
@@ -98,29 +111,31 @@ static int end_for(const mp_barrier *b, const struct place *p, bool *over)
     *over = ago != 0;
     if (!*over)
         return 0;
-    // Longer ago than anybody knows: it was stopped while others took its part.
+    if (bad_rounds(state) == p->bad)
+        return (int)p->index;
+    // Too long ago to be told, since more come than there are parties; but it was broken.
     return ago > HISTORY || state >> ago & 1 ? MP_EBARRIER : (int)p->index;
 }
 
 // ---- who lives ----
 
-static bool somebody_died(mp_barrier *b, uint32_t round)
+static bool somebody_died(mp_barrier *b, const struct place *p)
 {
-    uint32_t n = count_in(b, round), parties = b->parties;
-    for (uint32_t i = 0; i < n && i < parties; i++)
+    uint32_t n = count_in(b, p->round);
+    for (uint32_t i = 0; i < n && i < p->parties; i++)
         if (mp__life_over(b, atomic_load(&b->party[i])))
-            return round_of(atomic_load(&b->state)) == round;
+            return round_of(atomic_load(&b->state)) == p->round;
     return false;
 }
 
 // Breaks the round if one of its parties died. One of those who wait looks for all.
-static void look_after(mp_barrier *b, uint32_t round)
+static void look_after(mp_barrier *b, const struct place *p)
 {
     int64_t now = mp__now(), looked = atomic_load(&b->looked);
     if (now - looked < MP__LOOK_NS / 2 && now >= looked)
         return;
-    if (atomic_compare_exchange_strong(&b->looked, &looked, now) && somebody_died(b, round))
-        end_round(b, round, BREAKS);
+    if (atomic_compare_exchange_strong(&b->looked, &looked, now) && somebody_died(b, p))
+        end_round(b, p->round, BREAKS);
 }
 
 // ---- arriving ----
@@ -151,8 +166,9 @@ static int take_place(mp_barrier *b, mp__life life, struct place *p)
     if (state & BROKEN)
         return MP_EBARRIER;
     p->round = round_of(state);
+    p->bad = bad_rounds(state);
     p->index = count_in(b, p->round);
-    if (p->index >= b->parties)
+    if (p->index >= p->parties)
         return 0;
     if (p->index == 0)
         atomic_store(&b->began, mp__now());
@@ -177,7 +193,7 @@ static int arrive(mp_barrier *b, mp__deadline d, struct place *p)
         if (r != 0)
             break;
         // All are there, and the last of them runs its action: this party is one more.
-        look_after(b, p->round);
+        look_after(b, p);
         r = mp__object_gone(b) ? MP_ECLOSED : mp__sleepers_wait(&b->asleep, &b->bell, bell, d);
     }
     return r < 0 ? r : 0;
@@ -193,7 +209,7 @@ static int await_end(mp_barrier *b, const struct place *p, mp__deadline d)
             return r;
         if (mp__object_gone(b))
             return MP_ECLOSED;
-        look_after(b, p->round);
+        look_after(b, p);
         r = mp__sleepers_wait(&b->asleep, &b->bell, bell, d);
         if (r < 0 && end_round(b, p->round, BREAKS))
             return r;
@@ -205,14 +221,14 @@ static int finish(mp_barrier *b, const struct place *p, int (*action)(void *), v
 {
     bool over;
     int64_t took = mp__now() - atomic_load(&b->began);
-    if (took > (int64_t)b->parties * LIFE_LOOK_NS && somebody_died(b, p->round))
+    if (took > (int64_t)p->parties * LIFE_LOOK_NS && somebody_died(b, p))
         end_round(b, p->round, BREAKS);
     int r = end_for(b, p, &over);
     if (!over && action)
         r = action(arg);
     MP__POINT("barrier.acted");
-    end_round(b, p->round, r < 0 ? BREAKS : WELL);
-    return r < 0 ? r : end_for(b, p, &over);
+    bool first = end_round(b, p->round, r < 0 ? BREAKS : WELL);
+    return r < 0 ? r : first ? (int)p->index : MP_EBARRIER;
 }
 
 // ---- the interface ----
@@ -227,7 +243,7 @@ int mp_barrier_new(mp_barrier **out, unsigned parties, const mp_barrier_opts *op
         return MP_EINVAL;
     if (parties > MP_BARRIER_MAX)
         return MP_EOVERFLOW;
-    size_t size = sizeof(mp_barrier) + parties * sizeof(_Atomic uint64_t);
+    size_t size = size_for(parties);
     void *obj;
     int r = mp__object_new(&obj, o.arena, o.name, 2 * size, MP__BARRIER, VERSION, size);
     if (r < 0)
@@ -267,11 +283,13 @@ int mp_barrier_wait_action(mp_barrier *b, int timeout_ms, int (*action)(void *ar
     if (!mp__object_is(b, MP__BARRIER) || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
     mp__deadline d = mp__deadline_in(timeout_ms);
-    struct place p;
+    struct place p = {.parties = b->parties};
+    if (!mp__object_holds(b, b->object.offset, size_for(p.parties)))
+        return MP_EFORMAT;
     int r = arrive(b, d, &p);
     if (r < 0)
         return r;
-    return p.index + 1 == b->parties ? finish(b, &p, action, arg) : await_end(b, &p, d);
+    return p.index + 1 == p.parties ? finish(b, &p, action, arg) : await_end(b, &p, d);
 }
 
 int mp_barrier_abort(mp_barrier *b)

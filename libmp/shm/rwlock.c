@@ -68,9 +68,8 @@ static void admit_readers(mp_rwlock *rw)
 static bool i_write(mp_rwlock *rw)
 {
     mp__life life;
-    return atomic_load(&rw->state) & WRITING &&
-           atomic_load(&rw->writer_thread) == this_thread() && mp__life_mine(rw, &life) == 0 &&
-           atomic_load(&rw->writer) == life;
+    return atomic_load(&rw->state) & WRITING && atomic_load(&rw->writer_thread) == this_thread() &&
+           mp__life_mine(rw, &life) == 0 && atomic_load(&rw->writer) == life;
 }
 
 // ---- the death of a writer ----

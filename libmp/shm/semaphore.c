@@ -29,8 +29,8 @@ struct mp_semaphore {
     struct mp__object object;
     uint32_t bound; // constant, as is the next
     bool robust;
-    struct mp__mutex lock; // robust: guards all below. Plain: the taking over of counts
-    _Atomic uint32_t total; // robust: units, those held included
+    struct mp__mutex lock;    // robust: guards all below. Plain: the taking over of counts
+    _Atomic uint32_t total;   // robust: units, those held included
     _Atomic uint64_t of_dead; // units taken over from the dead
     struct mp__holders holders;
     _Alignas(64) _Atomic uint32_t value; // units to be had
