@@ -58,10 +58,11 @@ static void take_over(mp_semaphore *s, uint64_t units)
     if (units == 0)
         return;
     atomic_fetch_add(&s->of_dead, units);
-    MP__POINT("semaphore.taken_over");
     if (!s->robust)
         return;
+    MP__POINT("semaphore.robust_found");
     count_anew(s);
+    MP__POINT("semaphore.robust_found_counted");
     wake(s, INT_MAX);
 }
 
@@ -83,9 +84,10 @@ static int lock(mp_semaphore *s, mp__deadline d)
     if (r != MP_EOWNERDEAD)
         return r;
     collect(s);
-    MP__POINT("semaphore.collected");
-    if (s->robust)
+    if (s->robust) {
+        MP__POINT("semaphore.robust_collected");
         count_anew(s);
+    }
     mp__mutex_consistent(&s->lock);
     return 0;
 }
@@ -144,8 +146,9 @@ static int release_plain(mp_semaphore *s, uint32_t n)
         if (value > bound || n > bound - value)
             return bound == MP_SEMAPHORE_MAX ? MP_EOVERFLOW : MP_EBOUND;
     } while (!atomic_compare_exchange_weak(&s->value, &value, value + n));
-    MP__POINT("semaphore.given_unnoted");
+    MP__POINT("semaphore.plain_given");
     note_given(s, n);
+    MP__POINT("semaphore.plain_noted");
     return 0;
 }
 
@@ -166,7 +169,7 @@ static int take_counted(mp_semaphore *s)
     if (value == 0)
         return 0;
     atomic_fetch_add(mine, 1);
-    MP__POINT("semaphore.counted");
+    MP__POINT("semaphore.robust_counted");
     atomic_store(&s->value, value - 1);
     return 1;
 }
@@ -177,7 +180,7 @@ static int take_robust(mp_semaphore *s, mp__deadline d)
     if (r < 0)
         return r;
     r = take_counted(s);
-    MP__POINT("semaphore.taken");
+    MP__POINT("semaphore.robust_taken");
     unlock(s);
     return r;
 }
@@ -197,9 +200,9 @@ static int give_counted(mp_semaphore *s, uint32_t n)
     if (total > bound || n - own > bound - total)
         return bound == MP_SEMAPHORE_MAX ? MP_EOVERFLOW : MP_EBOUND;
     atomic_store(&s->total, total + (n - own));
-    MP__POINT("semaphore.added");
+    MP__POINT("semaphore.robust_added");
     atomic_fetch_sub(mine, own);
-    MP__POINT("semaphore.uncounted");
+    MP__POINT("semaphore.robust_uncounted");
     atomic_store(&s->value, atomic_load(&s->value) + n);
     return 0;
 }
@@ -210,7 +213,9 @@ static int release_robust(mp_semaphore *s, uint32_t n)
     if (r < 0)
         return r;
     r = give_counted(s, n);
+    MP__POINT("semaphore.robust_given");
     unlock(s);
+    MP__POINT("semaphore.robust_unlocked");
     return r;
 }
 
@@ -265,7 +270,7 @@ static int take(mp_semaphore *s, mp__deadline d)
         return take_robust(s, d);
     if (!take_plain(s))
         return 0;
-    MP__POINT("semaphore.taken_unnoted");
+    MP__POINT("semaphore.plain_taken");
     note_taken(s);
     return 1;
 }
@@ -291,7 +296,6 @@ int mp_semaphore_release_n(mp_semaphore *s, unsigned n)
     if (!mp__object_is(s, MP__SEMAPHORE) || n == 0)
         return MP_EINVAL;
     int r = s->robust ? release_robust(s, n) : release_plain(s, n);
-    MP__POINT("semaphore.released");
     if (r == 0)
         wake(s, n);
     return r;
