@@ -55,8 +55,9 @@ static inline bool crew_ended(pid_t pid)
 }
 #define crew_must_end(pid, ms)                                                                     \
     do {                                                                                           \
-        ck_assert_msg(mptest_eventually(crew_ended(pid), ms), "%s hangs", #pid);                   \
-        ck_assert_int_eq(crew_end_of(pid), 0);                                                     \
+        pid_t crew_pid = (pid);                                                                    \
+        ck_assert_msg(mptest_eventually(crew_ended(crew_pid), ms), "%s hangs", #pid);              \
+        ck_assert_int_eq(crew_end_of(crew_pid), 0);                                                \
     } while (0)
 
 static inline void crew_kill(pid_t pid)
