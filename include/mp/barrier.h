@@ -6,7 +6,8 @@
 //  1. mp_barrier_new(), before the processes that shall share it;
 //  2. mp_barrier_wait() by each party, again and again: when the last has come, all go on,
 //     and the next round begins;
-//  3. mp_barrier_free() in each process; the last one in the process that made it.
+//  3. mp_barrier_free() in each process that is done with it. The memory is given back by
+//     the process that made it; what has a name stays until mp_shm_unlink().
 //
 // A barrier that cannot be met breaks, so that nobody waits in vain: all who wait, and who
 // come later, get MP_EBARRIER until mp_barrier_reset(). It breaks when
@@ -84,8 +85,9 @@ MP_API int mp_barrier_n_waiting(const mp_barrier *b);
 // Whether it is broken; true for what is no barrier. Since 0.1.
 MP_API bool mp_barrier_broken(const mp_barrier *b);
 
-// Frees it, in the process that made it; elsewhere drops what this process has of it. Who
-// still waits gets MP_ECLOSED. NULL is fine. Since 0.1.
+// Frees it in the process that made it: who still waits gets MP_ECLOSED. Elsewhere, and if
+// it has a name, drops what this process has of it. No other thread of this process may
+// use it meanwhile. NULL is fine. Since 0.1.
 MP_API void mp_barrier_free(mp_barrier *b);
 
 #ifdef __cplusplus

@@ -7,7 +7,8 @@
 //  2. mp_event_wait() in any thread of any process that has it: by fork(), through a pipe,
 //     or by its name (mp_event_attach());
 //  3. mp_event_set() lets all of them go, and all who come later, until mp_event_clear();
-//  4. mp_event_free() in each; the last one in the process that made it.
+//  4. mp_event_free() in each process that is done with it. The memory is given back by
+//     the process that made it; what has a name stays until mp_shm_unlink().
 //
 // The flag changes in one store. A process killed while it sets the flag has set it or has
 // not; if it did not come to waking those who wait, they see it 50 ms later at the latest.
@@ -54,8 +55,9 @@ MP_API bool mp_event_is_set(const mp_event *e);
 // Errors: MP_ETIMEDOUT, MP_EINVAL, MP_ECLOSED (it was freed meanwhile). Since 0.1.
 MP_API MP_NODISCARD int mp_event_wait(mp_event *e, int timeout_ms);
 
-// Frees it, in the process that made it; elsewhere drops what this process has of it. Who
-// still waits gets MP_ECLOSED. NULL is fine. Since 0.1.
+// Frees it in the process that made it: who still waits gets MP_ECLOSED. Elsewhere, and if
+// it has a name, drops what this process has of it. No other thread of this process may
+// use it meanwhile. NULL is fine. Since 0.1.
 MP_API void mp_event_free(mp_event *e);
 
 #ifdef __cplusplus

@@ -8,7 +8,8 @@
 //  2. mp_rwlock_acquire_read() ... mp_rwlock_release_read(), or
 //     mp_rwlock_acquire_write() ... mp_rwlock_release_write(), in any thread of any process
 //     that has it: by fork(), through a pipe, or by its name (mp_rwlock_attach());
-//  3. mp_rwlock_free() in each process; the last one in the process that made it.
+//  3. mp_rwlock_free() in each process that is done with it. The memory is given back by
+//     the process that made it; what has a name stays until mp_shm_unlink().
 //
 // Writers come first: while one waits, new readers wait too. Between two writers those
 // readers have a chance, so neither side starves. A lock held for reading cannot be turned
@@ -80,8 +81,9 @@ MP_API int mp_rwlock_consistent(mp_rwlock *rw);
 // MP_EINVAL. Since 0.1.
 MP_API pid_t mp_rwlock_dead_owner(const mp_rwlock *rw);
 
-// Frees it, in the process that made it; elsewhere drops what this process has of it. Who
-// still waits gets MP_ECLOSED. NULL is fine. Since 0.1.
+// Frees it in the process that made it: who still waits gets MP_ECLOSED. Elsewhere, and if
+// it has a name, drops what this process has of it. No other thread of this process may
+// use it meanwhile. NULL is fine. Since 0.1.
 MP_API void mp_rwlock_free(mp_rwlock *rw);
 
 #ifdef __cplusplus

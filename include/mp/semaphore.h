@@ -7,7 +7,8 @@
 //  1. mp_semaphore_new(), before the processes that shall share it;
 //  2. mp_semaphore_acquire() and mp_semaphore_release() in any thread of any process that
 //     has it: by fork(), through a pipe, or by its name (mp_semaphore_attach());
-//  3. mp_semaphore_free() in each; the last one in the process that made it.
+//  3. mp_semaphore_free() in each process that is done with it. The memory is given back by
+//     the process that made it; what has a name stays until mp_shm_unlink().
 //
 // What becomes of the units of a process that is killed?
 //  - As in Python they are lost, since anybody may release what somebody else acquired.
@@ -88,8 +89,9 @@ typedef struct mp_semaphore_stats {
 // many. Errors: MP_EINVAL, MP_EBROKEN. Since 0.1.
 MP_API int mp_semaphore_get_stats(mp_semaphore *s, mp_semaphore_stats *out);
 
-// Frees it, in the process that made it; elsewhere drops what this process has of it. Who
-// still waits gets MP_ECLOSED. NULL is fine. Since 0.1.
+// Frees it in the process that made it: who still waits gets MP_ECLOSED. Elsewhere, and if
+// it has a name, drops what this process has of it. No other thread of this process may
+// use it meanwhile. NULL is fine. Since 0.1.
 MP_API void mp_semaphore_free(mp_semaphore *s);
 
 #ifdef __cplusplus

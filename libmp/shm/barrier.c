@@ -243,9 +243,8 @@ int mp_barrier_new(mp_barrier **out, unsigned parties, const mp_barrier_opts *op
         return MP_EINVAL;
     if (parties > MP_BARRIER_MAX)
         return MP_EOVERFLOW;
-    size_t size = size_for(parties);
     void *obj;
-    int r = mp__object_new(&obj, o.arena, o.name, 2 * size, MP__BARRIER, VERSION, size);
+    int r = mp__object_new(&obj, o.arena, o.name, 0, MP__BARRIER, VERSION, size_for(parties));
     if (r < 0)
         return r;
     mp_barrier *b = obj;
