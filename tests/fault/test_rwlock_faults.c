@@ -217,7 +217,7 @@ static void hammer(void *arg)
         }
         mptest_require(b->a == b->b);
         b->a++;
-        for (volatile int k = 0; k < 20; k++)
+        for (volatile int k = 0; k < 5000; k++)
             ;
         b->b++;
         mptest_require(mp_rwlock_release_write(b->rw) == 0);
