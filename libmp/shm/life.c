@@ -110,7 +110,7 @@ static int grow(mp_arena *a, unsigned n)
     uint64_t offset, none = 0;
     if (n == MP__PLACES_CHUNKS)
         return -EAGAIN;
-    int r = mp__arena_take(a, sizeof(struct record) << (n + 3), &offset);
+    int r = mp__arena_take(a, sizeof(struct record) << (n + 3), true, &offset);
     if (r < 0)
         return r;
     MP__POINT("life.grown");
