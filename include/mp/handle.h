@@ -37,17 +37,22 @@
 extern "C" {
 #endif
 
-// The shared objects that can be sent: X(KIND, name) for each mp_<name>, of mp/<name>.h.
-// MP_HANDLE_<KIND>, mp_handle_<name>() and mp_handle_take_<name>() are made from it. New ones
-// come last.
-#define MP_HANDLE_OBJECTS(X) X(ARENA, arena)
+// What can be sent besides descriptors: X(KIND, name) for each mp_<name>, of mp/<name>.h. The
+// kinds and functions below are made from it. Numbers stay: new ones come last.
+#define MP_HANDLE_TYPES(X)                                                                         \
+    X(PIPE, pipe)                                                                                  \
+    X(ARENA, arena)                                                                                \
+    X(QUEUE, queue)                                                                                \
+    X(SEMAPHORE, semaphore)                                                                        \
+    X(EVENT, event)                                                                                \
+    X(BARRIER, barrier)                                                                            \
+    X(RWLOCK, rwlock)
 
 #define MP_HANDLE_KIND(KIND, name) MP_HANDLE_##KIND,
 typedef enum mp_handle_kind {
-    MP_HANDLE_NONE, // nothing, or taken
-    MP_HANDLE_FD,
-    MP_HANDLE_PIPE,
-    MP_HANDLE_OBJECTS(MP_HANDLE_KIND) //
+    MP_HANDLE_NONE,                 // nothing, or taken
+    MP_HANDLE_FD,                   // and MP_HANDLE_PIPE, ...
+    MP_HANDLE_TYPES(MP_HANDLE_KIND) //
 } mp_handle_kind;
 
 // A handle on its way. One that was received may be sent on as it is.
@@ -58,28 +63,22 @@ typedef struct mp_handle {
     void *object; // of the others
 } mp_handle;
 
-#define MP_HANDLES_MAX 253 // descriptors a message may carry; a pipe end counts as four
+#define MP_HANDLES_MAX                                                                             \
+    253 // descriptors a message may carry: a pipe end counts as four,
+        // a queue as two, other objects as one
 
-// A handle for fd, or for p; nothing is checked or changed before it is sent. The same for
-// shared objects: mp_handle_arena(), mp_handle_lock() and so on. Since 0.1.
+// A handle for fd; nothing is checked or changed before it is sent. The same for the others:
+// mp_handle mp_handle_pipe(mp_pipe *p), mp_handle_arena(a) and so on. Since 0.1.
 static inline mp_handle mp_handle_fd(int fd)
 {
     mp_handle h = {MP_HANDLE_FD, fd, 0, NULL};
-    return h;
-}
-static inline mp_handle mp_handle_pipe(mp_pipe *p)
-{
-    mp_handle h = {MP_HANDLE_PIPE, -1, 0, p};
     return h;
 }
 
 // A handle for any of them, by the type of x. C only.
 #ifndef __cplusplus
 #define MP_HANDLE_CASE(KIND, name) struct mp_##name * : mp_handle_##name,
-#define MP_HANDLE(x)                                                                               \
-    _Generic((x), MP_HANDLE_OBJECTS(MP_HANDLE_CASE) mp_pipe *                                      \
-             : mp_handle_pipe, int                                                                 \
-             : mp_handle_fd)(x)
+#define MP_HANDLE(x)               _Generic((x), MP_HANDLE_TYPES(MP_HANDLE_CASE) int : mp_handle_fd)(x)
 #endif
 
 // Sends size bytes and n handles as one message. Blocks as mp_pipe_send() does, and
@@ -103,23 +102,14 @@ MP_API MP_NODISCARD int64_t mp_pipe_recv_handles(mp_pipe *p, void *buf, size_t c
                                                  size_t *n, int timeout_ms);
 
 // Takes what the handle holds, which is then MP_HANDLE_NONE. The descriptor is returned; the
-// caller closes it, or frees the pipe or the object. The same for shared objects:
-// int mp_handle_take_lock(mp_handle *h, mp_lock **out) and so on; all are mp_handle_take().
+// caller closes it, or frees the pipe or the object. The same for the others:
+// int mp_handle_take_pipe(mp_handle *h, mp_pipe **out) and so on; all are mp_handle_take().
 // Errors: MP_ETYPE (of another kind, or taken: then it stays); of an object that cannot be
 // had: MP_ENOTFOUND (it was freed), MP_EFORMAT, MP_EVERSION, MP_EUNSAFE; MP_EINVAL.
 // Since 0.1.
 MP_API MP_NODISCARD int mp_handle_take_fd(mp_handle *h);
 MP_API MP_NODISCARD int mp_handle_take(mp_handle *h, mp_handle_kind kind, void **out);
-static inline int mp_handle_take_pipe(mp_handle *h, mp_pipe **out)
-{
-    void *p = NULL;
-    int r = out ? mp_handle_take(h, MP_HANDLE_PIPE, &p) : MP_EINVAL;
-    if (out)
-        *out = (mp_pipe *)p;
-    return r;
-}
 
-// What the two comments above say of shared objects.
 #define MP_HANDLE_FUNCTIONS(KIND, name)                                                            \
     struct mp_##name;                                                                              \
     static inline mp_handle mp_handle_##name(struct mp_##name *object)                             \
@@ -135,7 +125,7 @@ static inline int mp_handle_take_pipe(mp_handle *h, mp_pipe **out)
             *out = (struct mp_##name *)p;                                                          \
         return r;                                                                                  \
     }
-MP_HANDLE_OBJECTS(MP_HANDLE_FUNCTIONS)
+MP_HANDLE_TYPES(MP_HANDLE_FUNCTIONS)
 
 // Closes what was received in n handles and not taken. NULL is fine. Since 0.1.
 MP_API void mp_handle_close(mp_handle *h, size_t n);

@@ -5,7 +5,7 @@
 //   1. mp__handles_pack(): from here on pipe ends among them are being given;
 //   2. the parcel, bytes and descriptors, goes to the other process somehow;
 //   3. mp__handles_packed(), telling whether it did: then the ends are gone here;
-//   4. there mp__handles_open(), and when the parcel was let go, mp__handles_opened().
+//   4. there mp__handles_open(), mp__parcel_end(), and then mp__handles_opened().
 #ifndef MP_CHANNEL_HANDLE_H
 #define MP_CHANNEL_HANDLE_H
 
@@ -18,11 +18,13 @@
 int mp__handles_pack(struct mp__parcel *p, const mp_handle *h, size_t n);
 void mp__handles_packed(const mp_handle *h, size_t n, bool sent);
 
-// Makes p->head.n_handles handles. On success they have the parcel's descriptors, which it
-// should forget; on failure nothing was made: MP_EPROTO, -ENOMEM, -EMFILE.
-int mp__handles_open(const struct mp__parcel *p, mp_handle *h);
+// Makes p->head.n_handles handles. On success they have the parcel's descriptors, but for
+// those that it marks as spent; on failure nothing was made, and it may be tried again:
+// -ENOMEM, -EMFILE, -ENFILE; or never: MP_EPROTO.
+int mp__handles_open(struct mp__parcel *p, mp_handle *h);
+void mp__handles_opened(const mp_handle *h, size_t n);
 
-// Closes those descriptors that were of use on the way only.
-void mp__handles_opened(mp_handle *h, size_t n);
+// The kind of the first; MP_HANDLE_NONE if there is none.
+uint32_t mp__handles_first(const struct mp__parcel *p);
 
 #endif

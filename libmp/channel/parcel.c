@@ -44,6 +44,14 @@ void mp__parcel_drop(struct mp__parcel *p)
     free(p);
 }
 
+void mp__parcel_end(struct mp__parcel *p)
+{
+    for (uint32_t i = 0; i < p->head.n_fds; i++)
+        if (p->spent[i])
+            close(p->fds[i]);
+    free(p);
+}
+
 static void append(struct mp__channel *c, struct mp__parcel *p)
 {
     p->next = NULL;
@@ -194,7 +202,7 @@ void mp__parcel_done(struct mp__channel *c, bool taken)
 {
     if (taken) {
         mp__channels_lock();
-        free(unlink_first(c));
+        mp__parcel_end(unlink_first(c));
         mp__channels_unlock();
         c->post.taken++;
     }

@@ -32,9 +32,10 @@
 struct mp__parcel {
     struct mp__parcel *next;
     int fds[MP__FDPASS_MAX];
-    struct mp__parcel_head { // from here on as in the socket
-        uint32_t magic;      // none of its bytes is 0, as those for "space" are
-        uint32_t size;       // of the bytes that follow
+    bool spent[MP__FDPASS_MAX]; // of use on the way only: of no use once it was opened
+    struct mp__parcel_head {    // from here on as in the socket
+        uint32_t magic;         // none of its bytes is 0, as those for "space" are
+        uint32_t size;          // of the bytes that follow
         uint32_t n_fds, n_handles;
         uint64_t number;
     } head;
@@ -46,9 +47,11 @@ struct mp__parcel {
 struct mp__channel;
 
 // An empty parcel with room for MP__PARCEL_MAX bytes; NULL: no memory. Release it with
-// free(), or with mp__parcel_drop(), which also closes its descriptors.
+// free() when its descriptors are somebody else's; with mp__parcel_drop(), which closes them;
+// or with mp__parcel_end() when it was opened, which closes those that are spent.
 struct mp__parcel *mp__parcel_new(void);
 void mp__parcel_drop(struct mp__parcel *p);
+void mp__parcel_end(struct mp__parcel *p);
 
 // The parcel of the message at hand: 0 and *out, and the socket is locked until
 // mp__parcel_done(), which says whether its descriptors were taken; else it stays.
