@@ -22,13 +22,10 @@
 // time of the notification (its `horizon`); as long as one of them is alive the node is left
 // alone. If the taker is notified itself at the same time, it has one too many, and leaves
 // the other's node to nobody (life 0): the next sleeper's to take.
+#include "shm/condition.h"
 #include "os/point.h"
 #include "shm/arena.h"
 #include "shm/life.h"
-#include "shm/lock.h"
-
-#include <mp/condition.h>
-#include <string.h>
 
 #define VERSION 1
 
@@ -66,7 +63,8 @@ struct waiter {
 static struct node *chunk_at(mp_condition *c, unsigned k)
 {
     uint64_t offset = atomic_load(&c->chunk[k]);
-    if (offset == 0 || offset % 64 || !mp__object_holds(c, offset, sizeof(struct node) * FIRST << k))
+    if (offset == 0 || offset % 64 ||
+        !mp__object_holds(c, offset, sizeof(struct node) * FIRST << k))
         return NULL;
     return mp__object_at(c, offset);
 }
@@ -207,7 +205,7 @@ static int sleep_until_notified(struct waiter *w, mp__deadline d)
             return 0;
         if (mp__object_gone(w->condition))
             return MP_ECLOSED;
-        if (w->node->state == WAITING && take_over(w))
+        if (take_over(w))
             return 0;
         if (r < 0)
             return r;
@@ -300,8 +298,7 @@ static inline bool is_condition(const mp_condition *c)
     return mp__object_is(c, MP__CONDITION);
 }
 
-// The lock of a condition; NULL if there is none, or what is there is none.
-static struct mp_lock *lock_of(const mp_condition *c)
+struct mp_lock *mp__condition_lock(const mp_condition *c)
 {
     uint64_t offset = is_condition(c) ? c->lock : 0;
     if (offset == 0 || offset % 64 || !mp__object_holds(c, offset, sizeof(struct mp_lock)))
@@ -336,6 +333,13 @@ static int given_lock(const mp_condition_opts *o, struct mp_lock **lock)
     return is_lock && !(o->lock && o->rlock) && !o->name ? 0 : MP_EINVAL;
 }
 
+// The user's arena that a lock lies in, or NULL: the own one.
+static mp_arena *arena_of(const struct mp_lock *l)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(l));
+    return a && !a->counted ? a : NULL;
+}
+
 int mp_condition_new(mp_condition **out, const mp_condition_opts *opts)
 {
     if (!out)
@@ -347,7 +351,7 @@ int mp_condition_new(mp_condition **out, const mp_condition_opts *opts)
     if (r < 0)
         return r;
     if (lock && !o.arena)
-        o.arena = mp__object_arena(lock);
+        o.arena = arena_of(lock);
     void *c;
     r = mp__object_new(&c, o.arena, o.name, 0, MP__CONDITION, VERSION, sizeof(mp_condition));
     if (r < 0)
@@ -396,5 +400,83 @@ void mp_condition_free(mp_condition *c)
 {
     if (!is_condition(c))
         return;
-    bool idle = !mp__object_is_mine(c) || !anybody_waits(c);
+    bool mine = mp__object_is_mine(c);
+    bool idle = !mine || !anybody_waits(c);
+    if (mine && idle)
+        release_nodes(c);
+    if (mp__condition_lock(c) == &c->own)
+        mp__lock_free(&c->own, c, idle);
+    else
+        mp__object_free(c, idle);
+    if (!idle)
+        wake_for_the_end(c);
+}
+
+// ---- the calls
+
+int mp_condition_acquire(mp_condition *c, int timeout_ms)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    return l && timeout_ms >= MP_FOREVER ? mp__lock_enter(l, timeout_ms) : MP_EINVAL;
+}
+
+int mp_condition_release(mp_condition *c)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    return l ? mp__lock_leave(l) : MP_EINVAL;
+}
+
+int mp_condition_consistent(mp_condition *c)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    return l ? mp__lock_consistent(l) : MP_EINVAL;
+}
+
+pid_t mp_condition_dead_owner(const mp_condition *c)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    return l ? mp__lock_dead_owner(l) : MP_EINVAL;
+}
+
+int mp_condition_wait(mp_condition *c, int timeout_ms)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    if (!l || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    return wait_until(c, l, mp__deadline_in(timeout_ms));
+}
+
+int mp_condition_wait_for(mp_condition *c, bool (*predicate)(void *arg), void *arg, int timeout_ms)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    if (!l || !predicate || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    if (!mp__lock_is_mine(l))
+        return MP_ENOTHELD;
+    mp__deadline d = mp__deadline_in(timeout_ms);
+    int r = 0;
+    while (!predicate(arg)) {
+        if (r < 0)
+            return r;
+        r = wait_until(c, l, d);
+        if (r < 0 && r != MP_ETIMEDOUT)
+            return r;
+    }
+    return 0;
+}
+
+int mp_condition_notify(mp_condition *c, size_t n)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    if (!l)
+        return MP_EINVAL;
+    return mp__lock_is_mine(l) ? wake_some(c, n) : MP_ENOTHELD;
+}
+
+int mp_condition_notify_all(mp_condition *c)
+{
+    struct mp_lock *l = mp__condition_lock(c);
+    if (!l)
+        return MP_EINVAL;
+    return mp__lock_is_mine(l) ? wake_all(c) : MP_ENOTHELD;
 }

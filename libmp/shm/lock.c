@@ -217,11 +217,6 @@ static inline __attribute__((always_inline)) int give_r(struct mp_lock *l)
     return 0;
 }
 
-int mp__lock_take(struct mp_lock *l, int timeout_ms)
-{
-    return take(l, timeout_ms);
-}
-
 int mp__lock_enter(struct mp_lock *l, int timeout_ms)
 {
     return l->object.type == MP__RLOCK ? take_r(l, timeout_ms) : take(l, timeout_ms);
@@ -236,6 +231,16 @@ void mp__lock_give_back(struct mp_lock *l)
 {
     l->again = 0;
     unlock(l);
+}
+
+int mp__lock_take_back(struct mp_lock *l, uint32_t again)
+{
+    int r = take(l, MP_FOREVER);
+    if (r == 0 && mp__object_gone(l))
+        r = judge(l); // freed while nobody had it
+    if (r == 0 || r == MP_EOWNERDEAD)
+        l->again = again;
+    return r;
 }
 
 int mp__lock_consistent(struct mp_lock *l)
@@ -283,18 +288,26 @@ static int attach(void **out, const char *name, enum mp__type type)
     return mp__object_attach(out, name, type, VERSION, sizeof(struct mp_lock));
 }
 
-// Marks it while nobody can get it, so that those who wait find the mark when they do. The
-// memory of a lock that somebody may yet touch is not used again.
-void mp__lock_free(struct mp_lock *l)
+// Marks the lock while nobody can get it, so that those who wait find the mark when they do.
+// The memory of one that somebody may yet touch is not used again.
+void mp__lock_free(struct mp_lock *l, void *whole, bool idle)
 {
-    int r = mp__fork_is_mine(l->object.maker) ? take(l, 0) : MP_EBROKEN;
-    bool mine = r == 0 || r == MP_EOWNERDEAD || mp__lock_is_mine(l);
-    bool idle = r != MP_ETIMEDOUT && atomic_load(&l->waiting) == 0;
-    if (mine && idle)
-        unlock(l);
-    mp__object_free(l, idle);
-    if (mine && !idle)
-        unlock(l);
+    if (!mp__object_is_mine(whole)) {
+        if (mp__lock_is_mine(l)) // or this thread's list of robust mutexes had a hole
+            mp__lock_give_back(l);
+        mp__object_free(whole, idle);
+        return;
+    }
+    int r = take(l, 0);
+    bool held = r == 0 || r == MP_EOWNERDEAD || r == MP_EHELD;
+    idle &= r != MP_ETIMEDOUT && atomic_load(&l->waiting) == 0;
+    if (held && idle)
+        mp__lock_give_back(l);
+    if (whole != l)
+        atomic_store(&l->object.magic, MP__OBJECT_FREED);
+    mp__object_free(whole, idle);
+    if (held && !idle)
+        mp__lock_give_back(l);
 }
 
 // ---- lock
@@ -347,7 +360,7 @@ bool mp_lock_locked(const mp_lock *l)
 void mp_lock_free(mp_lock *l)
 {
     if (is_lock(l))
-        mp__lock_free(l);
+        mp__lock_free(l, l, true);
 }
 
 // ---- rlock
@@ -399,5 +412,5 @@ bool mp_rlock_locked(const mp_rlock *l)
 void mp_rlock_free(mp_rlock *l)
 {
     if (is_rlock(l))
-        mp__lock_free(&l->lock);
+        mp__lock_free(&l->lock, l, true);
 }

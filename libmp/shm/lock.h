@@ -31,7 +31,7 @@ struct mp_lock {
     _Atomic uint64_t owner; // the thread: pid << 32 | tid; 0 for some instructions around
     uint32_t again;         // an rlock: acquired so often beyond the first. Guarded by the
     uint32_t state;         // mutex, as the next two are
-    pid_t dead; // who died last with it
+    pid_t dead;             // who died last with it
     _Alignas(64) _Atomic uint32_t waiting; // those who sleep, or died sleeping
 };
 
@@ -45,8 +45,8 @@ struct mp_rlock {
 // Fills in all but the header. 0 or -errno.
 int mp__lock_init(struct mp_lock *l);
 
-// mp_lock_free() and mp_rlock_free().
-void mp__lock_free(struct mp_lock *l);
+// Frees the object that a lock is, or is a part of; `idle`: nobody uses the rest of it.
+void mp__lock_free(struct mp_lock *l, void *whole, bool idle);
 
 // Whether this thread holds it.
 bool mp__lock_is_mine(const struct mp_lock *l);
@@ -57,11 +57,12 @@ int mp__lock_leave(struct mp_lock *l);
 int mp__lock_consistent(struct mp_lock *l);
 pid_t mp__lock_dead_owner(const struct mp_lock *l);
 
-// Takes the mutex, of either type: MP_EHELD if this thread has it.
-int mp__lock_take(struct mp_lock *l, int timeout_ms);
-
 // Gives up a lock that this thread holds, however often. What is torn stays so, and the
 // next owner is told as this one was.
 void mp__lock_give_back(struct mp_lock *l);
+
+// Waits for a lock that this thread gave back, and has it `again` times beyond the first.
+// MP_ECLOSED also when it was freed while nobody had it.
+int mp__lock_take_back(struct mp_lock *l, uint32_t again);
 
 #endif
