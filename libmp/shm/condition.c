@@ -190,7 +190,7 @@ static bool take_over(struct waiter *w)
         if ((life == 0 || mp__life_over(w->condition, life)) &&
             atomic_compare_exchange_strong(&n->life, &life, w->life)) {
             w->taken = n;
-            MP__POINT("condition.taken_over");
+            MP__POINT("bequest.taken");
             return true;
         }
     }
@@ -217,7 +217,7 @@ static void leave_taken(struct waiter *w)
 {
     struct node *n = oldest(w->condition, atomic_load(&w->taken->horizon));
     atomic_store(&w->taken->life, 0);
-    MP__POINT("condition.left");
+    MP__POINT("bequest.left");
     if (n)
         mp__futex_wake(&n->state, 1);
 }
