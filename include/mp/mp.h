@@ -7,13 +7,16 @@
 
 #include <mp/arena.h>
 #include <mp/base.h>
+#include <mp/condition.h>
 #include <mp/cpu.h>
 #include <mp/error.h>
+#include <mp/lock.h>
 #include <mp/log.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/spawn.h>
 #include <mp/wait.h>
+#include <mp/with.h>
 
 #endif
