@@ -6,6 +6,7 @@
 #define MP_MP_H
 
 #include <mp/arena.h>
+#include <mp/atomic.h>
 #include <mp/base.h>
 #include <mp/condition.h>
 #include <mp/cpu.h>
@@ -16,6 +17,7 @@
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/spawn.h>
+#include <mp/type.h>
 #include <mp/wait.h>
 #include <mp/with.h>
 
