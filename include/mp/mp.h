@@ -6,6 +6,7 @@
 #define MP_MP_H
 
 #include <mp/arena.h>
+#include <mp/array.h>
 #include <mp/atomic.h>
 #include <mp/base.h>
 #include <mp/condition.h>
@@ -18,6 +19,7 @@
 #include <mp/process.h>
 #include <mp/spawn.h>
 #include <mp/type.h>
+#include <mp/value.h>
 #include <mp/wait.h>
 #include <mp/with.h>
 
