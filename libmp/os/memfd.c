@@ -19,20 +19,25 @@ static bool fits_limit(size_t size)
     return getrlimit(RLIMIT_FSIZE, &l) < 0 || l.rlim_cur == RLIM_INFINITY || size <= l.rlim_cur;
 }
 
-int mp__memfd_new(const char *name, size_t size)
+int mp__memfd_resize(int fd, size_t size)
 {
     if (!fits_limit(size))
         return -EFBIG;
+    return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+int mp__memfd_new(const char *name, size_t size)
+{
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
-    if (ftruncate(fd, (off_t)size) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-        int err = -errno;
-        close(fd);
-        return err;
-    }
-    return fd;
+    int r = mp__memfd_resize(fd, size);
+    if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        r = -errno;
+    if (r == 0)
+        return fd;
+    close(fd);
+    return r;
 }
 
 int mp__memfd_commit(int fd, size_t offset, size_t size)

@@ -13,6 +13,9 @@
 // the limit for files, which raises no SIGXFSZ here).
 int mp__memfd_new(const char *name, size_t size);
 
+// Sets the size of a file that is not sealed yet. -EFBIG, without SIGXFSZ, or -errno.
+int mp__memfd_resize(int fd, size_t size);
+
 // Takes memory for [offset, offset+size) from the system: 0 or -ENOSPC, -ENOMEM.
 // Costs about 1 us per KiB for fresh pages, nothing for
 // those it has.

@@ -40,7 +40,7 @@ static struct record *record_at(const mp_arena *a, uint32_t place)
     unsigned chunk;
     uint32_t i = mp__place_chunk(place, &chunk);
     uint64_t offset = atomic_load(&a->head->lives.chunk[chunk]);
-    if (!mp__arena_holds(a, offset, sizeof(struct record) << (chunk + 3)) || offset % 64)
+    if (!mp__arena_has_block(a, offset, sizeof(struct record) << (chunk + 3)))
         return NULL;
     return (struct record *)(void *)((char *)a->head + offset) + i;
 }
@@ -179,6 +179,12 @@ void mp__life_leave(mp_arena *a)
     if (rec && atomic_load(&rec->number) == mp__life_number(mine))
         atomic_store(&rec->pid, 0);
     lock_place(a, mp__life_place(mine), F_UNLCK);
+}
+
+void mp__life_renew(mp_arena *a)
+{
+    if (has_life(a))
+        lock_place(a, mp__life_place(atomic_load(&a->life)), F_WRLCK);
 }
 
 bool mp__life_over(void *obj, mp__life life)

@@ -13,8 +13,9 @@
 //
 // Freeing: the process that made an object gives its memory back. In others (children,
 // those who attached) freeing drops what they have of it and leaves the object to the rest.
-// What has a name belongs to nobody: freeing it drops this process's handle everywhere, and
-// the memory goes with the last when the name is unlinked.
+// What has a name belongs to nobody: freeing it drops a handle everywhere, and the memory
+// goes with the last when the name is unlinked. (No other thread of this process may be in a
+// call on it then: it is unmapped.)
 // The header is marked first, so that who still uses it is told (MP_EINVAL, or MP_ECLOSED
 // in a wait); a block that somebody may be about to write to is marked and not used again.
 #ifndef MP_SHM_OBJECT_H
@@ -42,6 +43,7 @@ enum mp__type {
     MP__SHM_DICT,
     MP__SHM_LIST,
     MP__QUEUE,
+    MP__TYPES // so many, and one
 };
 
 // The first bytes of each object. Constant from mp__object_new() to mp__object_free(),
@@ -52,6 +54,7 @@ struct mp__object {
     uint64_t offset;        // of itself: this address - offset = the arena's base
     uint64_t size;          // bytes, with this header
     uint64_t maker;         // who made it: see mp__object_is_mine()
+    uint64_t checksum;      // of type to maker
 };
 
 #define MP__OBJECT_MAGIC 0x6d706f31u // "mpo1"
@@ -101,9 +104,16 @@ int mp__object_publish(void *obj);
 
 // Attaches to the object of that name. MP_EINVAL (not a name), MP_ENOTFOUND, MP_ETYPE (an
 // object of another type), MP_EVERSION, MP_EFORMAT, MP_EUNSAFE, -ENOMEM, -EMFILE. `least` is
-// the least size that the type can have.
+// the least size that the type can have. What lies behind the header is not looked at: the
+// type checks what it uses.
 int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t version,
                       size_t least);
+
+// The object at that offset of an arena that was adopted (shm/arena.h). Then the reference
+// to the arena is the object's, and dropped when that is freed; after an error it is still
+// the caller's. MP_ENOTFOUND (it was freed), MP_ETYPE, MP_EVERSION, MP_EFORMAT, -ENOMEM.
+int mp__object_adopt(void **out, mp_arena *a, uint64_t offset, enum mp__type type, uint16_t version,
+                     size_t least);
 
 // Whether mp__object_free() here will give the memory back: then, and only then, parts of
 // the object are to be released before. False for what has a name, and in other processes
