@@ -337,7 +337,7 @@ static int given_lock(const mp_condition_opts *o, struct mp_lock **lock)
 static mp_arena *arena_of(const struct mp_lock *l)
 {
     mp_arena *a = mp__arena_at(mp__object_base(l));
-    return a && !a->counted ? a : NULL;
+    return a && !a->own ? a : NULL;
 }
 
 int mp_condition_new(mp_condition **out, const mp_condition_opts *opts)
