@@ -12,7 +12,7 @@
 //  2. mp_lock_acquire(), what only one may do at a time, mp_lock_release(); or in one,
 //     MP_WITH(lock) { ... } (mp/with.h);
 //  3. mp_lock_free() in each process that is done with it. The memory is given back by
-//     the process that made it.
+//     the process that made it; what has a name stays until mp_shm_unlink().
 //
 // When an owner dies, by kill -9 or because its thread ended, the next one gets the lock and
 // is told: MP_EOWNERDEAD. What the lock guards may be half done. Put it in order and say
@@ -49,11 +49,11 @@ typedef struct mp_rlock mp_rlock;
 // this process's own, which its children inherit.
 typedef struct mp_lock_opts {
     mp_arena *arena;
-    const char *name; // as a file's, without slash; only this user's processes can attach
+    const char *name; // as an arena's (mp/arena.h); goes with mp_shm_unlink()
 } mp_lock_opts;
 
 // Makes a lock that nobody holds. Errors: MP_EINVAL (arena and name, a name that is not one),
-// -EEXIST (the name is taken), -ENOMEM, -EMFILE. Since 0.1.
+// -EEXIST (the name is taken), -ENOMEM, -EMFILE, -ENOSPC, -EFBIG. Since 0.1.
 MP_API MP_NODISCARD int mp_lock_new(mp_lock **out, const mp_lock_opts *opts);
 
 // Attaches to the lock that another process made under this name. Errors: MP_EINVAL,
@@ -85,10 +85,11 @@ MP_API pid_t mp_lock_dead_owner(const mp_lock *l);
 // not acquired since. May be over when it is told. Since 0.1.
 MP_API bool mp_lock_locked(const mp_lock *l);
 
-// Frees the lock, or this process's share when another one made it. Those who wait for it
-// get MP_ECLOSED, later calls MP_EINVAL. If this thread holds it, it is given back before. If
-// another one does, its memory is not used again, and that one can still release it.
-// NULL is fine. Since 0.1.
+// Frees the lock, or this process's share when another one made it or it has a name. Those who
+// wait for it get MP_ECLOSED, later calls MP_EINVAL. If this thread holds it, it is given back
+// before. If another one does, its memory is not used again, and that one can still release
+// it. A lock with a name must not be in use by other threads of this process. NULL is
+// fine. Since 0.1.
 MP_API void mp_lock_free(mp_lock *l);
 
 // The same for rlocks, but for this: acquire by the thread that holds it succeeds at once,

@@ -188,15 +188,6 @@ static int why_not_mine(const struct mp_lock *l)
     return mp__object_gone(l) ? MP_EINVAL : MP_ENOTHELD;
 }
 
-static inline __attribute__((always_inline)) int give(struct mp_lock *l)
-{
-    if (__builtin_expect(owner_of(l) != self(), 0))
-        return why_not_mine(l);
-    if (__builtin_expect(l->state != MP__LOCK_SOUND, 0))
-        l->state = MP__LOCK_BROKEN;
-    return unlock(l);
-}
-
 // An rlock is acquired `again` times beyond the first; 0 whenever its owner changes.
 static inline __attribute__((always_inline)) int take_r(struct mp_lock *l, int timeout_ms)
 {
@@ -209,12 +200,17 @@ static inline __attribute__((always_inline)) int take_r(struct mp_lock *l, int t
     return 0;
 }
 
-static inline __attribute__((always_inline)) int give_r(struct mp_lock *l)
+static inline __attribute__((always_inline)) int give(struct mp_lock *l, bool recursive)
 {
-    if (__builtin_expect(l->again == 0 || owner_of(l) != self(), 1))
-        return give(l);
-    l->again--;
-    return 0;
+    if (__builtin_expect(owner_of(l) != self(), 0))
+        return why_not_mine(l);
+    if (recursive && l->again) {
+        l->again--;
+        return 0;
+    }
+    if (__builtin_expect(l->state != MP__LOCK_SOUND, 0))
+        l->state = MP__LOCK_BROKEN;
+    return unlock(l);
 }
 
 int mp__lock_enter(struct mp_lock *l, int timeout_ms)
@@ -224,7 +220,7 @@ int mp__lock_enter(struct mp_lock *l, int timeout_ms)
 
 int mp__lock_leave(struct mp_lock *l)
 {
-    return l->object.type == MP__RLOCK ? give_r(l) : give(l);
+    return give(l, l->object.type == MP__RLOCK);
 }
 
 void mp__lock_give_back(struct mp_lock *l)
@@ -339,7 +335,7 @@ int mp_lock_release(mp_lock *l)
 {
     if (__builtin_expect(!l || l->object.type != MP__LOCK, 0))
         return MP_EINVAL;
-    return give(l);
+    return give(l, false);
 }
 
 int mp_lock_consistent(mp_lock *l)
@@ -391,7 +387,7 @@ int mp_rlock_release(mp_rlock *l)
 {
     if (__builtin_expect(!l || l->lock.object.type != MP__RLOCK, 0))
         return MP_EINVAL;
-    return give_r(&l->lock);
+    return give(&l->lock, true);
 }
 
 int mp_rlock_consistent(mp_rlock *l)

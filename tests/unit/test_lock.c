@@ -245,7 +245,7 @@ struct one_who_waits {
 static void *wait_for_lock(void *arg)
 {
     struct one_who_waits *w = arg;
-    w->result = mp_lock_acquire(w->lock, 15000);
+    w->result = mp_lock_acquire(w->lock, MP_FOREVER);
     return NULL;
 }
 
