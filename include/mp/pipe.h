@@ -13,7 +13,7 @@
 //     gets MP_EOF; what it sends from then on is MP_EPIPE;
 //  5. mp_pipe_free() in the process that holds the end.
 //
-// Messages also carry open descriptors and pipe ends: mp/handle.h.
+// Messages also carry open descriptors, pipe ends and shared objects: mp/handle.h.
 //
 // A plain fork() does not copy an end: in the child every call gives MP_EOWNER,
 // and the child holds nothing open. Two peers that both send more than fits and
