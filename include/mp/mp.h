@@ -6,15 +6,20 @@
 #define MP_MP_H
 
 #include <mp/arena.h>
+#include <mp/barrier.h>
 #include <mp/base.h>
 #include <mp/condition.h>
 #include <mp/cpu.h>
 #include <mp/error.h>
 #include <mp/lock.h>
+#include <mp/event.h>
 #include <mp/log.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/queue.h>
+#include <mp/rwlock.h>
+#include <mp/semaphore.h>
 #include <mp/spawn.h>
 #include <mp/wait.h>
 #include <mp/with.h>
