@@ -173,6 +173,43 @@ def pool(seconds):
                       seconds, peer="python3")
 
 
+# ---- locks and values ----
+
+
+def sync(seconds):
+    for test, metric in (("uncontended", "sync_uncontended"), ("contended", "sync_contended_2p")):
+
+        def one(who, target, *command, peer="", test=test, metric=metric):
+            return Contestant("sync", metric, who, (*command, test, seconds), target, peer)
+
+        yield one("c_pthread_mutex", "sync_pthread", BIN / "sync_pthread", "c_pthread_mutex")
+        yield one("c_robust", "sync_pthread", BIN / "sync_pthread", "c_robust")
+        yield one("libmp", "sync_libmp", BIN / "sync_libmp", "libmp")
+        yield one("libmp_rlock", "sync_libmp", BIN / "sync_libmp", "libmp_rlock")
+        yield one("py_Lock", "", PYTHON, SCRIPTS / "sync.py", peer="python3")
+
+
+# Test: (metric, who the limits are)
+VALUE_TESTS = {
+    "locked": ("value_2p_locked_inc", ("c_robust", "c_pthread_mutex")),
+    "atomic": ("value_2p_atomic_add", ("c_atomic_add",)),
+    "100procs": ("value_100procs", ("c_fork",)),
+}
+
+
+def value(seconds):
+    for test, (metric, limits) in VALUE_TESTS.items():
+
+        def one(who, target, *command, peer="", test=test, metric=metric):
+            return Contestant("value", metric, who, (*command, test, seconds), target, peer)
+
+        for who in limits:
+            yield one(who, "value_raw", BIN / "value_raw", who)
+        yield one("libmp", "value_libmp", BIN / "value_libmp")
+        if test != "atomic":
+            yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
+
+
 # ---- batches ----
 
 _GNU = dict(peer="GNU parallel")
@@ -232,7 +269,7 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, queue, pool, batch)
+GROUPS = (pipe, queue, pool, sync, value, batch)
 
 
 def contestants(seconds):
