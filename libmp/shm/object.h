@@ -130,6 +130,12 @@ void mp__object_free(void *obj, bool idle);
 int mp__object_alloc(void *obj, size_t size, uint64_t *offset);
 void mp__object_release(void *obj, uint64_t offset);
 
+// The same for a word in the arena that leads to the part. It has the offset exactly as
+// long as the block is in use, whoever is killed when; only its user may change it
+// meanwhile. Not zeroed. Releasing 0 does nothing.
+int mp__object_alloc_into(void *obj, size_t size, _Atomic uint64_t *word);
+void mp__object_release_from(void *obj, _Atomic uint64_t *word);
+
 // Whether [offset, offset+size) lies in memory that the arena holds: to be asked of every
 // offset that came from shared memory which another process may have damaged.
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
