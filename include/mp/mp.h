@@ -13,6 +13,8 @@
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
 #include <mp/spawn.h>
 #include <mp/wait.h>
 
