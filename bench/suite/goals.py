@@ -77,6 +77,8 @@ GOALS = (
     _at_least(0.95, "pool_large_inplace", "c_fork_shm_inplace"),
     _at_least(0.9, "pool_large", "c_fork_copyinout"),
     _at_most(4, "pool_start", "c_fork_atomic"),
+    _at_least(5e6, "dict_get1"),
+    _at_least(1.5, "dict_get2", "dict_get1:libmp"),
     _at_least(1, "batch_launch", "xargs_P2_n1", ours="mpmap"),
     _at_least(0.95, "batch_launch", "xjobs", ours="mpmap"),
     _at_least(0.9, "batch_echo_ordered", "c_spawn_capture", ours="mpmap"),
