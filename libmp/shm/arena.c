@@ -400,11 +400,15 @@ int mp_arena_free(mp_arena *a, void *ptr)
     return mp__arena_give(a, (uint64_t)((char *)ptr - (char *)a->head));
 }
 
-bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size)
+uint64_t mp__arena_held(const mp_arena *a)
 {
     uint64_t held = __atomic_load_n(&a->head->held, __ATOMIC_RELAXED);
-    if (held > a->size)
-        held = a->size;
+    return held < a->size ? held : a->size;
+}
+
+bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size)
+{
+    uint64_t held = mp__arena_held(a);
     return offset >= MP__ARENA_HEAD && offset <= held && size <= held - offset;
 }
 

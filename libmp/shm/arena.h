@@ -143,6 +143,7 @@ void mp__arena_give_from(mp_arena *a, _Atomic uint64_t *word);
 
 // Whether [offset, offset+size) lies behind the head in memory that is committed.
 bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size);
+uint64_t mp__arena_held(const mp_arena *a); // up to which offset it is
 
 // Whether a block in use begins at this offset (of its data), with at least `size` bytes.
 bool mp__arena_has_block(const mp_arena *a, uint64_t offset, uint64_t size);

@@ -273,3 +273,9 @@ bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size)
     const mp_arena *a = mp__arena_at(mp__object_base(obj));
     return a && mp__arena_holds(a, offset, size);
 }
+
+struct mp__reach mp__object_reach(const void *obj)
+{
+    const mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? (struct mp__reach){MP__ARENA_HEAD, mp__arena_held(a)} : (struct mp__reach){0, 0};
+}

@@ -140,6 +140,17 @@ void mp__object_release_from(void *obj, _Atomic uint64_t *word);
 // offset that came from shared memory which another process may have damaged.
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
 
+// The same for many questions at a time: from where to where that memory reaches now. It may
+// grow meanwhile, so what lies behind is asked for again before it is called damaged.
+struct mp__reach {
+    uint64_t begin, end;
+};
+struct mp__reach mp__object_reach(const void *obj);
+static inline bool mp__reaches(struct mp__reach r, uint64_t offset, uint64_t size)
+{
+    return offset >= r.begin && offset <= r.end && size <= r.end - offset;
+}
+
 // Sleeps while *word is `seen`, at most MP__LOOK_NS. 0: look again; MP_ETIMEDOUT: d is over.
 static inline int mp__sleep_on(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)
 {

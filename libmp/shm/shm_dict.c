@@ -53,7 +53,7 @@ int mp_shm_dict_new(mp_shm_dict **out, const mp_shm_dict_opts *opts)
 // What another process of the user's wrote, or damaged: what is not checked in each call.
 static bool is_sound(const mp_shm_dict *d)
 {
-    uint64_t n = mp__dict_shards(d);
+    uint64_t n = mp__dict_shards(d, mp__object_reach(d));
     for (uint64_t i = 0; i < n; i++)
         if (!mp__mutex_is_sound(&d->shard[i].lock))
             return false;
@@ -82,7 +82,8 @@ int mp_shm_dict_attach(mp_shm_dict **out, const char *name)
 static bool empty(mp_shm_dict *d)
 {
     bool idle = true;
-    for (uint64_t i = 0, n = mp__dict_shards(d); i < n; i++) {
+    uint64_t n = mp__dict_shards(d, mp__object_reach(d));
+    for (uint64_t i = 0; i < n; i++) {
         struct mp__shard *s = &d->shard[i];
         if (mp__shard_lock(d, s) == 0) {
             mp__shard_clear(d, s);
@@ -186,12 +187,13 @@ static int begin(struct change *c, mp_shm_dict *d, const void *key, size_t key_s
     if (r < 0)
         return r;
     c->d = d;
-    c->s = mp__dict_shard(d, c->k.hash);
+    c->s = mp__dict_shard(d, &c->k);
     if (!c->s)
         return MP_EFORMAT;
     r = mp__shard_lock(d, c->s);
     if (r < 0)
         return r;
+    c->k.reach = mp__object_reach(d); // with the lock: others may have made it grow
     r = mp__dict_find(d, c->s, &c->k, &c->p);
     c->found = r > 0;
     if (r < 0)
@@ -329,7 +331,7 @@ static int each_shard(mp_shm_dict *d, int (*what)(mp_shm_dict *, struct mp__shar
 {
     if (!mp__object_is(d, MP__SHM_DICT))
         return MP_EINVAL;
-    uint64_t n = mp__dict_shards(d);
+    uint64_t n = mp__dict_shards(d, mp__object_reach(d));
     int r = n ? 0 : MP_EFORMAT;
     for (uint64_t i = 0; r == 0 && i < n; i++) {
         struct mp__shard *s = &d->shard[i];
@@ -346,7 +348,7 @@ static int add_stats(mp_shm_dict *d, struct mp__shard *s, void *arg)
 {
     mp_shm_dict_stats *stats = arg;
     struct mp__slots t;
-    int r = mp__dict_slots(d, s, &t);
+    int r = mp__dict_slots(d, s, mp__object_reach(d), &t);
     if (r < 0)
         return r;
     size_t in_hands = (atomic_load_explicit(&s->hand[0], memory_order_relaxed) != 0) +

@@ -75,11 +75,12 @@ struct mp_shm_dict {
     struct mp__shard shard[];
 };
 
-// A key in the caller's memory.
+// A key in the caller's memory, and what may be read when looking for it.
 struct mp__key {
     const void *bytes;
     size_t size;
     uint64_t hash;
+    struct mp__reach reach;
 };
 
 // What was read of a table and of an entry, once, and checked: the memory may say something
@@ -87,6 +88,7 @@ struct mp__key {
 struct mp__slots {
     _Atomic uint64_t *slot; // NULL: there is no table
     unsigned bits;
+    struct mp__reach reach; // by which its entries are checked
 };
 struct mp__item {
     struct mp__entry *entry;
@@ -105,15 +107,17 @@ struct mp__place {
 // MP_EINVAL unless it is a dict that is not freed, and a key.
 int mp__dict_key(const mp_shm_dict *d, const void *key, size_t size, struct mp__key *k);
 
-// The number of shards, 0: damaged. The shard of a hash, or NULL.
-uint64_t mp__dict_shards(const mp_shm_dict *d);
-struct mp__shard *mp__dict_shard(mp_shm_dict *d, uint64_t hash);
+// The number of shards, 0: damaged. The shard of a key, or NULL.
+uint64_t mp__dict_shards(const mp_shm_dict *d, struct mp__reach reach);
+struct mp__shard *mp__dict_shard(mp_shm_dict *d, const struct mp__key *k);
 
-// The table, an entry. MP_EFORMAT: damaged, or what was read is gone meanwhile.
-int mp__dict_slots(const mp_shm_dict *d, const struct mp__shard *s, struct mp__slots *t);
-int mp__dict_item(const mp_shm_dict *d, uint64_t slot, struct mp__item *i);
+// The table, an entry. MP_EFORMAT: damaged, or what was read is gone meanwhile, or the arena
+// has grown since it was asked how far it reaches.
+int mp__dict_slots(const mp_shm_dict *d, const struct mp__shard *s, struct mp__reach reach,
+                   struct mp__slots *t);
+int mp__dict_item(const mp_shm_dict *d, uint64_t slot, struct mp__reach reach, struct mp__item *i);
 
-// 1: found; 0; MP_EFORMAT as above.
+// 1: found; 0; MP_EFORMAT as above, by k->reach.
 int mp__dict_find(const mp_shm_dict *d, const struct mp__shard *s, const struct mp__key *k,
                   struct mp__place *p);
 
@@ -162,7 +166,7 @@ void mp__shard_unlock(struct mp__shard *s);
 
 // Sets the value of a key that mp__dict_find() looked up; found or not. -ENOMEM,
 // MP_EFORMAT.
-int mp__shard_set(mp_shm_dict *d, struct mp__shard *s, const struct mp__key *k, struct mp__place *p,
+int mp__shard_set(mp_shm_dict *d, struct mp__shard *s, struct mp__key *k, struct mp__place *p,
                   bool found, const void *value, size_t size);
 
 // Removes a key that was found.

@@ -72,7 +72,7 @@ static int each_item(const mp_shm_dict *d, struct stretch *st,
             break;
         if (!mp__slot_offset(slot))
             continue;
-        if (mp__dict_item(d, slot, &item) < 0)
+        if (mp__dict_item(d, slot, st->slots.reach, &item) < 0)
             return MP_EFORMAT;
         if (item.hash >= st->first && item.hash <= st->last)
             what(st, &item, arg);
@@ -129,7 +129,7 @@ static int copy_stretch(mp_shm_dict_iter *it, struct stretch *st)
 static int next_stretch(mp_shm_dict_iter *it, const struct mp__shard *s)
 {
     struct mp__slots t;
-    int r = mp__dict_slots(it->d, s, &t);
+    int r = mp__dict_slots(it->d, s, mp__object_reach(it->d), &t);
     if (r < 0)
         return r;
     if (!t.slot) {
@@ -150,7 +150,7 @@ static int next_stretch(mp_shm_dict_iter *it, const struct mp__shard *s)
 static int fetch(mp_shm_dict_iter *it)
 {
     while (!it->left) {
-        uint64_t n = mp__dict_shards(it->d);
+        uint64_t n = mp__dict_shards(it->d, mp__object_reach(it->d));
         if (!n)
             return MP_EFORMAT;
         if (it->shard >= n)

@@ -24,27 +24,31 @@ static int64_t look(const mp_shm_dict *d, const struct mp__shard *s, const struc
     return (int64_t)p.item.size;
 }
 
-static int64_t look_with_lock(mp_shm_dict *d, struct mp__shard *s, const struct mp__key *k,
-                              void *buf, size_t cap)
+static int64_t look_with_lock(mp_shm_dict *d, struct mp__shard *s, struct mp__key k, void *buf,
+                              size_t cap)
 {
     int r = mp__shard_lock(d, s);
     if (r < 0)
         return r;
-    int64_t size = look(d, s, k, buf, cap);
+    k.reach = mp__object_reach(d);
+    int64_t size = look(d, s, &k, buf, cap);
     mp__shard_unlock(s);
     return size;
 }
 
 int64_t mp__dict_read(mp_shm_dict *d, const struct mp__key *k, void *buf, size_t cap)
 {
-    struct mp__shard *s = mp__dict_shard(d, k->hash);
+    struct mp__shard *s = mp__dict_shard(d, k);
     if (!s)
         return MP_EFORMAT;
     for (int i = 0; i < TRIES; i++) {
         uint64_t version = mp__version_of(&s->version);
         int64_t size = look(d, s, k, buf, cap);
-        if (mp__version_is(&s->version, version))
-            return mp__object_gone(d) ? MP_EINVAL : size;
+        if (!mp__version_is(&s->version, version))
+            continue;
+        if (size == MP_EFORMAT) // or it lies in memory that has just come
+            break;
+        return mp__object_gone(d) ? MP_EINVAL : size;
     }
-    return look_with_lock(d, s, k, buf, cap);
+    return look_with_lock(d, s, *k, buf, cap);
 }

@@ -32,7 +32,7 @@ static void drop(mp_shm_dict *d, struct mp__shard *s, int hand)
 static uint64_t room_in(const mp_shm_dict *d, uint64_t offset)
 {
     struct mp__item old;
-    if (!offset || mp__dict_item(d, offset >> 6, &old) < 0)
+    if (!offset || mp__dict_item(d, offset >> 6, mp__object_reach(d), &old) < 0)
         return 0;
     uint64_t bytes = mp__entry_bytes(old.key_size, old.size);
     return bytes <= SPARE_MAX ? (bytes + 63) / 64 * 64 : 0;
@@ -82,7 +82,7 @@ static void count(struct mp__shard *s, const struct mp__slots *t, bool linked[2]
 static void recover(mp_shm_dict *d, struct mp__shard *s)
 {
     struct mp__slots t;
-    bool damaged = mp__dict_slots(d, s, &t) < 0; // then nothing is freed
+    bool damaged = mp__dict_slots(d, s, mp__object_reach(d), &t) < 0; // then nothing is freed
     bool linked[2] = {damaged, damaged};
     MP__POINT("dict.recovering");
     count(s, &t, linked);
@@ -142,7 +142,7 @@ static int enter_all(const mp_shm_dict *d, const struct mp__slots *from, const s
         struct mp__item item;
         if (!mp__slot_offset(slot))
             continue;
-        if (++n > most || mp__dict_item(d, slot, &item) < 0)
+        if (++n > most || mp__dict_item(d, slot, from->reach, &item) < 0)
             return MP_EFORMAT;
         enter(to, item.hash, slot);
     }
@@ -153,7 +153,7 @@ static int enter_all(const mp_shm_dict *d, const struct mp__slots *from, const s
 static int move_to_table(mp_shm_dict *d, struct mp__shard *s, unsigned bits)
 {
     struct mp__slots old, new;
-    int r = mp__dict_slots(d, s, &old);
+    int r = mp__dict_slots(d, s, mp__object_reach(d), &old);
     if (r < 0)
         return r;
     drop(d, s, 0);
@@ -165,7 +165,7 @@ static int move_to_table(mp_shm_dict *d, struct mp__shard *s, unsigned bits)
     struct mp__table *t = mp__object_at(d, get(&s->hand[0]));
     t->bits = bits;
     memset(t->slot, 0, slots);
-    new = (struct mp__slots){t->slot, bits};
+    new = (struct mp__slots){t->slot, bits, mp__object_reach(d)};
     r = enter_all(d, &old, &new, s->live);
     if (r < 0) {
         drop(d, s, 0);
@@ -236,10 +236,11 @@ static int take_entry(mp_shm_dict *d, struct mp__shard *s, const struct mp__key 
     return hand;
 }
 
-static int insert(mp_shm_dict *d, struct mp__shard *s, const struct mp__key *k, struct mp__place *p,
+static int insert(mp_shm_dict *d, struct mp__shard *s, struct mp__key *k, struct mp__place *p,
                   const void *value, size_t size)
 {
     int r = make_room(d, s, &p->slots);
+    k->reach = mp__object_reach(d);
     if (r == 0)
         r = mp__dict_find(d, s, k, p); // the table may be another
     if (r < 0 || p->index == UINT64_MAX)
@@ -282,7 +283,7 @@ static void store_word(const struct mp__item *i, const void *value, size_t size)
     }
 }
 
-int mp__shard_set(mp_shm_dict *d, struct mp__shard *s, const struct mp__key *k, struct mp__place *p,
+int mp__shard_set(mp_shm_dict *d, struct mp__shard *s, struct mp__key *k, struct mp__place *p,
                   bool found, const void *value, size_t size)
 {
     if (!found)
@@ -324,7 +325,7 @@ int mp__shard_remove(mp_shm_dict *d, struct mp__shard *s, const struct mp__place
 int mp__shard_clear(mp_shm_dict *d, struct mp__shard *s)
 {
     struct mp__slots t;
-    int r = mp__dict_slots(d, s, &t);
+    int r = mp__dict_slots(d, s, mp__object_reach(d), &t);
     if (r < 0)
         return r;
     drop(d, s, 0);
