@@ -22,6 +22,8 @@
 #include <mp/queue.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
 #include <mp/spawn.h>
 #include <mp/type.h>
 #include <mp/value.h>
