@@ -114,6 +114,22 @@ def pipe(seconds):
             yield one(who, "", PYTHON, SCRIPTS / "pipe.py", how, test, seconds, peer="python3")
 
 
+# ---- queues ----
+
+
+def queue(seconds):
+    for n in (1, 2):
+
+        def one(who, target, *command, peer="", n=n):
+            metric = f"queue_{n}p{n}c"
+            return Contestant("queue", metric, who, (*command, n, n, seconds), target, peer)
+
+        yield one("c_mpmc_spin", "queue_mpmc", BIN / "queue_mpmc")
+        yield one("zmq_pushpull", "queue_zmq", BIN / "queue_zmq", peer="zmq")
+        yield one("libmp", "queue_libmp", BIN / "queue_libmp")
+        yield one("py_Queue", "", PYTHON, SCRIPTS / "queues.py", peer="python3")
+
+
 # ---- pools ----
 
 POOL_TESTS = {
@@ -216,7 +232,7 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, pool, batch)
+GROUPS = (pipe, queue, pool, batch)
 
 
 def contestants(seconds):

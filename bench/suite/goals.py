@@ -67,6 +67,8 @@ GOALS = (
     _at_least(3, "pipe_tp64", "mpich", stable=True),
     _at_least(1.1, "pipe_tp4k", "mpich", stable=True),
     _at_least(3, "pipe_tp1m", "mpich", stable=True),
+    _at_least(4, "queue_1p1c", "zmq_pushpull"),
+    _at_least(1.5, "queue_2p2c", "zmq_pushpull"),
     # OpenMP with the copies that a pool has to make of private arrays is what arrays in an
     # arena are to beat; its loop in place stands beside ours in the lines.
     _at_least(1, "pool_tiny_range", "pool_tiny_auto:c_openmp"),

@@ -15,6 +15,7 @@
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/queue.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
 #include <mp/spawn.h>

@@ -294,11 +294,11 @@ int mp_arena_alloc(mp_arena *a, void **ptr, size_t n, size_t size)
     return mp_arena_alloc_aligned(a, ptr, n, size, ALIGN);
 }
 
-int mp__arena_take(mp_arena *a, size_t size, uint64_t *offset)
+int mp__arena_take(mp_arena *a, size_t size, bool zeroed, uint64_t *offset)
 {
     bool fresh;
-    int r = allocate(a, size, ALIGN, offset, &fresh);
-    if (r == 0 && !fresh)
+    int r = allocate(a, size, size >= 2 * ALIGN ? 2 * ALIGN : ALIGN, offset, &fresh);
+    if (r == 0 && zeroed && !fresh)
         memset((char *)a->head + *offset, 0, size);
     return r;
 }

@@ -113,6 +113,9 @@ bool mp__arena_shares(const void *ptr, size_t size, uint64_t youngest);
 
 // ---- the life of this process in one (shm/life.c) ----
 
+// As mp__life_mine().
+int mp__life_in(mp_arena *a, uint64_t *life);
+
 // Gives it back.
 void mp__life_leave(mp_arena *a);
 
@@ -128,8 +131,9 @@ int mp__arena_init(mp_arena *a, enum mp__purpose purpose);
 // that all it says to hold is committed. MP_EFORMAT, -ENOMEM.
 int mp__arena_check(mp_arena *a);
 
-// As mp_arena_alloc() and mp_arena_free(), but zeroed, and told by offset.
-int mp__arena_take(mp_arena *a, size_t size, uint64_t *offset);
+// As mp_arena_alloc() and mp_arena_free(), but told by offset, zeroed if wanted, and aligned
+// to a pair of cache lines unless they are small.
+int mp__arena_take(mp_arena *a, size_t size, bool zeroed, uint64_t *offset);
 int mp__arena_give(mp_arena *a, uint64_t offset);
 
 // Whether [offset, offset+size) lies behind the head in memory that is committed.

@@ -20,8 +20,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -239,7 +239,7 @@ static int make_file(mp_arena *a, const char *name)
     if (a->fd < 0)
         return a->fd;
     if (name)
-        strcpy(a->name, name); // it was checked
+        snprintf(a->name, sizeof a->name, "%s", name);
     return mp__memfd_commit(a->fd, 0, MP__ARENA_HEAD);
 }
 
@@ -421,13 +421,13 @@ static int adopt(int fd, mp_arena **out)
 
 int mp__arena_adopt(int fd, mp_arena **out)
 {
-    *out = NULL;
-    int r = adopt(fd, out);
-    if (r < 0 || (*out)->fd != fd) {
+    mp_arena *a = NULL;
+    int r = adopt(fd, &a);
+    if (!a || a->fd != fd)
         close(fd);
-        if (r == 0)
-            mp__life_renew(*out);
-    }
+    if (a && a->fd != fd)
+        mp__life_renew(a);
+    *out = a;
     return r;
 }
 
@@ -447,13 +447,14 @@ int mp_arena_attach(mp_arena **out, const char *name)
     *out = NULL;
     mp_arena *a;
     int r = mp__arena_open(&a, name);
-    if (r == 0 && a->head->sign.purpose != MP__OF_USER) {
+    if (!a)
+        return r;
+    if (a->head->sign.purpose != MP__OF_USER) {
         mp__arena_drop(a, false);
-        r = MP_ETYPE;
+        return MP_ETYPE;
     }
-    if (r == 0)
-        *out = a;
-    return r;
+    *out = a;
+    return 0;
 }
 
 int mp_shm_unlink(const char *name)

@@ -110,7 +110,7 @@ static int grow(mp_arena *a, unsigned n)
     uint64_t offset, none = 0;
     if (n == MP__PLACES_CHUNKS)
         return -EAGAIN;
-    int r = mp__arena_take(a, sizeof(struct record) << (n + 3), &offset);
+    int r = mp__arena_take(a, sizeof(struct record) << (n + 3), true, &offset);
     if (r < 0)
         return r;
     MP__POINT("life.grown");
@@ -147,11 +147,8 @@ static bool has_life(const mp_arena *a)
     return mp__fork_is_mine(atomic_load_explicit(&a->life_of, memory_order_acquire));
 }
 
-int mp__life_mine(void *obj, mp__life *life)
+int mp__life_in(mp_arena *a, mp__life *life)
 {
-    mp_arena *a = mp__arena_at(mp__object_base(obj));
-    if (!a)
-        return MP_EINVAL;
     int r = 0;
     if (__builtin_expect(!has_life(a), 0)) {
         mp__life mine = 0;
@@ -167,6 +164,12 @@ int mp__life_mine(void *obj, mp__life *life)
     }
     *life = atomic_load_explicit(&a->life, memory_order_relaxed);
     return r;
+}
+
+int mp__life_mine(void *obj, mp__life *life)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? mp__life_in(a, life) : MP_EINVAL;
 }
 
 void mp__life_leave(mp_arena *a)

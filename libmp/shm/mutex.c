@@ -41,7 +41,7 @@ bool mp__mutex_is_sound(const struct mp__mutex *m)
 // Our pid, from the lower half of the process's token: no system call.
 static pid_t self(void)
 {
-    uint64_t token = *mp__fork_page;
+    uint64_t token = mp__fork_present();
     return (pid_t)(uint32_t)(token ? token : mp__fork_token());
 }
 

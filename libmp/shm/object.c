@@ -103,7 +103,7 @@ static void fill(struct mp__object *o, uint64_t offset, enum mp__type type, uint
 static int make_in(void **out, mp_arena *a, enum mp__type type, uint16_t version, size_t size)
 {
     uint64_t offset;
-    int r = mp__arena_take(a, size, &offset);
+    int r = mp__arena_take(a, size, true, &offset);
     if (r < 0)
         return r;
     MP__POINT("object.allocated");
@@ -203,7 +203,7 @@ int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t
     mp_arena *a;
     *out = NULL;
     int r = mp__arena_open(&a, name);
-    if (r < 0)
+    if (!a)
         return r;
     r = a->head->sign.purpose != MP__OF_OBJECT
             ? MP_ETYPE
@@ -245,7 +245,13 @@ void mp__object_free(void *obj, bool idle)
 int mp__object_alloc(void *obj, size_t size, uint64_t *offset)
 {
     mp_arena *a = mp__arena_at(mp__object_base(obj));
-    return a ? mp__arena_take(a, size, offset) : MP_EINVAL;
+    return a ? mp__arena_take(a, size, true, offset) : MP_EINVAL;
+}
+
+int mp__object_alloc_unset(void *obj, size_t size, uint64_t *offset)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? mp__arena_take(a, size, false, offset) : MP_EINVAL;
 }
 
 void mp__object_release(void *obj, uint64_t offset)

@@ -90,7 +90,7 @@ static inline uint64_t mp__object_offset(const void *obj, const void *place)
     return (uint64_t)((const char *)place - (const char *)mp__object_base(obj));
 }
 
-// Allocates `size` zeroed bytes (header included), aligned to 64, and fills in the header.
+// Allocates `size` zeroed bytes (header included), aligned to 128, and fills in the header.
 // arena and name as in the options of every object: both NULL: the process's own arena; a
 // name makes a named arena of at least `max` bytes (0: the arena's default) with this object
 // as its root, which nobody finds before mp__object_publish(). Errors: MP_EINVAL (arena and
@@ -128,6 +128,7 @@ void mp__object_free(void *obj, bool idle);
 // A death between the two leaves a block that nobody knows: enter the offset in one store,
 // or where recovery finds it, and soon.
 int mp__object_alloc(void *obj, size_t size, uint64_t *offset);
+int mp__object_alloc_unset(void *obj, size_t size, uint64_t *offset); // not zeroed
 void mp__object_release(void *obj, uint64_t offset);
 
 // Whether [offset, offset+size) lies in memory that the arena holds: to be asked of every

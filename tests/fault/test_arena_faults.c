@@ -70,6 +70,26 @@ MP_TEST(a_full_dev_shm)
     mp__object_free(obj, true);
 }
 
+// More than the machine has, bad input 80: told before the kernel kills somebody for it.
+MP_TEST(no_memory)
+{
+    mp_arena *a;
+    mp_arena_stats s;
+    void *p;
+    mp_assert_err(mp_arena_new(&a, &(mp_arena_opts){.max = (size_t)1 << 60}), -ENOMEM);
+    int r = mp_arena_new(&a, &(mp_arena_opts){.max = (size_t)1 << 41});
+    if (r == -ENOMEM)
+        mp_skip("no address space");
+    mp_assert_ok(r);
+    mp_assert_err(mp_arena_alloc(a, &p, (size_t)1 << 40, 1), -ENOMEM);
+    mp_assert_err(mp_arena_alloc(a, &p, (size_t)1 << 32, (size_t)1 << 32), MP_EOVERFLOW);
+    mp_assert_err(mp_arena_alloc(a, &p, (size_t)1 << 42, 1), -ENOMEM);
+    mp_assert_ok(mp_arena_get_stats(a, &s));
+    ck_assert_uint_lt(s.held, 1 << 20);
+    mp_assert_ok(mp_arena_alloc(a, &p, 100, 1));
+    mp_arena_delete(a);
+}
+
 // 33.
 MP_TEST(no_descriptors)
 {

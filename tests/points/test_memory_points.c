@@ -151,7 +151,7 @@ static void alloc_and_free(void *object)
     void *part; // what was never used is zero, whoever died there
     mp_arena_stats s;
     uint64_t offset;
-    mptest_require(mp__arena_take(object, 70000, &offset) == 0);
+    mptest_require(mp__arena_take(object, 70000, true, &offset) == 0);
     part = mp_arena_at(object, offset, 70000);
     for (size_t i = 0; i < 70000; i += 8)
         mptest_require(*(uint64_t *)(void *)((char *)part + i) == 0);

@@ -45,8 +45,8 @@ MP_TEST(names)
     ck_assert(mp__shmfile_is_name("a"));
     ck_assert(mp__shmfile_is_name("-"));
     ck_assert(mp__shmfile_is_name("job.7_b-C"));
-    static const char *const bad[] = {NULL, "", ".", "..", ".a", "a/b", "../x", "a b",
-                                      "\x1b[2J", "\xc3\xa4", "a\n", "%s", "*"};
+    static const char *const bad[] = {NULL,  "",        ".",        "..",  ".a", "a/b", "../x",
+                                      "a b", "\x1b[2J", "\xc3\xa4", "a\n", "%s", "*"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_msg(!mp__shmfile_is_name(bad[i]), "%s", bad[i]);
 }
