@@ -115,6 +115,16 @@ int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t
 int mp__object_adopt(void **out, mp_arena *a, uint64_t offset, enum mp__type type, uint16_t version,
                      size_t least);
 
+// A reference instead of a name, for one call of a type's attach function by this thread:
+//
+//   r = mp_lock_attach(&l, mp__object_refer(a, offset));
+//   mp__object_referred();
+//
+// so that what came through a pipe is opened, and checked, by the same code as what has a
+// name. The reference to the arena goes to the object, or is dropped.
+const char *mp__object_refer(mp_arena *a, uint64_t offset);
+void mp__object_referred(void);
+
 // Whether mp__object_free() here will give the memory back: then, and only then, parts of
 // the object are to be released before. False for what has a name, and in other processes
 // than the maker: there the free of every type does nothing but call mp__object_free().
