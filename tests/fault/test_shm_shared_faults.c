@@ -264,8 +264,9 @@ static size_t find_places(uint64_t **places)
     ck_assert_ptr_nonnull(*places);
     char *base = mp__object_base(dict);
     for (uint64_t at = 4096; mp__object_holds(dict, at, 64 + 64) && n < 100000;) {
-        uint64_t capacity = *(uint64_t *)(void *)(base + at + 8);
-        if (!capacity || !mp__object_holds(dict, at + 64, capacity))
+        const uint64_t *block = (const uint64_t *)(void *)(base + at); // magic, capacity
+        uint64_t capacity = block[1];
+        if (!block[0] || !mp__object_holds(dict, at + 64, capacity))
             break;
         for (uint64_t w = 0; w < capacity; w += 8)
             if (may_damage(base + at + 64 + w))
