@@ -269,7 +269,33 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, queue, pool, sync, value, batch)
+# ---- shared dicts ----
+
+
+DICT_TESTS = {
+    "get1": "dict_get1",
+    "get2": "dict_get2",
+    "mixed": "dict_mixed2",
+    "large": "dict_get_large",
+}
+
+
+def shm_dict(seconds):
+    for test, metric in DICT_TESTS.items():
+
+        def program(name, who, test=test, metric=metric):
+            return Contestant("dict", metric, who, (BIN / name, who, test, seconds), name)
+
+        if test != "mixed":
+            yield program("dict_shm", "c_raw_hash")
+        yield program("dict_libmp", "libmp")
+        yield program("dict_shm", "c_robust_mutex")
+        if test != "large":
+            yield Contestant("dict", metric, "py_Manager.dict",
+                             (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
+
+
+GROUPS = (pipe, queue, pool, sync, value, shm_dict, batch)
 
 
 def contestants(seconds):

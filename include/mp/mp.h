@@ -14,6 +14,7 @@
 #include <mp/cpu.h>
 #include <mp/error.h>
 #include <mp/event.h>
+#include <mp/future.h>
 #include <mp/handle.h>
 #include <mp/lock.h>
 #include <mp/log.h>
@@ -23,6 +24,8 @@
 #include <mp/queue.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
 #include <mp/spawn.h>
 #include <mp/type.h>
 #include <mp/value.h>

@@ -27,6 +27,7 @@
 
 #include <mp/condition.h>
 #include <mp/lock.h>
+#include <mp/semaphore.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,6 +42,7 @@ typedef enum mp_with_kind {
     MP_WITH_LOCK,
     MP_WITH_RLOCK,
     MP_WITH_CONDITION,
+    MP_WITH_SEMAPHORE,
 } mp_with_kind;
 
 typedef struct mp_with {
@@ -62,11 +64,14 @@ MP_API void mp_with_end(mp_with *w);
          name.runs; name.runs = false)                                                             \
         if (name.held)
 
+// clang-format off
 #define MP_WITH_KIND(object)                                                                       \
-    _Generic((object), mp_lock *                                                                   \
-             : MP_WITH_LOCK, mp_rlock *                                                            \
-             : MP_WITH_RLOCK, mp_condition *                                                       \
-             : MP_WITH_CONDITION)
+    _Generic((object),                                                                             \
+        mp_lock *: MP_WITH_LOCK,                                                                   \
+        mp_rlock *: MP_WITH_RLOCK,                                                                 \
+        mp_condition *: MP_WITH_CONDITION,                                                         \
+        mp_semaphore *: MP_WITH_SEMAPHORE)
+// clang-format on
 
 #define MP_WITH_NAME(line)        MP_WITH_NAME_PASTED(line)
 #define MP_WITH_NAME_PASTED(line) mp_with_##line

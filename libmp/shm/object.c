@@ -295,8 +295,27 @@ void mp__object_release(void *obj, uint64_t offset)
         mp__arena_give(a, offset);
 }
 
+int mp__object_alloc_into(void *obj, size_t size, _Atomic uint64_t *word)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? mp__arena_take_into(a, size, word) : MP_EINVAL;
+}
+
+void mp__object_release_from(void *obj, _Atomic uint64_t *word)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    if (a)
+        mp__arena_give_from(a, word);
+}
+
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size)
 {
     const mp_arena *a = mp__arena_at(mp__object_base(obj));
     return a && mp__arena_holds(a, offset, size);
+}
+
+struct mp__reach mp__object_reach(const void *obj)
+{
+    const mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? (struct mp__reach){MP__ARENA_HEAD, mp__arena_held(a)} : (struct mp__reach){0, 0};
 }

@@ -19,7 +19,6 @@
 #include "shm/sleepers.h"
 
 #include <mp/rwlock.h>
-#include <unistd.h>
 
 #define VERSION   1
 #define READS_MAX UINT32_C(0x80000000) // by one process
@@ -214,7 +213,7 @@ static void sign(mp_rwlock *rw, mp__life life)
 {
     atomic_store(&rw->writer, life);
     atomic_store(&rw->writer_thread, this_thread());
-    atomic_store(&rw->writer_pid, getpid());
+    atomic_store(&rw->writer_pid, atomic_load(&rw->lock.owner));
 }
 
 // Under the lock. Leaves it held, or the state as it was.
@@ -240,14 +239,14 @@ static int enter(mp_rwlock *rw, mp__life life, mp__deadline d)
 // The mutex, with a look now and then whether the lock is still there.
 static int lock_until(mp_rwlock *rw, mp__deadline d)
 {
-    for (;;) {
-        mp__deadline look = d == 0 ? 0 : mp__now() + MP__LOOK_NS;
-        int r = lock(rw, look < d ? look : d);
-        if (r != MP_ETIMEDOUT || look >= d)
-            return r;
+    int r = lock(rw, 0);
+    for (mp__deadline look = 0; r == MP_ETIMEDOUT && look < d;) {
         if (mp__object_gone(rw))
             return MP_ECLOSED;
+        look = mp__now() + MP__LOOK_NS;
+        r = lock(rw, look < d ? look : d);
     }
+    return r;
 }
 
 int mp_rwlock_acquire_write(mp_rwlock *rw, int timeout_ms)

@@ -18,6 +18,8 @@ static struct mp_lock *lock_in(mp_with_kind kind, void *object)
         return mp__object_is(object, MP__RLOCK) ? object : NULL;
     case MP_WITH_CONDITION:
         return mp__condition_lock(object);
+    case MP_WITH_SEMAPHORE:
+        break;
     }
     return NULL;
 }
@@ -34,14 +36,24 @@ static int acquire(struct mp_lock *l)
 
 mp_with mp_with_begin(mp_with_kind kind, void *object)
 {
-    struct mp_lock *l = lock_in(kind, object);
-    last_error = acquire(l);
-    return (mp_with){.object = l, .kind = kind, .held = last_error == 0, .runs = true};
+    mp_with w = {.object = object, .kind = kind, .runs = true};
+    if (kind == MP_WITH_SEMAPHORE) {
+        last_error = mp_semaphore_acquire(object, MP_FOREVER);
+    } else {
+        w.object = lock_in(kind, object);
+        last_error = acquire(w.object);
+    }
+    w.held = last_error == 0;
+    return w;
 }
 
 void mp_with_end(mp_with *w)
 {
-    if (w && w->held)
+    if (!w || !w->held)
+        return;
+    if (w->kind == MP_WITH_SEMAPHORE)
+        mp_semaphore_release(w->object);
+    else
         mp__lock_leave(w->object);
 }
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 struct thing {
@@ -62,11 +63,15 @@ static void can_be_acquired(void *object)
     leave(t->condition);
 }
 
+// A child that dies with its parent, or it would be killed in the next one's stead.
 static pid_t start_child(void (*fn)(void *), void *arg)
 {
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     mptest_require(pid >= 0);
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(0);
         fn(arg);
         _exit(0);
     }

@@ -47,6 +47,21 @@ MP_TEST(it_holds_the_lock_inside_and_not_behind)
     drop();
 }
 
+MP_TEST(a_unit_of_a_semaphore)
+{
+    mp_semaphore *s;
+    mp_assert_ok(mp_semaphore_new(&s, 2, NULL));
+    for (int i = 0; i < 3; i++) {
+        MP_WITH(s) {
+            ck_assert_int_eq(mp_semaphore_value(s), 1);
+            if (i == 1)
+                break;
+        }
+        ck_assert_int_eq(mp_semaphore_value(s), 2);
+    }
+    mp_semaphore_free(s);
+}
+
 static int leave_by_return(int n)
 {
     MP_WITH(l) {
