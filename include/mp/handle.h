@@ -52,7 +52,9 @@ extern "C" {
     X(BARRIER, barrier)                                                                            \
     X(RWLOCK, rwlock)                                                                              \
     X(VALUE, value)                                                                                \
-    X(ARRAY, array)
+    X(ARRAY, array)                                                                                \
+    X(SHM_DICT, shm_dict)                                                                          \
+    X(SHM_LIST, shm_list)
 
 #define MP_HANDLE_KIND(KIND, name) MP_HANDLE_##KIND,
 typedef enum mp_handle_kind {

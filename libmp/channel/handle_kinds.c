@@ -28,6 +28,8 @@
 #include <mp/lock.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -279,6 +281,8 @@ ATTACH_AND_FREE(queue)
 ATTACH_AND_FREE(rlock)
 ATTACH_AND_FREE(rwlock)
 ATTACH_AND_FREE(semaphore)
+ATTACH_AND_FREE(shm_dict)
+ATTACH_AND_FREE(shm_list)
 
 // Of whatever type it is: a name is looked up to find something, this was sent.
 static int attach_typed(void **out, const char *reference, enum mp__type type, size_t count)
@@ -328,6 +332,8 @@ static const struct type types[] = {
     [MP_HANDLE_RWLOCK] = {MP__RWLOCK, attach_rwlock, free_rwlock, NULL, NULL},
     [MP_HANDLE_VALUE] = {MP__VALUE, attach_value, free_typed, NULL, NULL},
     [MP_HANDLE_ARRAY] = {MP__ARRAY, attach_array, free_typed, NULL, NULL},
+    [MP_HANDLE_SHM_DICT] = {MP__SHM_DICT, attach_shm_dict, free_shm_dict, NULL, NULL},
+    [MP_HANDLE_SHM_LIST] = {MP__SHM_LIST, attach_shm_list, free_shm_list, NULL, NULL},
 };
 
 static void *shared(const struct type *t, void *handle)

@@ -15,6 +15,8 @@
 #include <mp/queue.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
 #include <mp/value.h>
 #include <mp/wait.h>
 #include <signal.h>
@@ -115,6 +117,23 @@ static void use_array(mp_array *v)
     mp_array_free(v);
 }
 
+static void use_shm_dict(mp_shm_dict *d)
+{
+    char buf[10];
+    mptest_require(mp_shm_dict_get(d, "key", 3, buf, sizeof buf) == 5);
+    mptest_require(mp_shm_dict_set(d, "other", 5, buf, 5) == 0);
+    mptest_require(mp_shm_dict_remove(d, "key", 3) >= 0);
+    mp_shm_dict_free(d);
+}
+
+static void use_shm_list(mp_shm_list *l)
+{
+    char buf[10];
+    mptest_require(mp_shm_list_pop(l, 0, buf, sizeof buf) == 5);
+    mptest_require(mp_shm_list_append(l, buf, 5) == 0);
+    mp_shm_list_free(l);
+}
+
 static void use_queue(mp_queue *q)
 {
     char buf[10];
@@ -148,6 +167,8 @@ static void use(mp_handle *h)
         CASE(RWLOCK, rwlock)
         CASE(VALUE, value)
         CASE(ARRAY, array)
+        CASE(SHM_DICT, shm_dict)
+        CASE(SHM_LIST, shm_list)
         CASE(QUEUE, queue)
     default:
         mptest_require(false);
@@ -327,6 +348,33 @@ static void with_array(void)
     mp_array_free(v);
 }
 
+static void with_shm_dict(void)
+{
+    mp_shm_dict *d;
+    char buf[10];
+    mp_assert_ok(mp_shm_dict_new(&d, NULL));
+    mp_assert_ok(mp_shm_dict_set(d, "key", 3, "value", 5));
+    hand_over(MP_HANDLE(d));
+    is_done(d);
+    ck_assert_int_eq(mp_shm_dict_get(d, "other", 5, buf, sizeof buf), 5);
+    mp_assert_err(mp_shm_dict_get(d, "key", 3, buf, sizeof buf), MP_ENOTFOUND);
+    mp_shm_dict_free(d);
+}
+
+static void with_shm_list(void)
+{
+    mp_shm_list *l;
+    char buf[10];
+    mp_assert_ok(mp_shm_list_new(&l, NULL));
+    mp_assert_ok(mp_shm_list_append(l, "first", 5));
+    mp_assert_ok(mp_shm_list_append(l, "second", 6));
+    hand_over(MP_HANDLE(l));
+    is_done(l);
+    ck_assert_int_eq(mp_shm_list_get(l, 0, buf, sizeof buf), 6);
+    ck_assert_int_eq(mp_shm_list_get(l, 1, buf, sizeof buf), 5);
+    mp_shm_list_free(l);
+}
+
 static void with_queue(const mp_queue_opts *opts)
 {
     mp_queue *q;
@@ -356,6 +404,8 @@ static void with_all(void)
     with_rwlock();
     with_value();
     with_array();
+    with_shm_dict();
+    with_shm_list();
     with_queue(NULL);
     with_queue(&(mp_queue_opts){.kind = MP_LIFO});
 }
