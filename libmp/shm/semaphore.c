@@ -25,7 +25,7 @@
 #define VERSION   1
 #define COUNT_MAX UINT32_C(0x80000000) // what a process is counted for, at most
 
-struct mp_semaphore {
+struct mp_semaphore { // NOLINT(clang-analyzer-optin.performance.Padding): lines apart
     struct mp__object object;
     uint32_t bound; // constant, as is the next
     bool robust;
