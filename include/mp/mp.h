@@ -14,6 +14,7 @@
 #include <mp/cpu.h>
 #include <mp/error.h>
 #include <mp/event.h>
+#include <mp/future.h>
 #include <mp/handle.h>
 #include <mp/lock.h>
 #include <mp/log.h>
