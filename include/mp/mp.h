@@ -10,6 +10,7 @@
 #include <mp/cpu.h>
 #include <mp/error.h>
 #include <mp/log.h>
+#include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
