@@ -157,6 +157,15 @@ def pool(seconds):
                       seconds, peer="python3")
 
 
+# ---- packed values ----
+
+
+def pack(seconds):
+    for who in ("c_msgpack", "libmp"):
+        yield Contestant("pack", "pack_small", who, (BIN / "pack_small", who, seconds),
+                         "pack_small")
+
+
 # ---- batches ----
 
 _GNU = dict(peer="GNU parallel")
@@ -216,7 +225,7 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, pool, batch)
+GROUPS = (pipe, pool, pack, batch)
 
 
 def contestants(seconds):
