@@ -19,20 +19,14 @@
 #include "shm/mutex.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#define DEFAULT_MAX ((size_t)64 << 30)
-#define ALIGN       64
-#define MIN_STEP    ((size_t)64 << 10)
-#define MAX_STEP    ((size_t)1 << 20)
-#define CLASS_SHIFT 6 // the smallest capacity: 64
-#define CLASSES     ((64 - CLASS_SHIFT) * 8)
-#define MAGIC       0x6d702d626c6f636bULL
-#define HEAD_SIZE   4096
+#define ALIGN    64
+#define MIN_STEP ((size_t)64 << 10)
+#define MAX_STEP ((size_t)1 << 20)
+#define MAGIC    0x6d702d626c6f636bULL
 
 enum state { BLOCK_FREE, BLOCK_USED };
 
@@ -44,86 +38,6 @@ struct block {
     uint32_t state;
 };
 
-struct head {
-    struct mp__mutex lock; // guards all below and the headers
-    uint64_t top;          // offset of the first byte that is no block yet
-    uint64_t held;         // bytes committed from offset 0 on
-    uint64_t used, blocks;
-    uint64_t free[CLASSES]; // offset of the first free block
-};
-_Static_assert(sizeof(struct head) <= HEAD_SIZE, "the head fits in front of the blocks");
-
-struct mp_arena {
-    struct head *head; // also the base address
-    size_t size;       // of the mapping
-    size_t max;        // as told to the user
-    int fd;
-    uint64_t number;
-    mp_arena *next; // in the registry
-};
-
-// The arenas of this process. A fork takes the lock, so that the child finds the
-// list whole.
-static mp_arena *registry;
-static uint64_t youngest;
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
-
-static void lock_registry(void)
-{
-    pthread_mutex_lock(&registry_lock);
-}
-
-static void unlock_registry(void)
-{
-    pthread_mutex_unlock(&registry_lock);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(lock_registry, unlock_registry, unlock_registry);
-}
-
-static void enter_registry(mp_arena *a)
-{
-    pthread_once(&registry_once, watch_forks);
-    lock_registry();
-    a->number = ++youngest;
-    a->next = registry;
-    registry = a;
-    unlock_registry();
-}
-
-static void leave_registry(mp_arena *a)
-{
-    lock_registry();
-    for (mp_arena **at = &registry; *at; at = &(*at)->next) {
-        if (*at == a) {
-            *at = a->next;
-            break;
-        }
-    }
-    unlock_registry();
-}
-
-uint64_t mp__arena_youngest(void)
-{
-    lock_registry();
-    uint64_t number = youngest;
-    unlock_registry();
-    return number;
-}
-
-bool mp__arena_shares(const void *ptr, size_t size, uint64_t up_to)
-{
-    bool shares = false;
-    lock_registry();
-    for (mp_arena *a = registry; a && !shares; a = a->next)
-        shares = a->number <= up_to && mp_arena_contains(a, ptr, size);
-    unlock_registry();
-    return shares;
-}
-
 // The class whose blocks hold at least `size` bytes, and its capacity: 64, 128, 192,
 // ... 512, 576, ... 1024, 1152, ...: eight steps a doubling, multiples of 64.
 static unsigned class_of(size_t size, size_t *capacity)
@@ -133,7 +47,7 @@ static unsigned class_of(size_t size, size_t *capacity)
     size_t step = (size_t)1 << (top - 3);
     size_t eighths = (s - ((size_t)1 << top) + step - 1) / step;
     *capacity = ((size_t)1 << top) + eighths * step;
-    return (top - CLASS_SHIFT) * 8 + (unsigned)eighths;
+    return (top - MP__CLASS_SHIFT) * 8 + (unsigned)eighths;
 }
 
 static struct block *block_at(const mp_arena *a, uint64_t offset)
@@ -143,8 +57,9 @@ static struct block *block_at(const mp_arena *a, uint64_t offset)
 
 static bool block_is_sound(const mp_arena *a, uint64_t offset)
 {
-    const struct head *h = a->head;
-    if (offset < HEAD_SIZE || offset > h->top || h->top - offset < sizeof(struct block) + ALIGN)
+    const struct mp__arena_head *h = a->head;
+    if (offset < MP__ARENA_HEAD || offset > h->top ||
+        h->top - offset < sizeof(struct block) + ALIGN)
         return false;
     const struct block *b = block_at(a, offset);
     return b->magic == (MAGIC ^ offset) && b->capacity <= h->top - offset - sizeof *b;
@@ -164,11 +79,11 @@ static void push_free(mp_arena *a, uint64_t offset)
 // is not given out again.
 static void rebuild(mp_arena *a)
 {
-    struct head *h = a->head;
-    for (unsigned i = 0; i < CLASSES; i++)
+    struct mp__arena_head *h = a->head;
+    for (unsigned i = 0; i < MP__CLASSES; i++)
         h->free[i] = 0;
     h->used = h->blocks = 0;
-    for (uint64_t at = HEAD_SIZE; at < h->top && block_is_sound(a, at);) {
+    for (uint64_t at = MP__ARENA_HEAD; at < h->top && block_is_sound(a, at);) {
         struct block *b = block_at(a, at);
         if (b->state == BLOCK_USED) {
             h->used += b->capacity;
@@ -199,7 +114,7 @@ static void unlock(mp_arena *a)
 // is a system call. What is committed goes into core dumps from then on.
 static int hold(mp_arena *a, uint64_t end)
 {
-    struct head *h = a->head;
+    struct mp__arena_head *h = a->head;
     if (end <= h->held)
         return 0;
     uint64_t step = h->held < MIN_STEP ? MIN_STEP : h->held > MAX_STEP ? MAX_STEP : h->held;
@@ -211,80 +126,17 @@ static int hold(mp_arena *a, uint64_t end)
     int r = mp__memfd_commit(a->fd, h->held, want - h->held);
     if (r < 0)
         return r == -ENOSPC || r == -EFBIG ? -ENOMEM : r;
-    h->held = want;
+    __atomic_store_n(&h->held, want, __ATOMIC_RELEASE);
     madvise(h, want, MADV_DODUMP);
     return 0;
 }
 
-static int init_head(mp_arena *a)
+int mp__arena_init(mp_arena *a)
 {
-    struct head *h = a->head;
-    h->top = HEAD_SIZE;
-    h->held = HEAD_SIZE;
+    struct mp__arena_head *h = a->head;
+    h->top = MP__ARENA_HEAD;
+    h->held = MP__ARENA_HEAD;
     return mp__mutex_init(&h->lock);
-}
-
-// The default is a lot of address space; a process that may not have that much
-// gets a part of what it may have.
-static size_t default_max(void)
-{
-    size_t max = DEFAULT_MAX;
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_AS, &lim) == 0 && lim.rlim_cur / 4 < max)
-        max = lim.rlim_cur / 4;
-    if (getrlimit(RLIMIT_FSIZE, &lim) == 0 && lim.rlim_cur / 2 < max)
-        max = lim.rlim_cur / 2;
-    return max;
-}
-
-static int map_arena(mp_arena *a)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    a->size = (HEAD_SIZE + a->max + page - 1) / page * page;
-    a->fd = mp__memfd_new("mp-arena", a->size);
-    if (a->fd < 0)
-        return a->fd;
-    void *base = NULL;
-    int r = mp__memfd_commit(a->fd, 0, HEAD_SIZE);
-    if (r == 0)
-        r = mp__memfd_map(a->fd, a->size, &base);
-    if (!base) {
-        close(a->fd);
-        return r;
-    }
-    a->head = base;
-    madvise(base, a->size, MADV_DONTDUMP); // a dump would make all its pages
-    madvise(base, HEAD_SIZE, MADV_DODUMP);
-    return 0;
-}
-
-int mp_arena_new(mp_arena **out, const mp_arena_opts *opts)
-{
-    if (!out)
-        return MP_EINVAL;
-    *out = NULL;
-    size_t max = opts && opts->max ? opts->max : default_max();
-    if (max > SIZE_MAX / 4)
-        return -ENOMEM;
-    mp_arena *a = calloc(1, sizeof *a);
-    if (!a)
-        return -ENOMEM;
-    a->max = max;
-    int r = map_arena(a);
-    if (!a->head) {
-        free(a);
-        return r;
-    }
-    r = init_head(a);
-    if (r < 0) {
-        munmap(a->head, a->size);
-        close(a->fd);
-        free(a);
-        return r;
-    }
-    enter_registry(a);
-    *out = a;
-    return 0;
 }
 
 // Takes a free block of this class, or of a larger one when there is no new room.
@@ -302,7 +154,7 @@ static uint64_t pop_free(mp_arena *a, unsigned from, unsigned to)
 
 static int new_block(mp_arena *a, size_t capacity, uint64_t *offset)
 {
-    struct head *h = a->head;
+    struct mp__arena_head *h = a->head;
     if (capacity > a->size || a->size - h->top < sizeof(struct block) + capacity)
         return -ENOMEM;
     uint64_t end = h->top + sizeof(struct block) + capacity;
@@ -318,17 +170,41 @@ static int new_block(mp_arena *a, size_t capacity, uint64_t *offset)
     return 0;
 }
 
-static int take_block(mp_arena *a, size_t size, uint64_t *offset)
+// *fresh becomes whether it was never used, and so is zero.
+static int take_block(mp_arena *a, size_t size, uint64_t *offset, bool *fresh)
 {
     size_t capacity;
     unsigned kind = class_of(size, &capacity);
+    *fresh = false;
     *offset = pop_free(a, kind, kind + 1);
     if (*offset)
         return 0;
     int r = new_block(a, capacity, offset);
+    *fresh = r == 0;
     if (r < 0)
-        *offset = pop_free(a, kind + 1, CLASSES);
+        *offset = pop_free(a, kind + 1, MP__CLASSES);
     return *offset ? 0 : r;
+}
+
+// *data becomes the offset of its data.
+static int allocate(mp_arena *a, size_t size, uint64_t *data, bool *fresh)
+{
+    if (size > a->max)
+        return -ENOMEM;
+    int r = lock(a);
+    if (r < 0)
+        return r;
+    uint64_t offset = 0;
+    r = take_block(a, size, &offset, fresh);
+    if (r == 0) {
+        struct block *b = block_at(a, offset);
+        __atomic_store_n(&b->state, BLOCK_USED, __ATOMIC_RELEASE);
+        a->head->used += b->capacity;
+        a->head->blocks++;
+        *data = offset + sizeof *b;
+    }
+    unlock(a);
+    return r;
 }
 
 int mp_arena_alloc(mp_arena *a, void **ptr, size_t n, size_t size)
@@ -340,33 +216,28 @@ int mp_arena_alloc(mp_arena *a, void **ptr, size_t n, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes))
         return MP_EOVERFLOW;
-    if (bytes > a->max)
-        return -ENOMEM;
-    int r = lock(a);
-    if (r < 0)
-        return r;
-    uint64_t offset = 0;
-    r = take_block(a, bytes, &offset);
-    if (r == 0) {
-        struct block *b = block_at(a, offset);
-        __atomic_store_n(&b->state, BLOCK_USED, __ATOMIC_RELEASE);
-        a->head->used += b->capacity;
-        a->head->blocks++;
-        *ptr = b + 1;
-    }
-    unlock(a);
+    uint64_t data;
+    bool fresh;
+    int r = allocate(a, bytes, &data, &fresh);
+    if (r == 0)
+        *ptr = (char *)a->head + data;
     return r;
 }
 
-int mp_arena_free(mp_arena *a, void *ptr)
+int mp__arena_take(mp_arena *a, size_t size, uint64_t *offset)
 {
-    if (!a)
+    bool fresh;
+    int r = allocate(a, size, offset, &fresh);
+    if (r == 0 && !fresh)
+        memset((char *)a->head + *offset, 0, size);
+    return r;
+}
+
+int mp__arena_give(mp_arena *a, uint64_t data)
+{
+    if (data % ALIGN || data < MP__ARENA_HEAD + sizeof(struct block) || data >= a->size)
         return MP_EINVAL;
-    if (!ptr)
-        return 0;
-    if ((uintptr_t)ptr % ALIGN || !mp_arena_contains(a, ptr, 0))
-        return MP_EINVAL;
-    uint64_t offset = (uint64_t)((char *)ptr - (char *)a->head) - sizeof(struct block);
+    uint64_t offset = data - sizeof(struct block);
     int r = lock(a);
     if (r < 0)
         return r;
@@ -383,11 +254,30 @@ int mp_arena_free(mp_arena *a, void *ptr)
     return r;
 }
 
+int mp_arena_free(mp_arena *a, void *ptr)
+{
+    if (!a)
+        return MP_EINVAL;
+    if (!ptr)
+        return 0;
+    if (!mp_arena_contains(a, ptr, 0))
+        return MP_EINVAL;
+    return mp__arena_give(a, (uint64_t)((char *)ptr - (char *)a->head));
+}
+
+bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size)
+{
+    uint64_t held = __atomic_load_n(&a->head->held, __ATOMIC_RELAXED);
+    if (held > a->size)
+        held = a->size;
+    return offset >= MP__ARENA_HEAD && offset <= held && size <= held - offset;
+}
+
 bool mp_arena_contains(const mp_arena *a, const void *ptr, size_t size)
 {
     if (!a || !ptr)
         return false;
-    uintptr_t first = (uintptr_t)a->head + HEAD_SIZE + sizeof(struct block);
+    uintptr_t first = (uintptr_t)a->head + MP__ARENA_HEAD + sizeof(struct block);
     uintptr_t end = (uintptr_t)a->head + a->size;
     uintptr_t p = (uintptr_t)ptr;
     return p >= first && p <= end && size <= end - p;
@@ -400,18 +290,8 @@ int mp_arena_get_stats(mp_arena *a, mp_arena_stats *out)
     int r = lock(a);
     if (r < 0)
         return r;
-    const struct head *h = a->head;
+    const struct mp__arena_head *h = a->head;
     *out = (mp_arena_stats){a->max, h->held, h->used, h->blocks};
     unlock(a);
     return 0;
-}
-
-void mp_arena_delete(mp_arena *a)
-{
-    if (!a)
-        return;
-    leave_registry(a);
-    munmap(a->head, a->size);
-    close(a->fd);
-    free(a);
 }

@@ -13,6 +13,8 @@
 //
 // Freeing: the process that made an object gives its memory back. In others (children,
 // those who attached) freeing drops what they have of it and leaves the object to the rest.
+// What has a name belongs to nobody: freeing it drops this process's handle everywhere, and
+// the memory goes with the last when the name is unlinked.
 // The header is marked first, so that who still uses it is told (MP_EINVAL, or MP_ECLOSED
 // in a wait); a block that somebody may be about to write to is marked and not used again.
 #ifndef MP_SHM_OBJECT_H
@@ -49,7 +51,7 @@ struct mp__object {
     uint16_t type, version; // of the layout of this type
     uint64_t offset;        // of itself: this address - offset = the arena's base
     uint64_t size;          // bytes, with this header
-    uint64_t maker;         // fork token of the process that made it
+    uint64_t maker;         // who made it: see mp__object_is_mine()
 };
 
 #define MP__OBJECT_MAGIC 0x6d706f31u // "mpo1"
@@ -103,6 +105,11 @@ int mp__object_publish(void *obj);
 int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t version,
                       size_t least);
 
+// Whether mp__object_free() here will give the memory back: then, and only then, parts of
+// the object are to be released before. False for what has a name, and in other processes
+// than the maker: there the free of every type does nothing but call mp__object_free().
+bool mp__object_is_mine(const void *obj);
+
 // Frees an object that mp__object_is() holds for, as told above. `idle` says that nobody
 // uses it, so that its block may be used again.
 void mp__object_free(void *obj, bool idle);
@@ -116,10 +123,6 @@ void mp__object_release(void *obj, uint64_t offset);
 // Whether [offset, offset+size) lies in memory that the arena holds: to be asked of every
 // offset that came from shared memory which another process may have damaged.
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
-
-// No sleep in shared memory is longer than this: who should have woken us, or whoever we
-// wait for, may have been killed, and nobody is told. So each wait looks again so often.
-#define MP__LOOK_NS INT64_C(50000000)
 
 // Sleeps while *word is `seen`, at most MP__LOOK_NS. 0: look again; MP_ETIMEDOUT: d is over.
 static inline int mp__sleep_on(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)

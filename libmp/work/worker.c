@@ -124,7 +124,7 @@ static inline void finish_chunk(struct worker *w, uint32_t chunk, bool ok, bool 
     in_order();
     atomic_store_explicit(&slot->n_finished, n + 1, memory_order_relaxed);
     in_order();
-    MP__POINT("finished");
+    MP__POINT("worker.finished");
     if (at_once || n + 1 == MP__HAND)
         mp__enter_finished(w->ctl, slot);
 }
@@ -137,10 +137,10 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
     in_order();
     put(&slot->claim, (uint64_t)chunk + 1);
     in_order();
-    MP__POINT("recorded");
+    MP__POINT("worker.recorded");
     bool ok = job->item_fn ? run_items(job, slot, chunk, r) : run_range(job, slot, chunk, r);
     in_order();
-    MP__POINT("run");
+    MP__POINT("worker.run");
     finish_chunk(w, chunk, ok, job->stride != 0);
 }
 
@@ -175,10 +175,10 @@ static void wait_for_food(struct worker *w, uint32_t chunk)
     if (fed(w))
         return;
     atomic_store(&w->slot->awaits, chunk + 1);
-    MP__POINT("awaits");
+    MP__POINT("worker.awaits");
     mp__ring_caller(w->ctl);
     mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
-    MP__POINT("fed");
+    MP__POINT("worker.fed");
     atomic_store(&w->slot->awaits, 0);
 }
 
@@ -194,11 +194,11 @@ static void run_job(struct worker *w)
         if (next >= chunks)
             break;
         uint32_t chunk = (uint32_t)next;
-        MP__POINT("claimed");
+        MP__POINT("worker.claimed");
         if (stride)
             wait_for_food(w, chunk);
         run_chunk(w, job, chunk, mp__schedule_range(&cursor, chunk));
-        MP__POINT("done");
+        MP__POINT("worker.done");
         if (stride && chunk % stride == stride - 1)
             mp__ring_caller(ctl);
     }
@@ -211,7 +211,7 @@ static void join_job(struct worker *w, uint32_t epoch)
     struct mp__control *ctl = w->ctl;
     atomic_store(&w->slot->joined, epoch);
     atomic_thread_fence(memory_order_seq_cst);
-    MP__POINT("joined");
+    MP__POINT("worker.joined");
     if (mp__job_closed(ctl, epoch)) {
         atomic_store(&w->slot->joined, 0);
         return;
@@ -224,12 +224,12 @@ static void join_job(struct worker *w, uint32_t epoch)
     if (__fpending(stderr))
         fflush(stderr);
     mp__enter_finished(ctl, w->slot);
-    MP__POINT("entered");
+    MP__POINT("worker.entered");
     atomic_store(&w->slot->claim, 0);
     bool last = atomic_fetch_sub(&ctl->active, 1) == 1;
-    MP__POINT("leaving");
+    MP__POINT("worker.leaving");
     atomic_store(&w->slot->joined, 0);
-    MP__POINT("left");
+    MP__POINT("worker.left");
     // The dead are still counted as active: after a death everyone rings.
     if (last || deaths != atomic_load(&ctl->deaths)) {
         mp__ring_caller(ctl);

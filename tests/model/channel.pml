@@ -19,6 +19,24 @@
 // for is in the memory and no bell is under way. run.sh verifies it, and that each
 // of these mistakes is found: NO_PUBLISH_FENCE, NO_ARM_FENCE, NO_RECHECK, NO_BELL,
 // SILENCE_LATE (the bell is read after the flag was raised), NO_SETTLE_BELL.
+//
+// holds: -DDATA
+// finds: -DDATA -DNO_PUBLISH_FENCE
+// finds: -DDATA -DNO_ARM_FENCE
+// finds: -DDATA -DNO_RECHECK
+// finds: -DDATA -DNO_BELL
+// holds: -DFD
+// finds: -DFD -DNO_PUBLISH_FENCE
+// finds: -DFD -DNO_ARM_FENCE
+// finds: -DFD -DNO_RECHECK
+// finds: -DFD -DNO_BELL
+// finds: -DFD -DSILENCE_LATE
+// finds: -DFD -DNO_SETTLE_BELL
+// holds: -DSPACE -DN=6
+// finds: -DSPACE -DN=6 -DNO_PUBLISH_FENCE
+// finds: -DSPACE -DN=6 -DNO_ARM_FENCE
+// finds: -DSPACE -DN=6 -DNO_RECHECK
+// finds: -DSPACE -DN=6 -DNO_BELL
 
 #ifndef N
 #define N 4 // messages
