@@ -67,13 +67,15 @@
 extern "C" {
 #endif
 
-// A buffer that grows; all zero is an empty one. Or one that does not: with
-// `mp_buf b = {.data = array, .capacity = sizeof array, .fixed = true}` nothing is ever
-// allocated, and what does not fit is MP_EMSGSIZE.
+// A buffer that grows; all zero is an empty one. It may begin in memory of the caller's: with
+// `mp_buf b = {.data = array, .capacity = sizeof array, .borrowed = true}` nothing is
+// allocated while the array is long enough; and with .fixed = true nothing ever, and what
+// does not fit is MP_EMSGSIZE.
 typedef struct mp_buf {
     void *data;      // what was packed; moves when the buffer grows
     size_t size;     // bytes of it
     size_t capacity; // bytes there is room for
+    bool borrowed;   // data is the caller's; false once it has moved
     bool fixed;      // data is the caller's, and capacity is all there is
     size_t at;       // after a failed mp_pack(): where in the format
     const char *why; // and what was wrong there; static text
@@ -82,8 +84,8 @@ typedef struct mp_buf {
 // Forgets what is in the buffer, and keeps the memory. NULL is fine. Since 0.1.
 MP_API void mp_buf_clear(mp_buf *b);
 
-// Releases the memory, unless the buffer is fixed, and leaves an empty buffer. NULL is
-// fine. Since 0.1.
+// Releases the memory, unless it is the caller's, and leaves an empty buffer. NULL is fine.
+// Since 0.1.
 MP_API void mp_buf_free(mp_buf *b);
 
 // `int mp_pack(mp_buf *b, const char *format, ...)` puts the values at the end of b.

@@ -7,29 +7,16 @@
 
 #define SMALL 512
 
-static int send_packed(mp_pipe *p, int timeout_ms, mp_buf *b, const char *types, const char *format,
-                       va_list args)
-{
-    int r = mp_vpack(b, types, format, args);
-    return r < 0 ? r : mp_pipe_send(p, b->data, b->size, timeout_ms);
-}
-
 int mp_pipe_send_args(mp_pipe *p, int timeout_ms, const char *types, const char *format, ...)
 {
     char small[SMALL];
-    mp_buf b = {.data = small, .capacity = sizeof small, .fixed = true};
+    mp_buf b = {.data = small, .capacity = sizeof small, .borrowed = true};
     va_list args;
     va_start(args, format);
     int r = mp_vpack(&b, types, format, args);
     va_end(args);
     if (r == 0)
-        return mp_pipe_send(p, b.data, b.size, timeout_ms);
-    if (r != MP_EMSGSIZE)
-        return r;
-    b = (mp_buf){0};
-    va_start(args, format);
-    r = send_packed(p, timeout_ms, &b, types, format, args);
-    va_end(args);
+        r = mp_pipe_send(p, b.data, b.size, timeout_ms);
     mp_buf_free(&b);
     return r;
 }

@@ -496,6 +496,21 @@ MP_TEST(buffers_grow_or_are_fixed)
     mp_buf_free(&b); // nothing to release
     ck_assert_ptr_null(b.data);
 
+    mp_buf moves = {.data = room, .capacity = sizeof room, .borrowed = true};
+    mp_assert_ok(mp_pack(&moves, "s", "1234567"));
+    ck_assert(moves.data == room && moves.borrowed);
+    mp_assert_ok(mp_pack(&moves, "s", "8"));
+    ck_assert(moves.data != room && !moves.borrowed);
+    expect_bytes(&moves,
+                 "\xa7"
+                 "1234567\xa1"
+                 "8",
+                 10);
+    mp_buf_free(&moves);
+    moves = (mp_buf){.data = room, .capacity = sizeof room, .borrowed = true};
+    mp_assert_ok(mp_pack(&moves, "n"));
+    mp_buf_free(&moves); // nor here
+
     char *mega = calloc(1, 1 << 20);
     for (int i = 0; i < 3; i++)
         mp_assert_ok(mp_pack(&big, "b#", mega, (size_t)1 << 20));
