@@ -67,6 +67,8 @@ GOALS = (
     _at_least(3, "pipe_tp64", "mpich", stable=True),
     _at_least(1.1, "pipe_tp4k", "mpich", stable=True),
     _at_least(3, "pipe_tp1m", "mpich", stable=True),
+    _at_least(4, "queue_1p1c", "zmq_pushpull"),
+    _at_least(1.5, "queue_2p2c", "zmq_pushpull"),
     # OpenMP with the copies that a pool has to make of private arrays is what arrays in an
     # arena are to beat; its loop in place stands beside ours in the lines.
     _at_least(1, "pool_tiny_range", "pool_tiny_auto:c_openmp"),
@@ -80,6 +82,14 @@ GOALS = (
     # A format is read with each call, and its arguments and the whole message are checked; the
     # rival is a program written for this one message.
     _at_least(0.4, "pack_small", "c_msgpack"),
+    _at_most(1.3, "sync_uncontended", "c_robust"),
+    _at_least(0.9, "sync_contended_2p", "c_robust"),
+    _at_least(0.9, "value_2p_locked_inc", "c_pthread_mutex"),
+    _at_least(0.9, "value_2p_locked_inc", "c_robust"),
+    _at_least(0.9, "value_2p_atomic_add", "c_atomic_add"),
+    _at_most(1.5, "value_100procs", "c_fork"),
+    _at_least(5e6, "dict_get1"),
+    _at_least(1.5, "dict_get2", "dict_get1:libmp"),
     _at_least(1, "batch_launch", "xargs_P2_n1", ours="mpmap"),
     _at_least(0.95, "batch_launch", "xjobs", ours="mpmap"),
     _at_least(0.9, "batch_echo_ordered", "c_spawn_capture", ours="mpmap"),

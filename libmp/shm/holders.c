@@ -14,12 +14,12 @@ static size_t chunk_size(unsigned chunk)
 }
 
 // The first count of a chunk; NULL if it is not there.
-static char *chunk_at(void *obj, struct mp__holders *h, unsigned chunk)
+static char *chunk_at(const mp_arena *a, struct mp__holders *h, unsigned chunk)
 {
     uint64_t offset = atomic_load_explicit(&h->chunk[chunk], memory_order_acquire);
-    if (offset == 0 || offset % 64 || !mp__object_holds(obj, offset, chunk_size(chunk)))
+    if (offset == 0 || offset % 64 || !mp__arena_holds(a, offset, chunk_size(chunk)))
         return NULL;
-    return mp__object_at(obj, offset);
+    return (char *)a->head + offset;
 }
 
 static mp__held *count_at(char *chunk, uint32_t i)
@@ -27,34 +27,43 @@ static mp__held *count_at(char *chunk, uint32_t i)
     return (mp__held *)(void *)(chunk + (size_t)i * STRIDE);
 }
 
-static int make_chunk(void *obj, struct mp__holders *h, unsigned chunk)
+static int make_chunk(mp_arena *a, struct mp__holders *h, unsigned chunk)
 {
     uint64_t offset, none = 0;
-    int r = mp__object_alloc(obj, chunk_size(chunk), &offset);
+    int r = mp__arena_take(a, chunk_size(chunk), true, &offset);
     if (r < 0)
         return r;
     MP__POINT("holders.grown");
     if (!atomic_compare_exchange_strong(&h->chunk[chunk], &none, offset))
-        mp__object_release(obj, offset); // another process was first
+        mp__arena_give(a, offset); // another process was first
+    return 0;
+}
+
+// The count of this process, whoever it was before.
+static int find_mine(mp_arena *a, struct mp__holders *h, mp__life life, mp__held **mine)
+{
+    unsigned chunk;
+    uint32_t i = mp__place_chunk(mp__life_place(life), &chunk);
+    char *at = chunk_at(a, h, chunk);
+    if (!at) {
+        int r = make_chunk(a, h, chunk);
+        at = r < 0 ? NULL : chunk_at(a, h, chunk);
+        if (!at)
+            return r < 0 ? r : MP_EFORMAT;
+    }
+    *mine = count_at(at, i);
     return 0;
 }
 
 int mp__holders_mine(void *obj, struct mp__holders *h, mp__held **mine, uint32_t *left)
 {
     mp__life life;
-    int r = mp__life_mine(obj, &life);
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    int r = a ? mp__life_in(a, &life) : MP_EINVAL;
+    if (r == 0)
+        r = find_mine(a, h, life, mine);
     if (r < 0)
         return r;
-    unsigned chunk;
-    uint32_t i = mp__place_chunk(mp__life_place(life), &chunk);
-    char *at = chunk_at(obj, h, chunk);
-    if (!at) {
-        r = make_chunk(obj, h, chunk);
-        at = r < 0 ? NULL : chunk_at(obj, h, chunk);
-        if (!at)
-            return r < 0 ? r : MP_EFORMAT;
-    }
-    *mine = count_at(at, i);
     *left = 0;
     uint64_t held = atomic_load_explicit(*mine, memory_order_relaxed);
     while (held >> 32 != mp__life_number(life)) // of one who had this place before
@@ -75,11 +84,14 @@ struct walk {
     mp__life life; // whose it is
 };
 
-static bool walk_on(void *obj, struct mp__holders *h, struct walk *w)
+static bool walk_on(const void *obj, struct mp__holders *h, struct walk *w)
 {
+    const mp_arena *a = mp__arena_at(mp__object_base(obj));
+    if (!a)
+        return false;
     for (; w->chunk < MP__HOLDERS_CHUNKS; w->chunk++, w->i = 0, w->at = NULL) {
         if (!w->at)
-            w->at = chunk_at(obj, h, w->chunk);
+            w->at = chunk_at(a, h, w->chunk);
         while (w->at && w->i < 8u << w->chunk) {
             mp__life place = (8u << w->chunk) - 8 + w->i;
             w->count = count_at(w->at, w->i++);

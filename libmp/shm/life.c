@@ -40,7 +40,7 @@ static struct record *record_at(const mp_arena *a, uint32_t place)
     unsigned chunk;
     uint32_t i = mp__place_chunk(place, &chunk);
     uint64_t offset = atomic_load(&a->head->lives.chunk[chunk]);
-    if (!mp__arena_holds(a, offset, sizeof(struct record) << (chunk + 3)) || offset % 64)
+    if (!mp__arena_has_block(a, offset, sizeof(struct record) << (chunk + 3)))
         return NULL;
     return (struct record *)(void *)((char *)a->head + offset) + i;
 }
@@ -110,7 +110,7 @@ static int grow(mp_arena *a, unsigned n)
     uint64_t offset, none = 0;
     if (n == MP__PLACES_CHUNKS)
         return -EAGAIN;
-    int r = mp__arena_take(a, sizeof(struct record) << (n + 3), &offset);
+    int r = mp__arena_take(a, sizeof(struct record) << (n + 3), true, &offset);
     if (r < 0)
         return r;
     MP__POINT("life.grown");
@@ -147,11 +147,8 @@ static bool has_life(const mp_arena *a)
     return mp__fork_is_mine(atomic_load_explicit(&a->life_of, memory_order_acquire));
 }
 
-int mp__life_mine(void *obj, mp__life *life)
+int mp__life_in(mp_arena *a, mp__life *life)
 {
-    mp_arena *a = mp__arena_at(mp__object_base(obj));
-    if (!a)
-        return MP_EINVAL;
     int r = 0;
     if (__builtin_expect(!has_life(a), 0)) {
         mp__life mine = 0;
@@ -169,6 +166,12 @@ int mp__life_mine(void *obj, mp__life *life)
     return r;
 }
 
+int mp__life_mine(void *obj, mp__life *life)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? mp__life_in(a, life) : MP_EINVAL;
+}
+
 void mp__life_leave(mp_arena *a)
 {
     if (!has_life(a))
@@ -179,6 +182,12 @@ void mp__life_leave(mp_arena *a)
     if (rec && atomic_load(&rec->number) == mp__life_number(mine))
         atomic_store(&rec->pid, 0);
     lock_place(a, mp__life_place(mine), F_UNLCK);
+}
+
+void mp__life_renew(mp_arena *a)
+{
+    if (has_life(a))
+        lock_place(a, mp__life_place(atomic_load(&a->life)), F_WRLCK);
 }
 
 bool mp__life_over(void *obj, mp__life life)

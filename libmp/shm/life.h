@@ -38,8 +38,8 @@ static inline uint32_t mp__life_number(mp__life life)
 int mp__life_mine(void *obj, mp__life *life);
 
 // Whether that process is known to be dead. Some loads if the life is one's own or the place
-// has another number; half a microsecond while its lock is held; else a look at /proc. False for a process that just ends: look again (MP__LOOK_NS).
-// True for a number that its place has no more.
+// has another number; half a microsecond while its lock is held; else a look at /proc. False for a
+// process that just ends: look again (MP__LOOK_NS). True for a number that its place has no more.
 bool mp__life_over(void *obj, mp__life life);
 
 // The pid it has or had, 0 if not known any more.

@@ -31,10 +31,17 @@ int mp__mutex_init(struct mp__mutex *m)
     return -err;
 }
 
+// The kind of a mutex is in a field of the C library's own. It never changes.
+bool mp__mutex_is_sound(const struct mp__mutex *m)
+{
+    struct mp__mutex fresh = {0};
+    return mp__mutex_init(&fresh) == 0 && m->lock.__data.__kind == fresh.lock.__data.__kind;
+}
+
 // Our pid, from the lower half of the process's token: no system call.
 static pid_t self(void)
 {
-    uint64_t token = *mp__fork_page;
+    uint64_t token = mp__fork_present();
     return (pid_t)(uint32_t)(token ? token : mp__fork_token());
 }
 

@@ -46,6 +46,10 @@ void points_arm(const char *name, int countdown, int kills);
 int points_disarm(void); // returns how many died
 void points_mortal(void);
 
+// In a process that a round forks, so that there is something to clear up: it dies at
+// `name` (NULL: nowhere), and neither there nor elsewhere as a victim.
+void points_die_at(const char *name);
+
 // All points in the program, each once, sorted: *n of them.
 const char *const *points_all(size_t *n);
 

@@ -7,6 +7,8 @@
 #include "shm/holders.h"
 #include "shm/object.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #define LOST 8 // blocks that a few deaths may cost
@@ -113,3 +115,57 @@ static void hold_and_reap(void *object)
 
 KILL_AT_POINTS(holders, .points = "holders.", .make = make, .round = hold_and_reap,
                .check = few_blocks_are_lost, .end = end)
+
+// ---- the arena itself ----
+
+static void *make_arena(void)
+{
+    mp_assert_ok(mp_arena_new(&arena, NULL));
+    return arena;
+}
+
+static void end_arena(void *object)
+{
+    mp_arena_delete(object);
+}
+
+// Blocks of all sizes and alignments, each full of a mark of its own.
+static void alloc_and_free(void *object)
+{
+    static unsigned seed;
+    unsigned char *block[6];
+    size_t size[6];
+    for (size_t i = 0; i < 6; i++) {
+        void *p;
+        size[i] = (size_t)rand_r(&seed) % 5000;
+        size_t align = (size_t)1 << (rand_r(&seed) % 13);
+        mptest_require(mp_arena_alloc_aligned(object, &p, size[i], 1, align) == 0);
+        mptest_require((uintptr_t)p % align == 0);
+        block[i] = memset(p, (int)(seed + i), size[i]);
+        for (size_t k = 0; k <= i; k++)
+            for (size_t b = 0; b < size[k]; b += 7)
+                mptest_require(block[k][b] == (unsigned char)block[k][0]);
+    }
+    for (size_t i = 0; i < 6; i++)
+        mptest_require(mp_arena_free(object, block[i]) == 0);
+    void *part; // what was never used is zero, whoever died there
+    mp_arena_stats s;
+    uint64_t offset;
+    mptest_require(mp__arena_take(object, 70000, true, &offset) == 0);
+    part = mp_arena_at(object, offset, 70000);
+    for (size_t i = 0; i < 70000; i += 8)
+        mptest_require(*(uint64_t *)(void *)((char *)part + i) == 0);
+    mptest_require(mp_arena_free(object, part) == 0);
+    mptest_require(mp_arena_get_stats(object, &s) == 0 && s.held < (4 << 20));
+}
+
+static void all_but_few_are_free(void *object)
+{
+    mp_arena_stats s;
+    mp_assert_ok(mp_arena_get_stats(object, &s));
+    ck_assert_uint_le(s.blocks, 2 * LOST);
+    ck_assert_uint_le(s.used, s.held);
+}
+
+KILL_AT_POINTS(arenas, .points = "arena.", .make = make_arena, .round = alloc_and_free,
+               .check = all_but_few_are_free, .end = end_arena)

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// Producers and consumers killed between two stores. Items say what they are, so one that is
+// torn, or made of two, is seen.
+#include "points.h"
+
+#include <mp/queue.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct stamped {
+    uint32_t number, size, check;
+};
+
+static void put_stamped(mp_queue *q, size_t size)
+{
+    static unsigned char buf[8192];
+    struct stamped s = {(uint32_t)rand(), (uint32_t)size, 0};
+    s.check = s.number ^ s.size ^ 0x5bd1e995;
+    memset(buf, (int)(s.number & 255), size);
+    memcpy(buf, &s, sizeof s);
+    int r = mp_queue_put(q, buf, size, 0);
+    mptest_require(r == 0 || r == MP_ETIMEDOUT);
+}
+
+// Whether there was an item. What is got is whole.
+static bool get_stamped(mp_queue *q)
+{
+    static unsigned char buf[8192];
+    struct stamped s;
+    int64_t n = mp_queue_get(q, buf, sizeof buf, 0);
+    if (n == MP_ETIMEDOUT)
+        return false;
+    mptest_require(n >= (int64_t)sizeof s);
+    memcpy(&s, buf, sizeof s);
+    mptest_require(s.size == n && s.check == (s.number ^ s.size ^ 0x5bd1e995));
+    for (int64_t i = sizeof s; i < n; i++)
+        mptest_require(buf[i] == (s.number & 255));
+    return true;
+}
+
+static void *make_fifo(void)
+{
+    mp_queue *q;
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.max_bytes = 1 << 20}));
+    return q;
+}
+
+static void *make_lifo(void)
+{
+    mp_queue *q;
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.kind = MP_LIFO, .max_bytes = 1 << 20}));
+    return q;
+}
+
+static void *make_acked(void)
+{
+    mp_queue *q;
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.ack = true, .max_bytes = 1 << 20}));
+    return q;
+}
+
+static void use(void *q)
+{
+    int n = rand() % 20 == 0 ? 400 : 10;
+    for (int i = 0; i < n; i++)
+        put_stamped(q, i % 10 == 9 ? 5000 : 12 + (size_t)rand() % 300);
+    for (int i = 0; i < n; i++)
+        get_stamped(q);
+}
+
+// Acknowledges most of what it gets, gives some back, and keeps some until it ends.
+static void use_acked(void *q)
+{
+    char buf[512];
+    mp_queue_item item;
+    for (int i = 0; i < 10; i++)
+        put_stamped(q, 12 + (size_t)rand() % 300);
+    for (int i = 0; i < 10; i++) {
+        if (mp_queue_get_item(q, buf, sizeof buf, &item, 0) < 0)
+            continue;
+        int r = i == 3 ? mp_queue_return(q, item.tag) : i == 7 ? 0 : mp_queue_ack(q, item.tag);
+        mptest_require(r == 0);
+    }
+}
+
+static void drains_whole(void *q)
+{
+    while (get_stamped(q))
+        continue;
+    ck_assert_int_eq(mp_queue_size(q), 0);
+    put_stamped(q, 100);
+    ck_assert(get_stamped(q));
+}
+
+// Nobody lives but this process: all that others had comes back.
+static void drains_acked(void *q)
+{
+    int64_t n;
+    char buf[8192];
+    while ((n = mp_queue_get(q, buf, sizeof buf, 100)) >= 0)
+        mp_assert_ok(mp_queue_task_done(q));
+    mp_assert_err(n, MP_ETIMEDOUT);
+    mp_assert_ok(mp_queue_join(q, 0));
+}
+
+static void end(void *q)
+{
+    mp_queue_free(q);
+}
+
+KILL_AT_POINTS(fifo, .points = "queue.", .make = make_fifo, .round = use, .check = drains_whole,
+               .end = end)
+KILL_AT_POINTS(lifo, .points = "ordered.", .make = make_lifo, .round = use, .check = drains_whole,
+               .end = end)
+KILL_AT_POINTS(acked, .points = "acked.", .make = make_acked, .round = use_acked,
+               .check = drains_acked, .end = end)
