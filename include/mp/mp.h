@@ -26,6 +26,7 @@
 #include <mp/semaphore.h>
 #include <mp/shm_dict.h>
 #include <mp/shm_list.h>
+#include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/type.h>
 #include <mp/value.h>

@@ -160,7 +160,8 @@ MP_API MP_NODISCARD int mp_vunpack(const mp_unpack_opts *opts, mp_unpack_error *
 // the pointers of s#, b# and O# point into. A message that does not fit the format is
 // received all the same, and stays in b.
 // Errors: those of mp_pipe_recv() (MP_EMSGSIZE: b is fixed and too small; the message stays
-// in the pipe) and of mp_unpack(), -ENOMEM (it stays, too). Since 0.1.
+// in the pipe) and of mp_unpack(), -ENOMEM (it stays, too). A message that carries handles is
+// MP_ETYPE, and stays; b is empty then. Since 0.1.
 #define mp_pipe_recv_packed(p, b, timeout_ms, ...)                                                 \
     mp_pipe_recv_args(p, b, timeout_ms, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
 

@@ -10,6 +10,7 @@
 #include "wire/buf.h"
 #include "wire/check.h"
 #include "wire/format.h"
+#include "wire/pack_key.h"
 
 #include <errno.h>
 #include <msgpack.h>
@@ -167,6 +168,24 @@ static int pack_value(struct packing *p, int code, unsigned level)
     }
 }
 
+// On failure the buffer is as it was, and says why.
+static int finish(struct packing *p, size_t before, int r)
+{
+    if (r < 0) {
+        p->b->size = before;
+        p->b->why = p->f.why ? p->f.why : mp_strerror(r);
+        p->b->at = mp__format_where(&p->f);
+    }
+    return r;
+}
+
+static void start(struct packing *p, mp_buf *b, const char *types, const char *format)
+{
+    p->b = b;
+    mp__format_init(&p->f, format, types);
+    msgpack_packer_init(&p->to, b, append);
+}
+
 int mp_vpack(mp_buf *b, const char *types, const char *format, va_list args)
 {
     if (!b || !format)
@@ -174,21 +193,29 @@ int mp_vpack(mp_buf *b, const char *types, const char *format, va_list args)
     struct packing p;
     size_t before = b->size;
     int code, r = 0;
-    p.b = b;
-    mp__format_init(&p.f, format, types);
-    msgpack_packer_init(&p.to, b, append);
+    start(&p, b, types, format);
     va_copy(p.args, args);
     while (r == 0 && (code = mp__format_next(&p.f)) != 0)
         r = pack_value(&p, code, 0);
     va_end(p.args);
     if (r == 0)
         r = mp__format_end(&p.f);
-    if (r < 0) {
-        b->size = before;
-        b->why = p.f.why ? p.f.why : mp_strerror(r);
-        b->at = mp__format_where(&p.f);
-    }
-    return r;
+    return finish(&p, before, r);
+}
+
+int mp__pack_key(mp_buf *b, const char **types, const char **format, va_list *args)
+{
+    struct packing p;
+    size_t before = b->size;
+    start(&p, b, *types, *format);
+    va_copy(p.args, *args);
+    int r = pack_key(&p, mp__format_next(&p.f));
+    va_end(*args);
+    va_copy(*args, p.args);
+    va_end(p.args);
+    *types = p.f.types;
+    *format = p.f.at;
+    return finish(&p, before, r);
 }
 
 int mp_pack_args(mp_buf *b, const char *types, const char *format, ...)

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <float.h>
+#include <mp/handle.h>
 #include <mp/pack.h>
 #include <mp/process.h>
 #include <stdlib.h>
@@ -85,6 +86,14 @@ MP_TEST(a_message_of_another_shape_stays_in_the_buffer)
     mp_assert_err(mp_pipe_recv_packed(y, &fixed, 0, "s", text, sizeof text), MP_EMSGSIZE);
     mp_assert_ok(mp_pipe_recv_packed(y, &b, 0, "s", text, sizeof text));
     ck_assert_str_eq(text, "long");
+
+    // One that carries a descriptor is for another call.
+    mp_assert_ok(mp_pipe_send_fd(x, 0, 0));
+    mp_assert_err(mp_pipe_recv_packed(y, &b, 0, "_"), MP_ETYPE);
+    ck_assert_uint_eq(b.size, 0);
+    int fd = mp_pipe_recv_fd(y, 0);
+    mp_assert_ok(fd);
+    close(fd);
 
     mp_assert_err(mp_pipe_recv_packed(y, &b, 0, "i", &i), MP_ETIMEDOUT);
     mp_assert_err(mp_pipe_recv_packed(y, &b, -2, "i", &i), MP_EINVAL);
