@@ -198,8 +198,9 @@ static int wait_for_readers(mp_rwlock *rw, mp__deadline d)
         uint32_t left = atomic_load(&rw->left);
         if (mp__holders_sum(rw, &rw->readers) == 0)
             return 0;
-        mp__holders_reap(rw, &rw->readers);
-        if (!mp__holders_any(rw, &rw->readers))
+        if (!MP__BROKEN("rwlock.reap"))
+            mp__holders_reap(rw, &rw->readers);
+        if (!MP__BROKEN("rwlock.reap") && !mp__holders_any(rw, &rw->readers))
             return 0;
         if (r < 0)
             return r;
