@@ -18,6 +18,7 @@
 #include <mp/handle.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
@@ -26,6 +27,7 @@
 #include <mp/semaphore.h>
 #include <mp/shm_dict.h>
 #include <mp/shm_list.h>
+#include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/type.h>
 #include <mp/value.h>
