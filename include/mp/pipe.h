@@ -97,7 +97,8 @@ MP_API MP_NODISCARD int mp_pipe_poll(mp_pipe *p, int timeout_ms);
 // receiving thread change it, so wait and receive there. There is nothing to wait for to
 // send: after MP_ETIMEDOUT with timeout 0, try again later. The descriptor stays the pipe's:
 // do not read, close or give it away; it goes when the end is given or sent away. From this
-// call on each receive costs a system call or two. Errors: MP_ESTATE (an end that only sends), MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
+// call on each receive costs a system call or two. Errors: MP_ESTATE (an end that only sends),
+// MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_fd(mp_pipe *p);
 
 // Closes this end: wakes the peer and this end's own blocked calls (MP_ECLOSED).
