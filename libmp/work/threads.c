@@ -48,6 +48,7 @@ struct threads {
     char *name;
     int (*initializer)(void *arg);
     void *initializer_arg;
+    int lookers; // at a time, at most
 
     pthread_mutex_t lock; // guards all below
     struct task *first, **last;
@@ -119,15 +120,22 @@ static bool has_news(void *arg)
     return atomic_load_explicit(&x->news, memory_order_relaxed);
 }
 
-static void wait_for_news_locked(struct threads *x, struct worker *w)
+// True: there may be news. No more look at a time than there are CPUs: the others would only take
+// them from those who work.
+static bool look_locked(struct threads *x, struct worker *w)
 {
+    if (x->looking >= x->lookers)
+        return false;
     x->looking++;
     pthread_mutex_unlock(&x->lock);
     bool found = mp__spin_until(&w->spin, has_news, x);
     pthread_mutex_lock(&x->lock);
     x->looking--;
-    if (found || x->news)
-        return;
+    return found || x->news;
+}
+
+static void sleep_locked(struct threads *x)
+{
     uint32_t seen = x->bell;
     x->sleeping++;
     pthread_mutex_unlock(&x->lock);
@@ -144,7 +152,8 @@ static struct task *next_task(struct worker *w)
     struct task *t = NULL;
     pthread_mutex_lock(&x->lock);
     while (!x->first && !x->closed)
-        wait_for_news_locked(x, w);
+        if (!look_locked(x, w))
+            sleep_locked(x);
     if (x->first)
         t = pop_locked(x);
     bool ring = needs_a_bell_locked(x);
@@ -421,6 +430,16 @@ static const struct mp__executor_ops ops = {
     .free = release,
 };
 
+// Held for so short a time that to look again is cheaper than to sleep.
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
 int mp_executor_new_threads(mp_executor **out, const mp_executor_opts *opts)
 {
     static const mp_executor_opts defaults;
@@ -437,6 +456,7 @@ int mp_executor_new_threads(mp_executor **out, const mp_executor_opts *opts)
     x->base.owner = mp__fork_token();
     x->base.ops = &ops;
     x->base.workers = opts->workers ? opts->workers : cpus + 4 < 32 ? cpus + 4 : 32;
+    x->lookers = cpus;
     x->initializer = opts->initializer;
     x->initializer_arg = opts->initializer_arg;
     x->last = &x->first;
@@ -446,7 +466,7 @@ int mp_executor_new_threads(mp_executor **out, const mp_executor_opts *opts)
         free(x);
         return -ENOMEM;
     }
-    pthread_mutex_init(&x->lock, NULL);
+    init_lock(&x->lock);
     mp__spin_init();
     *out = &x->base;
     return 0;
