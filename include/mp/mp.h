@@ -19,6 +19,7 @@
 #include <mp/handle.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
@@ -27,6 +28,7 @@
 #include <mp/semaphore.h>
 #include <mp/shm_dict.h>
 #include <mp/shm_list.h>
+#include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/thread.h>
 #include <mp/timer.h>
