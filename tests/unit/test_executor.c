@@ -283,25 +283,28 @@ MP_TEST(initializer_runs_first_in_each_worker)
     mp_executor_free(e);
 }
 
-static int cannot(void *arg)
+static int cannot(void *submitted)
 {
-    (void)arg;
-    usleep(1000);
+    mp_assert_ok(mp_event_wait(submitted, MP_FOREVER));
     return mp_thread_fail(9, "no licence");
 }
 
 MP_TEST(initializer_that_fails_breaks_the_executor)
 {
+    mp_event *submitted = new_event();
     mp_executor *e;
     mp_future *f;
-    mp_assert_ok(mp_executor_new_threads(&e, &(mp_executor_opts){.initializer = cannot}));
+    mp_executor_opts opts = {.initializer = cannot, .initializer_arg = submitted};
+    mp_assert_ok(mp_executor_new_threads(&e, &opts));
     mp_assert_ok(mp_executor_submit(e, &f, is_prepared, NULL, 0, 0, NULL));
+    mp_assert_ok(mp_event_set(submitted));
     mp_assert_err(mp_future_error(f, MP_FOREVER), MP_EBROKEN);
     ck_assert(strstr(mp_future_error_text(f), "no licence"));
     mp_future_free(f);
     mp_assert_err(mp_executor_submit(e, &f, is_prepared, NULL, 0, 0, NULL), MP_EBROKEN);
     ck_assert_ptr_null(f);
     mp_executor_free(e);
+    mp_event_free(submitted);
 }
 
 static int exit_thread(const void *in, void *out, void *ctx)
