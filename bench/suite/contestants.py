@@ -219,6 +219,18 @@ def value(seconds):
             yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
 
 
+# ---- executors ----
+
+
+def executor(seconds):
+    for test in ("burst", "single"):
+        metric = f"executor_thread_{test}"
+        yield Contestant("executor", metric, "py_ThreadPoolExecutor",
+                         (PYTHON, SCRIPTS / "executor.py", test, seconds), "", "python3")
+        yield Contestant("executor", metric, "libmp", (BIN / "executor_libmp", test, seconds),
+                         "executor_libmp")
+
+
 # ---- batches ----
 
 _GNU = dict(peer="GNU parallel")
@@ -304,7 +316,7 @@ def shm_dict(seconds):
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
 
-GROUPS = (pipe, queue, pool, sync, value, shm_dict, pack, batch)
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, batch)
 
 
 def contestants(seconds):

@@ -90,6 +90,8 @@ GOALS = (
     _at_most(1.5, "value_100procs", "c_fork"),
     _at_least(5e6, "dict_get1"),
     _at_least(1.5, "dict_get2", "dict_get1:libmp"),
+    _at_least(20, "executor_thread_burst", "py_ThreadPoolExecutor"),
+    _at_least(20, "executor_thread_single", "py_ThreadPoolExecutor"),
     _at_least(1, "batch_launch", "xargs_P2_n1", ours="mpmap"),
     _at_least(0.95, "batch_launch", "xjobs", ours="mpmap"),
     _at_least(0.9, "batch_echo_ordered", "c_spawn_capture", ours="mpmap"),

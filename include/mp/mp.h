@@ -14,6 +14,7 @@
 #include <mp/cpu.h>
 #include <mp/error.h>
 #include <mp/event.h>
+#include <mp/executor.h>
 #include <mp/future.h>
 #include <mp/handle.h>
 #include <mp/lock.h>
@@ -29,6 +30,8 @@
 #include <mp/shm_list.h>
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/thread.h>
+#include <mp/timer.h>
 #include <mp/type.h>
 #include <mp/url.h>
 #include <mp/value.h>
