@@ -173,6 +173,52 @@ def pool(seconds):
                       seconds, peer="python3")
 
 
+# ---- packed values ----
+
+
+def pack(seconds):
+    for who in ("c_msgpack", "libmp"):
+        yield Contestant("pack", "pack_small", who, (BIN / "pack_small", who, seconds),
+                         "pack_small")
+
+
+# ---- locks and values ----
+
+
+def sync(seconds):
+    for test, metric in (("uncontended", "sync_uncontended"), ("contended", "sync_contended_2p")):
+
+        def one(who, target, *command, peer="", test=test, metric=metric):
+            return Contestant("sync", metric, who, (*command, test, seconds), target, peer)
+
+        yield one("c_pthread_mutex", "sync_pthread", BIN / "sync_pthread", "c_pthread_mutex")
+        yield one("c_robust", "sync_pthread", BIN / "sync_pthread", "c_robust")
+        yield one("libmp", "sync_libmp", BIN / "sync_libmp", "libmp")
+        yield one("libmp_rlock", "sync_libmp", BIN / "sync_libmp", "libmp_rlock")
+        yield one("py_Lock", "", PYTHON, SCRIPTS / "sync.py", peer="python3")
+
+
+# Test: (metric, who the limits are)
+VALUE_TESTS = {
+    "locked": ("value_2p_locked_inc", ("c_robust", "c_pthread_mutex")),
+    "atomic": ("value_2p_atomic_add", ("c_atomic_add",)),
+    "100procs": ("value_100procs", ("c_fork",)),
+}
+
+
+def value(seconds):
+    for test, (metric, limits) in VALUE_TESTS.items():
+
+        def one(who, target, *command, peer="", test=test, metric=metric):
+            return Contestant("value", metric, who, (*command, test, seconds), target, peer)
+
+        for who in limits:
+            yield one(who, "value_raw", BIN / "value_raw", who)
+        yield one("libmp", "value_libmp", BIN / "value_libmp")
+        if test != "atomic":
+            yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
+
+
 # ---- batches ----
 
 _GNU = dict(peer="GNU parallel")
@@ -232,7 +278,33 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, queue, pool, batch)
+# ---- shared dicts ----
+
+
+DICT_TESTS = {
+    "get1": "dict_get1",
+    "get2": "dict_get2",
+    "mixed": "dict_mixed2",
+    "large": "dict_get_large",
+}
+
+
+def shm_dict(seconds):
+    for test, metric in DICT_TESTS.items():
+
+        def program(name, who, test=test, metric=metric):
+            return Contestant("dict", metric, who, (BIN / name, who, test, seconds), name)
+
+        if test != "mixed":
+            yield program("dict_shm", "c_raw_hash")
+        yield program("dict_libmp", "libmp")
+        yield program("dict_shm", "c_robust_mutex")
+        if test != "large":
+            yield Contestant("dict", metric, "py_Manager.dict",
+                             (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
+
+
+GROUPS = (pipe, queue, pool, sync, value, shm_dict, pack, batch)
 
 
 def contestants(seconds):

@@ -79,6 +79,17 @@ GOALS = (
     _at_least(0.95, "pool_large_inplace", "c_fork_shm_inplace"),
     _at_least(0.9, "pool_large", "c_fork_copyinout"),
     _at_most(4, "pool_start", "c_fork_atomic"),
+    # A format is read with each call, and its arguments and the whole message are checked; the
+    # rival is a program written for this one message.
+    _at_least(0.4, "pack_small", "c_msgpack"),
+    _at_most(1.3, "sync_uncontended", "c_robust"),
+    _at_least(0.9, "sync_contended_2p", "c_robust"),
+    _at_least(0.9, "value_2p_locked_inc", "c_pthread_mutex"),
+    _at_least(0.9, "value_2p_locked_inc", "c_robust"),
+    _at_least(0.9, "value_2p_atomic_add", "c_atomic_add"),
+    _at_most(1.5, "value_100procs", "c_fork"),
+    _at_least(5e6, "dict_get1"),
+    _at_least(1.5, "dict_get2", "dict_get1:libmp"),
     _at_least(1, "batch_launch", "xargs_P2_n1", ours="mpmap"),
     _at_least(0.95, "batch_launch", "xjobs", ours="mpmap"),
     _at_least(0.9, "batch_echo_ordered", "c_spawn_capture", ours="mpmap"),

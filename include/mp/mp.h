@@ -6,19 +6,32 @@
 #define MP_MP_H
 
 #include <mp/arena.h>
+#include <mp/array.h>
+#include <mp/atomic.h>
 #include <mp/barrier.h>
 #include <mp/base.h>
+#include <mp/condition.h>
 #include <mp/cpu.h>
 #include <mp/error.h>
 #include <mp/event.h>
+#include <mp/future.h>
+#include <mp/handle.h>
+#include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/queue.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
+#include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/type.h>
+#include <mp/value.h>
 #include <mp/wait.h>
+#include <mp/with.h>
 
 #endif

@@ -164,7 +164,8 @@ static int lock(struct mp__queue *s, mp__deadline d)
     int r = mp__queue_lock(&s->ordered.lock, d);
     if (r != MP_EOWNERDEAD)
         return r;
-    derive(s, table_of(s));
+    if (!MP__BROKEN("ordered.derive"))
+        derive(s, table_of(s));
     mp__mutex_consistent(&s->ordered.lock);
     return 0;
 }

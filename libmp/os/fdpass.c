@@ -72,7 +72,7 @@ static size_t unpack(struct msghdr *m, int *got)
     return n;
 }
 
-int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size)
+static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t size)
 {
     if (!n || size == 0 || size > INT_MAX || !data || *n > MP__FDPASS_MAX || (*n && !fds))
         return MP_EINVAL;
@@ -85,7 +85,7 @@ int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size)
     *n = 0;
     ssize_t bytes;
     do
-        bytes = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+        bytes = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | flags);
     while (bytes < 0 && errno == EINTR);
     if (bytes < 0)
         return error_of(errno);
@@ -107,4 +107,14 @@ int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size)
         fds[i] = got[i];
     *n = came;
     return (int)bytes;
+}
+
+int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size)
+{
+    return receive(sock, 0, fds, n, data, size);
+}
+
+int mp__fds_peek(int sock, int *fds, size_t *n, void *data, size_t size)
+{
+    return receive(sock, MSG_PEEK | MSG_DONTWAIT, fds, n, data, size);
 }

@@ -12,6 +12,10 @@
 // block is complete before `top` moves over it, and who finds the lock's owner dead
 // builds lists and counts anew from the headers.
 //
+// Who takes a block and is killed before it has told anybody has lost it, though. So a block
+// can be taken into a word of shared memory, and given back from it: the arena notes both
+// while it does that, and a block whose passing was cut short is in use if the word says so.
+//
 // Below `held` the pages are committed (posix_fallocate), so touching a block
 // never fails.
 #include "shm/arena.h"
@@ -82,12 +86,42 @@ static void push_free(mp_arena *a, uint64_t offset)
     a->head->free[kind] = offset;
 }
 
+static _Atomic uint64_t *word_at(const mp_arena *a, uint64_t offset)
+{
+    return (_Atomic uint64_t *)(void *)((char *)a->head + offset);
+}
+
+// Begins to pass a block to or from a word, or not when that is NULL. Ends it with 0.
+static void pass(mp_arena *a, uint64_t offset, const _Atomic uint64_t *word)
+{
+    if (!word)
+        return;
+    struct mp__arena_head *h = a->head;
+    if (offset)
+        h->passing_word = (uint64_t)((const char *)word - (const char *)h);
+    __atomic_store_n(&h->passing, offset, __ATOMIC_RELEASE);
+    MP__POINT("passing.noted");
+}
+
+// Who passed a block was killed: it is in use if the word has it.
+static void end_passing(mp_arena *a)
+{
+    struct mp__arena_head *h = a->head;
+    uint64_t offset = h->passing, word = h->passing_word;
+    if (offset && block_is_sound(a, offset) && word % 8 == 0 && mp__arena_holds(a, word, 8)) {
+        bool in_use = atomic_load(word_at(a, word)) == offset + sizeof(struct block);
+        block_at(a, offset)->state = in_use ? BLOCK_USED : BLOCK_FREE;
+    }
+    __atomic_store_n(&h->passing, 0, __ATOMIC_RELEASE);
+}
+
 // The owner of the lock died in the middle: lists and counts anew from the
 // headers. A header overwritten by a wild store ends the walk: what lies behind it
 // is not given out again.
 static void rebuild(mp_arena *a)
 {
     struct mp__arena_head *h = a->head;
+    end_passing(a);
     for (unsigned i = 0; i < MP__CLASSES; i++)
         h->free[i] = 0;
     h->used = h->blocks = 0;
@@ -247,8 +281,9 @@ static int take_block(mp_arena *a, size_t size, size_t align, uint64_t *offset, 
     return *offset ? 0 : r;
 }
 
-// *data becomes the offset of its data.
-static int allocate(mp_arena *a, size_t size, size_t align, uint64_t *data, bool *fresh)
+// *data becomes the offset of its data, as *word does if that is not NULL.
+static int allocate(mp_arena *a, size_t size, size_t align, uint64_t *data, bool *fresh,
+                    _Atomic uint64_t *word)
 {
     if (size > a->max)
         return -ENOMEM;
@@ -260,13 +295,17 @@ static int allocate(mp_arena *a, size_t size, size_t align, uint64_t *data, bool
     if (r == 0) {
         struct mp__arena_head *h = a->head;
         struct block *b = block_at(a, offset);
+        *data = offset + sizeof *b;
+        pass(a, offset, word);
         MP__POINT("arena.found");
         __atomic_store_n(&b->state, BLOCK_USED, __ATOMIC_RELEASE);
         MP__POINT("arena.used");
         h->used += b->capacity;
         h->peak = h->peak > h->used ? h->peak : h->used;
         h->blocks++;
-        *data = offset + sizeof *b;
+        if (word)
+            atomic_store_explicit(word, *data, memory_order_release);
+        pass(a, 0, word);
     }
     unlock(a);
     return r;
@@ -283,7 +322,7 @@ int mp_arena_alloc_aligned(mp_arena *a, void **ptr, size_t n, size_t size, size_
         return MP_EOVERFLOW;
     uint64_t data;
     bool fresh;
-    int r = allocate(a, bytes, align < ALIGN ? ALIGN : align, &data, &fresh);
+    int r = allocate(a, bytes, align < ALIGN ? ALIGN : align, &data, &fresh, NULL);
     if (r == 0)
         *ptr = (char *)a->head + data;
     return r;
@@ -297,32 +336,57 @@ int mp_arena_alloc(mp_arena *a, void **ptr, size_t n, size_t size)
 int mp__arena_take(mp_arena *a, size_t size, bool zeroed, uint64_t *offset)
 {
     bool fresh;
-    int r = allocate(a, size, size >= 2 * ALIGN ? 2 * ALIGN : ALIGN, offset, &fresh);
+    int r = allocate(a, size, size >= 2 * ALIGN ? 2 * ALIGN : ALIGN, offset, &fresh, NULL);
     if (r == 0 && zeroed && !fresh)
         memset((char *)a->head + *offset, 0, size);
     return r;
 }
 
-int mp__arena_give(mp_arena *a, uint64_t data)
+int mp__arena_take_into(mp_arena *a, size_t size, _Atomic uint64_t *word)
+{
+    uint64_t data;
+    bool fresh;
+    return allocate(a, size, ALIGN, &data, &fresh, word);
+}
+
+static int give_locked(mp_arena *a, uint64_t data, _Atomic uint64_t *word)
 {
     if (data % ALIGN || data < MP__ARENA_HEAD + sizeof(struct block) || data >= a->size)
         return MP_EINVAL;
     uint64_t offset = data - sizeof(struct block);
+    struct block *b = block_at(a, offset);
+    if (!block_is_sound(a, offset) || b->state != BLOCK_USED)
+        return MP_EINVAL;
+    pass(a, offset, word);
+    if (word)
+        atomic_store_explicit(word, 0, memory_order_release);
+    __atomic_store_n(&b->state, BLOCK_FREE, __ATOMIC_RELEASE);
+    MP__POINT("arena.freed");
+    push_free(a, offset);
+    a->head->used -= b->capacity;
+    a->head->blocks--;
+    pass(a, 0, word);
+    return 0;
+}
+
+int mp__arena_give(mp_arena *a, uint64_t data)
+{
     int r = lock(a);
     if (r < 0)
         return r;
-    if (block_is_sound(a, offset) && block_at(a, offset)->state == BLOCK_USED) {
-        struct block *b = block_at(a, offset);
-        __atomic_store_n(&b->state, BLOCK_FREE, __ATOMIC_RELEASE);
-        MP__POINT("arena.freed");
-        push_free(a, offset);
-        a->head->used -= b->capacity;
-        a->head->blocks--;
-    } else {
-        r = MP_EINVAL;
-    }
+    r = give_locked(a, data, NULL);
     unlock(a);
     return r;
+}
+
+void mp__arena_give_from(mp_arena *a, _Atomic uint64_t *word)
+{
+    if (!atomic_load_explicit(word, memory_order_relaxed) || lock(a) < 0)
+        return;
+    uint64_t data = atomic_load_explicit(word, memory_order_relaxed);
+    if (data && give_locked(a, data, word) < 0)
+        atomic_store_explicit(word, 0, memory_order_release);
+    unlock(a);
 }
 
 int mp_arena_free(mp_arena *a, void *ptr)
@@ -336,11 +400,15 @@ int mp_arena_free(mp_arena *a, void *ptr)
     return mp__arena_give(a, (uint64_t)((char *)ptr - (char *)a->head));
 }
 
-bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size)
+uint64_t mp__arena_held(const mp_arena *a)
 {
     uint64_t held = __atomic_load_n(&a->head->held, __ATOMIC_RELAXED);
-    if (held > a->size)
-        held = a->size;
+    return held < a->size ? held : a->size;
+}
+
+bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size)
+{
+    uint64_t held = mp__arena_held(a);
     return offset >= MP__ARENA_HEAD && offset <= held && size <= held - offset;
 }
 

@@ -35,6 +35,9 @@ struct mp__arena_head {
     uint64_t held;                      // bytes committed from offset 0 on
     uint64_t used, peak, blocks;
     uint64_t free[MP__CLASSES]; // offset of the first free block
+    // A block on its way to or from a word elsewhere in the arena, which tells where it is:
+    // see mp__arena_take_into(). Offsets; 0: none.
+    uint64_t passing, passing_word;
 };
 _Static_assert(sizeof(struct mp__arena_head) <= MP__ARENA_HEAD, "it fits in front of the blocks");
 
@@ -136,8 +139,15 @@ int mp__arena_check(mp_arena *a);
 int mp__arena_take(mp_arena *a, size_t size, bool zeroed, uint64_t *offset);
 int mp__arena_give(mp_arena *a, uint64_t offset);
 
+// The same with a word in the arena (so to speak, the owner) that has the offset of the block
+// exactly as long as the block is in use, whoever is killed when: 0 before, and after. Not
+// zeroed. Nobody else may change the word meanwhile. Giving 0 back does nothing.
+int mp__arena_take_into(mp_arena *a, size_t size, _Atomic uint64_t *word);
+void mp__arena_give_from(mp_arena *a, _Atomic uint64_t *word);
+
 // Whether [offset, offset+size) lies behind the head in memory that is committed.
 bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size);
+uint64_t mp__arena_held(const mp_arena *a); // up to which offset it is
 
 // Whether a block in use begins at this offset (of its data), with at least `size` bytes.
 bool mp__arena_has_block(const mp_arena *a, uint64_t offset, uint64_t size);

@@ -30,7 +30,7 @@ static mp__held *count_at(char *chunk, uint32_t i)
 static int make_chunk(mp_arena *a, struct mp__holders *h, unsigned chunk)
 {
     uint64_t offset, none = 0;
-    int r = mp__arena_take(a, chunk_size(chunk), &offset);
+    int r = mp__arena_take(a, chunk_size(chunk), true, &offset);
     if (r < 0)
         return r;
     MP__POINT("holders.grown");

@@ -197,11 +197,45 @@ int mp__object_adopt(void **out, mp_arena *a, uint64_t offset, enum mp__type typ
     return r;
 }
 
+// ---- by reference ----
+
+static const char reference[1]; // the name that says so, by its address
+static __thread struct {
+    mp_arena *arena; // NULL: used
+    uint64_t offset;
+} referred;
+
+const char *mp__object_refer(mp_arena *a, uint64_t offset)
+{
+    referred.arena = a;
+    referred.offset = offset;
+    return reference;
+}
+
+void mp__object_referred(void)
+{
+    if (referred.arena)
+        mp__arena_drop(referred.arena, false);
+    referred.arena = NULL;
+}
+
+static int attach_referred(void **out, enum mp__type type, uint16_t version, size_t least)
+{
+    int r = referred.arena
+                ? mp__object_adopt(out, referred.arena, referred.offset, type, version, least)
+                : MP_EINVAL;
+    if (r == 0)
+        referred.arena = NULL;
+    return r;
+}
+
 int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t version,
                       size_t least)
 {
     mp_arena *a;
     *out = NULL;
+    if (name == reference)
+        return attach_referred(out, type, version, least);
     int r = mp__arena_open(&a, name);
     if (!a)
         return r;
@@ -261,8 +295,27 @@ void mp__object_release(void *obj, uint64_t offset)
         mp__arena_give(a, offset);
 }
 
+int mp__object_alloc_into(void *obj, size_t size, _Atomic uint64_t *word)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? mp__arena_take_into(a, size, word) : MP_EINVAL;
+}
+
+void mp__object_release_from(void *obj, _Atomic uint64_t *word)
+{
+    mp_arena *a = mp__arena_at(mp__object_base(obj));
+    if (a)
+        mp__arena_give_from(a, word);
+}
+
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size)
 {
     const mp_arena *a = mp__arena_at(mp__object_base(obj));
     return a && mp__arena_holds(a, offset, size);
+}
+
+struct mp__reach mp__object_reach(const void *obj)
+{
+    const mp_arena *a = mp__arena_at(mp__object_base(obj));
+    return a ? (struct mp__reach){MP__ARENA_HEAD, mp__arena_held(a)} : (struct mp__reach){0, 0};
 }

@@ -115,6 +115,16 @@ int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t
 int mp__object_adopt(void **out, mp_arena *a, uint64_t offset, enum mp__type type, uint16_t version,
                      size_t least);
 
+// A reference instead of a name, for one call of a type's attach function by this thread:
+//
+//   r = mp_lock_attach(&l, mp__object_refer(a, offset));
+//   mp__object_referred();
+//
+// so that what came through a pipe is opened, and checked, by the same code as what has a
+// name. The reference to the arena goes to the object, or is dropped.
+const char *mp__object_refer(mp_arena *a, uint64_t offset);
+void mp__object_referred(void);
+
 // Whether mp__object_free() here will give the memory back: then, and only then, parts of
 // the object are to be released before. False for what has a name, and in other processes
 // than the maker: there the free of every type does nothing but call mp__object_free().
@@ -131,9 +141,26 @@ int mp__object_alloc(void *obj, size_t size, uint64_t *offset);
 int mp__object_alloc_unset(void *obj, size_t size, uint64_t *offset); // not zeroed
 void mp__object_release(void *obj, uint64_t offset);
 
+// The same for a word in the arena that leads to the part. It has the offset exactly as
+// long as the block is in use, whoever is killed when; only its user may change it
+// meanwhile. Not zeroed. Releasing 0 does nothing.
+int mp__object_alloc_into(void *obj, size_t size, _Atomic uint64_t *word);
+void mp__object_release_from(void *obj, _Atomic uint64_t *word);
+
 // Whether [offset, offset+size) lies in memory that the arena holds: to be asked of every
 // offset that came from shared memory which another process may have damaged.
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
+
+// The same for many questions at a time: from where to where that memory reaches now. It may
+// grow meanwhile, so what lies behind is asked for again before it is called damaged.
+struct mp__reach {
+    uint64_t begin, end;
+};
+struct mp__reach mp__object_reach(const void *obj);
+static inline bool mp__reaches(struct mp__reach r, uint64_t offset, uint64_t size)
+{
+    return offset >= r.begin && offset <= r.end && size <= r.end - offset;
+}
 
 // Sleeps while *word is `seen`, at most MP__LOOK_NS. 0: look again; MP_ETIMEDOUT: d is over.
 static inline int mp__sleep_on(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)

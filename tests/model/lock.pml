@@ -53,7 +53,7 @@ inline wake_one()
     fi
 }
 
-#define MAY_DIE if :: deaths < DEATHS -> deaths++; goto dies :: true fi
+#define MAY_DIE if :: atomic { deaths < DEATHS -> deaths++; goto dies } :: true fi
 
 // Nothing else can happen any more: the time comes at which a sleeper looks. Twice in a
 // row without success is a hang.
@@ -121,10 +121,11 @@ proctype process(byte me)
                 if
                 :: !asleep[me] -> looks = 0
                 :: LOOKED -> asleep[me] = 0; looks++
-                :: asleep[me] && deaths < DEATHS -> // killed asleep: it leaves the queue
-                    asleep[me] = 0;
-                    deaths++;
-                    goto dies
+                :: atomic { // killed asleep: it leaves the queue
+                       asleep[me] && deaths < DEATHS -> asleep[me] = 0;
+                       deaths++;
+                       goto dies
+                   }
                 fi
             fi
         od;
@@ -137,12 +138,12 @@ proctype process(byte me)
         :: else -> assert(a == b)
         fi;
         if
-        :: deaths < DEATHS -> atomic { deaths++; inside--; goto dies }
+        :: atomic { deaths < DEATHS -> deaths++; inside--; goto dies }
         :: true
         fi;
         a = 1 - a;
         if
-        :: deaths < DEATHS -> atomic { deaths++; inside--; goto dies }
+        :: atomic { deaths < DEATHS -> deaths++; inside--; goto dies }
         :: true
         fi;
         b = 1 - b;
