@@ -121,11 +121,11 @@ static bool add_slab(struct stacks *s)
 // One of another size: mapped by itself.
 static struct stack *get_alone(size_t size)
 {
+    if (size > SIZE_MAX / 2)
+        return NULL;
     struct stack *s = calloc(1, sizeof *s);
-    char *p = NULL;
     size = (size + GUARD_SIZE + 4095) & ~(size_t)4095;
-    if (s && size > GUARD_SIZE)
-        p = map(size);
+    char *p = s ? map(size) : NULL;
     if (!p) {
         free(s);
         return NULL;

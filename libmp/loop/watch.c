@@ -208,7 +208,8 @@ fail:
 
 static void on_alarm(uv_timer_t *t)
 {
-    (void)t; // it has ended the wait: that is all
+    // It ends the wait; also one that has not begun, when the time was over before libuv polled.
+    uv_stop(t->loop);
 }
 
 void mp__watch_look(mp_loop *loop, int64_t wait_ns)
