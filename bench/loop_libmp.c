@@ -4,8 +4,8 @@
 // tasks that take turns.
 #include "common.h"
 
+#include <mp/coro.h>
 #include <mp/loop.h>
-#include <mp/task.h>
 
 enum { CHAINS = 64, TIMERS = 1000000, TURNS = 1000 };
 
@@ -68,7 +68,7 @@ static int take_turns(void *arg)
     uint64_t *turns = arg;
     while (now() < end)
         for (int i = 0; i < TURNS; i++, ++*turns)
-            check(mp_task_sleep(0), "sleep");
+            check(mp_coro_sleep(0), "sleep");
     return 0;
 }
 
@@ -78,7 +78,7 @@ static void switches(double seconds)
     double start = now();
     end = start + seconds;
     for (int i = 0; i < 2; i++)
-        check(mp_task_start(NULL, loop, take_turns, &turns[i], NULL), "task");
+        check(mp_coro_start(NULL, loop, take_turns, &turns[i], NULL), "task");
     check(mp_loop_run(loop), "run");
     double took = now() - start;
     if (turns[0] > turns[1] + 2 * TURNS || turns[1] > turns[0] + 2 * TURNS)

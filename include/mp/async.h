@@ -19,8 +19,8 @@
 #define MP_ASYNC_H
 
 #include <mp/base.h>
+#include <mp/coro.h>
 #include <mp/error.h>
-#include <mp/task.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,7 +35,7 @@ typedef struct mp_async_line {
 // ---- lock ----
 
 typedef struct mp_async_lock {
-    mp_task *mp__holder;
+    mp_coro *mp__holder;
     mp_async_line mp__line;
 } mp_async_lock;
 

@@ -2,7 +2,7 @@
 //
 // An event loop: one thread that calls functions, soon or at a time, and waits for
 // descriptors, the end of children and signals meanwhile. In a library of its own,
-// libmploop. Functions that wait without blocking the others: mp/task.h.
+// libmploop. Functions that wait without blocking the others: mp/coro.h.
 //
 //  1. mp_loop_new();
 //  2. calls: mp_loop_call_soon(), _call_later(), _call_at(), which mp_loop_cancel()
@@ -40,7 +40,7 @@ extern "C" {
 
 typedef struct mp_loop mp_loop;
 typedef struct mp_watch mp_watch;
-struct mp_task;
+struct mp_coro;
 
 // ---- running ----
 
@@ -59,7 +59,7 @@ MP_API MP_NODISCARD int mp_loop_run_forever(mp_loop *loop);
 // Runs until the task is done and returns its result, which may be an error of its own.
 // MP_ECANCELED also when mp_loop_stop() came first. Errors: as mp_loop_run(), MP_EINVAL (a
 // task of another loop). Since 0.1.
-MP_API MP_NODISCARD int mp_loop_run_until_complete(mp_loop *loop, struct mp_task *task);
+MP_API MP_NODISCARD int mp_loop_run_until_complete(mp_loop *loop, struct mp_coro *task);
 
 // Makes the run return once the present callbacks are done; before a run it makes the
 // next one return at once. From any thread, and from signal handlers. Since 0.1.
@@ -75,7 +75,7 @@ MP_API mp_loop *mp_loop_current(void);
 MP_API int64_t mp_loop_time(const mp_loop *loop);
 
 // Closes what is left: watchers end, calls and tasks are dropped (what tasks hold is lost;
-// mp_task_run() cancels them first). From then on other threads, too, get MP_ECLOSED. Not
+// mp_coro_run() cancels them first). From then on other threads, too, get MP_ECLOSED. Not
 // while it runs: MP_ESTATE. Again: 0. Since 0.1.
 MP_API int mp_loop_close(mp_loop *loop);
 

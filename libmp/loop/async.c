@@ -8,7 +8,7 @@
 // time, or was cancelled, does not, and the next one is asked.
 #include <mp/async.h>
 
-#include "loop/task.h"
+#include "loop/coro.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 struct mp__line {
     struct mp__line *next, *before;
     mp_async_line *line; // NULL: called up
-    mp_task *task;
+    mp_coro *task;
     void *item; // of a queue: what it puts, or was given
 };
 
@@ -31,13 +31,13 @@ static void leave_line(struct mp__line *w)
 }
 
 // 0 when somebody called it up. item (may be NULL) goes into the line and comes out of it.
-static int stand_in_line(mp_async_line *line, mp_task *me, int timeout_ms, void **item)
+static int stand_in_line(mp_async_line *line, mp_coro *me, int timeout_ms, void **item)
 {
     struct mp__line w = {.before = line->mp__last, .line = line, .task = me};
     w.item = item ? *item : NULL;
     *(w.before ? &w.before->next : &line->mp__first) = &w;
     line->mp__last = &w;
-    int err = mp__task_park(me, timeout_ms);
+    int err = mp__coro_park(me, timeout_ms);
     leave_line(&w);
     if (item && !err)
         *item = w.item;
@@ -51,14 +51,14 @@ static struct mp__line *call_up_with(mp_async_line *line, int result)
     while (line->mp__first) {
         struct mp__line *w = line->mp__first;
         leave_line(w);
-        if (mp__task_unpark(w->task, result))
+        if (mp__coro_unpark(w->task, result))
             return w;
     }
     return NULL;
 }
 
 // The task that goes on because of this; NULL if nobody waits.
-static mp_task *call_up(mp_async_line *line)
+static mp_coro *call_up(mp_async_line *line)
 {
     struct mp__line *w = call_up_with(line, 0);
     return w ? w->task : NULL;
@@ -66,7 +66,7 @@ static mp_task *call_up(mp_async_line *line)
 
 // ---- lock ----
 
-static int lock_acquire(mp_async_lock *l, mp_task *me, int timeout_ms)
+static int lock_acquire(mp_async_lock *l, mp_coro *me, int timeout_ms)
 {
     if (l->mp__holder == me)
         return MP_EHELD;
@@ -79,7 +79,7 @@ static int lock_acquire(mp_async_lock *l, mp_task *me, int timeout_ms)
 int mp_async_lock_acquire(mp_async_lock *l, int timeout_ms)
 {
     int err;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     if (!me)
         return err;
     return l ? lock_acquire(l, me, timeout_ms) : MP_EINVAL;
@@ -87,7 +87,7 @@ int mp_async_lock_acquire(mp_async_lock *l, int timeout_ms)
 
 int mp_async_lock_release(mp_async_lock *l)
 {
-    mp_task *me = mp__task_here();
+    mp_coro *me = mp__coro_here();
     if (!l)
         return MP_EINVAL;
     if (!me || l->mp__holder != me)
@@ -101,7 +101,7 @@ int mp_async_lock_release(mp_async_lock *l)
 int mp_async_event_wait(mp_async_event *e, int timeout_ms)
 {
     int err;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     if (!me)
         return err;
     if (!e)
@@ -137,7 +137,7 @@ bool mp_async_event_is_set(const mp_async_event *e)
 int mp_async_semaphore_acquire(mp_async_semaphore *s, int timeout_ms)
 {
     int err;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     if (!me)
         return err;
     if (!s)
@@ -165,7 +165,7 @@ int mp_async_condition_wait(mp_async_condition *c, mp_async_lock *l, int timeout
 {
     int err;
     bool cancelled = false;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     if (!me)
         return err;
     if (!c || !l)
@@ -237,7 +237,7 @@ static int queue_wait(mp_async_line *line, void **item, int timeout_ms)
     int err;
     if (timeout_ms == 0)
         return MP_ETIMEDOUT;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     return me ? stand_in_line(line, me, timeout_ms, item) : err;
 }
 

@@ -5,7 +5,7 @@
 // A cancel reaches what is awaited not from outside but from the task itself, which wakes up
 // with MP_ECANCELED, cancels what it waited for, and waits once more: no recursion in the
 // loop, however long the chain, and the clean-up below is done when the one above goes on.
-#include "loop/task.h"
+#include "loop/coro.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,33 +23,33 @@ struct one {
 
 // What a task that awaits several has on its stack.
 struct multi {
-    mp_task *me;
-    mp_task *const *list;
+    mp_coro *me;
+    mp_coro *const *list;
     size_t n, done;
     int error; // of the first that failed
-    mp_task_when when;
+    mp_coro_when when;
     struct one *one;
 };
 
 static bool enough(const struct multi *m)
 {
-    return m->done == m->n || (m->when == MP_TASK_FIRST && m->done > 0) ||
-           (m->when == MP_TASK_FIRST_ERROR && m->error);
+    return m->done == m->n || (m->when == MP_CORO_FIRST && m->done > 0) ||
+           (m->when == MP_CORO_FIRST_ERROR && m->error);
 }
 
-static void count(struct multi *m, mp_task *t)
+static void count(struct multi *m, mp_coro *t)
 {
     m->done++;
     if (t->result < 0 && !m->error)
         m->error = t->result;
 }
 
-static void one_done(struct waiter *w, mp_task *t)
+static void one_done(struct waiter *w, mp_coro *t)
 {
     struct multi *m = ((struct one *)w)->all;
     count(m, t);
     if (enough(m))
-        mp__task_unpark(m->me, 0);
+        mp__coro_unpark(m->me, 0);
 }
 
 static int multi_check(const struct multi *m)
@@ -84,7 +84,7 @@ static int multi_await(struct multi *m, int timeout_ms)
         if (!m->list[i]->done)
             mp__waiter_add(&m->one[i].waiter, m->list[i]);
     }
-    return mp__task_park(m->me, timeout_ms);
+    return mp__coro_park(m->me, timeout_ms);
 }
 
 static void multi_end(struct multi *m)
@@ -94,13 +94,13 @@ static void multi_end(struct multi *m)
     free(m->one);
 }
 
-int64_t mp_task_wait(mp_task *const *list, size_t n, mp_task_when when, int timeout_ms)
+int64_t mp_coro_wait(mp_coro *const *list, size_t n, mp_coro_when when, int timeout_ms)
 {
     int err;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     if (err)
         return err;
-    if (when > MP_TASK_FIRST_ERROR)
+    if (when > MP_CORO_FIRST_ERROR)
         return MP_EINVAL;
     struct multi m = {.me = me, .list = list, .n = n, .when = when};
     err = multi_await(&m, timeout_ms);
@@ -109,21 +109,21 @@ int64_t mp_task_wait(mp_task *const *list, size_t n, mp_task_when when, int time
 }
 
 // Cancels all and waits until they have ended, or the task is cancelled again.
-static void cancel_list(mp_task *const *list, size_t n)
+static void cancel_list(mp_coro *const *list, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        mp_task_cancel(list[i]);
-    if (mp_task_wait(list, n, MP_TASK_ALL, MP_FOREVER) < 0)
+        mp_coro_cancel(list[i]);
+    if (mp_coro_wait(list, n, MP_CORO_ALL, MP_FOREVER) < 0)
         return;
 }
 
-int mp_task_gather(mp_task *const *list, size_t n)
+int mp_coro_gather(mp_coro *const *list, size_t n)
 {
     int err;
-    mp_task *me = mp__task_may_await(MP_FOREVER, &err);
+    mp_coro *me = mp__coro_may_await(MP_FOREVER, &err);
     if (err)
         return err;
-    struct multi m = {.me = me, .list = list, .n = n, .when = MP_TASK_FIRST_ERROR};
+    struct multi m = {.me = me, .list = list, .n = n, .when = MP_CORO_FIRST_ERROR};
     err = multi_await(&m, MP_FOREVER);
     multi_end(&m);
     if (err == MP_ECANCELED)
@@ -135,56 +135,56 @@ int mp_task_gather(mp_task *const *list, size_t n)
 
 struct sleeper {
     struct waiter waiter;
-    mp_task *me;
+    mp_coro *me;
 };
 
-static void wake(struct waiter *w, mp_task *t)
+static void wake(struct waiter *w, mp_coro *t)
 {
     (void)t;
-    mp__task_unpark(((struct sleeper *)w)->me, 0);
+    mp__coro_unpark(((struct sleeper *)w)->me, 0);
 }
 
 // Until t is done. 0, or MP_ECANCELED.
-static int await_done(mp_task *me, mp_task *t)
+static int await_done(mp_coro *me, mp_coro *t)
 {
     struct sleeper s = {.waiter.tell = wake, .me = me};
     if (t->done)
         return 0;
     mp__waiter_add(&s.waiter, t);
-    int err = mp__task_park(me, MP_FOREVER);
+    int err = mp__coro_park(me, MP_FOREVER);
     mp__waiter_remove(&s.waiter);
     return err;
 }
 
-static mp_task *may_await(mp_task *t, int *err)
+static mp_coro *may_await(mp_coro *t, int *err)
 {
-    mp_task *me = mp__task_may_await(MP_FOREVER, err);
+    mp_coro *me = mp__coro_may_await(MP_FOREVER, err);
     if (!me)
         return NULL;
     *err = !t || t->loop != me->loop ? MP_EINVAL : t == me ? MP_ESTATE : 0;
     return *err ? NULL : me;
 }
 
-int mp_await(mp_task *t)
+int mp_await(mp_coro *t)
 {
     int err;
-    mp_task *me = may_await(t, &err);
+    mp_coro *me = may_await(t, &err);
     if (!me)
         return err;
-    mp_task_share(t);
+    mp_coro_share(t);
     err = await_done(me, t);
     if (err == MP_ECANCELED) {
-        mp_task_cancel(t);
+        mp_coro_cancel(t);
         await_done(me, t); // its clean-up; a second cancel ends this, too
         t->seen = true;
     }
     if (!err)
-        err = mp_task_result(t, NULL);
-    mp_task_free(t);
+        err = mp_coro_result(t, NULL);
+    mp_coro_free(t);
     return err;
 }
 
-int mp_await_for(mp_task *t, int timeout_ms)
+int mp_await_for(mp_coro *t, int timeout_ms)
 {
     mp_timeout scope;
     int err;
@@ -193,24 +193,24 @@ int mp_await_for(mp_task *t, int timeout_ms)
     if (!may_await(t, &err))
         return err;
     if (t->done)
-        return mp_task_result(t, NULL);
+        return mp_coro_result(t, NULL);
     err = mp_timeout_enter(&scope, timeout_ms);
     if (!err)
         err = mp_await(t);
     return mp_timeout_leave(&scope, err);
 }
 
-int mp_await_shielded(mp_task *t)
+int mp_await_shielded(mp_coro *t)
 {
     int err;
-    mp_task *me = may_await(t, &err);
+    mp_coro *me = may_await(t, &err);
     if (!me)
         return err;
-    mp_task_share(t);
+    mp_coro_share(t);
     err = await_done(me, t);
     if (!err)
-        err = mp_task_result(t, NULL);
-    mp_task_free(t);
+        err = mp_coro_result(t, NULL);
+    mp_coro_free(t);
     return err;
 }
 
@@ -219,14 +219,14 @@ int mp_await_shielded(mp_task *t)
 static void fd_ready(mp_watch *w, int events, void *arg)
 {
     mp_watch_set_events(w, 0);
-    mp__task_unpark(arg, events);
+    mp__coro_unpark(arg, events);
 }
 
 int mp_await_fd(int fd, int events, int timeout_ms)
 {
     int err, own = -1;
     mp_watch *w;
-    mp_task *me = mp__task_may_await(timeout_ms, &err);
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
     if (!me)
         return err;
     if (events == 0)
@@ -237,7 +237,7 @@ int mp_await_fd(int fd, int events, int timeout_ms)
         err = own < 0 ? -errno : mp_loop_add_fd(me->loop, &w, own, events, fd_ready, me);
     }
     if (!err) {
-        err = mp__task_park(me, timeout_ms);
+        err = mp__coro_park(me, timeout_ms);
         mp_watch_close(w);
     }
     if (own >= 0)
@@ -254,7 +254,7 @@ static int await_readable(int fd, int timeout_ms)
 int mp_await_pipe(mp_pipe *pipe, int timeout_ms)
 {
     int err;
-    if (!mp__task_may_await(timeout_ms, &err))
+    if (!mp__coro_may_await(timeout_ms, &err))
         return err;
     return pipe ? await_readable(mp_pipe_fd(pipe), timeout_ms) : MP_EINVAL;
 }
@@ -262,7 +262,7 @@ int mp_await_pipe(mp_pipe *pipe, int timeout_ms)
 int mp_await_queue(mp_queue *queue, int timeout_ms)
 {
     int err;
-    if (!mp__task_may_await(timeout_ms, &err))
+    if (!mp__coro_may_await(timeout_ms, &err))
         return err;
     return queue ? await_readable(mp_queue_fd(queue), timeout_ms) : MP_EINVAL;
 }
@@ -270,7 +270,7 @@ int mp_await_queue(mp_queue *queue, int timeout_ms)
 int mp_await_process(mp_process *p, int *code, int timeout_ms)
 {
     int err, ignored;
-    if (!mp__task_may_await(timeout_ms, &err))
+    if (!mp__coro_may_await(timeout_ms, &err))
         return err;
     if (!p)
         return MP_EINVAL;
@@ -287,7 +287,7 @@ static void scope_over(void *arg)
     mp_timeout *scope = arg;
     scope->mp__over = true;
     scope->mp__call = 0;
-    mp_task_cancel(scope->mp__task);
+    mp_coro_cancel(scope->mp__coro);
 }
 
 int mp_timeout_enter(mp_timeout *scope, int ms)
@@ -296,7 +296,7 @@ int mp_timeout_enter(mp_timeout *scope, int ms)
     if (!scope)
         return MP_EINVAL;
     *scope = (mp_timeout){0};
-    mp_task *me = mp__task_may_await(ms, &err);
+    mp_coro *me = mp__coro_may_await(ms, &err);
     if (!me)
         return err;
     scope->mp__before = me->cancels;
@@ -306,21 +306,21 @@ int mp_timeout_enter(mp_timeout *scope, int ms)
             return (int)call;
         scope->mp__call = call;
     }
-    scope->mp__task = me;
+    scope->mp__coro = me;
     return 0;
 }
 
 int mp_timeout_leave(mp_timeout *scope, int result)
 {
-    if (!scope || !scope->mp__task)
+    if (!scope || !scope->mp__coro)
         return result;
-    mp_task *me = scope->mp__task;
-    scope->mp__task = NULL;
+    mp_coro *me = scope->mp__coro;
+    scope->mp__coro = NULL;
     if (scope->mp__call)
         mp_loop_cancel(me->loop, scope->mp__call);
     if (!scope->mp__over)
         return result;
-    mp__task_uncancel(me);
+    mp__coro_uncancel(me);
     // Somebody else cancelled it as well: that stays.
     return result == MP_ECANCELED && me->cancels <= scope->mp__before ? MP_ETIMEDOUT : result;
 }
@@ -328,8 +328,8 @@ int mp_timeout_leave(mp_timeout *scope, int result)
 // ---- groups ----
 
 struct mp_group {
-    mp_task *owner;
-    mp_task *first;
+    mp_coro *owner;
+    mp_coro *first;
     size_t running;
     int error; // the first
     bool ending, failing;
@@ -342,7 +342,7 @@ int mp_group_new(mp_group **out)
     if (!out)
         return MP_EINVAL;
     *out = NULL;
-    mp_task *me = mp__task_may_await(MP_FOREVER, &err);
+    mp_coro *me = mp__coro_may_await(MP_FOREVER, &err);
     if (!me)
         return err;
     mp_group *g = calloc(1, sizeof *g);
@@ -353,16 +353,16 @@ int mp_group_new(mp_group **out)
     return 0;
 }
 
-int mp_group_start(mp_group *g, mp_task **out, mp_task_fn *fn, void *arg, const mp_task_opts *opts)
+int mp_group_start(mp_group *g, mp_coro **out, mp_coro_fn *fn, void *arg, const mp_coro_opts *opts)
 {
-    mp_task *t;
+    mp_coro *t;
     if (out)
         *out = NULL;
     if (!g)
         return MP_EINVAL;
     if (g->failing)
         return MP_ECANCELED;
-    int err = mp_task_start(&t, g->owner->loop, fn, arg, opts);
+    int err = mp_coro_start(&t, g->owner->loop, fn, arg, opts);
     if (err)
         return err;
     t->group = g;
@@ -376,18 +376,18 @@ int mp_group_start(mp_group *g, mp_task **out, mp_task_fn *fn, void *arg, const 
     if (out)
         *out = t;
     else
-        mp_task_free(t);
+        mp_coro_free(t);
     return 0;
 }
 
 static void cancel_members(mp_group *g)
 {
     g->failing = true;
-    for (mp_task *t = g->first; t; t = t->sibling)
-        mp_task_cancel(t);
+    for (mp_coro *t = g->first; t; t = t->sibling)
+        mp_coro_cancel(t);
 }
 
-void mp__group_ended(mp_group *g, mp_task *t)
+void mp__group_ended(mp_group *g, mp_coro *t)
 {
     *t->sibling_link = t->sibling;
     if (t->sibling)
@@ -399,25 +399,25 @@ void mp__group_ended(mp_group *g, mp_task *t)
         cancel_members(g);
         if (!g->ending) {
             g->cancelled_owner = true;
-            mp_task_cancel(g->owner);
+            mp_coro_cancel(g->owner);
         }
     }
     if (g->ending && g->running == 0)
-        mp__task_unpark(g->owner, 0);
+        mp__coro_unpark(g->owner, 0);
 }
 
 int mp_group_end(mp_group *g)
 {
     int err;
     bool cancelled = false;
-    mp_task *me = mp__task_may_await(MP_FOREVER, &err);
+    mp_coro *me = mp__coro_may_await(MP_FOREVER, &err);
     if (!me || !g || g->owner != me)
         return !me ? err : !g ? MP_EINVAL : MP_ESTATE;
     g->ending = true;
     if (g->cancelled_owner)
-        mp__task_uncancel(me);
+        mp__coro_uncancel(me);
     while (g->running > 0) { // nobody outlives the group, however often we are cancelled
-        if (mp__task_park(me, MP_FOREVER) == MP_ECANCELED) {
+        if (mp__coro_park(me, MP_FOREVER) == MP_ECANCELED) {
             cancelled = true;
             cancel_members(g);
         }

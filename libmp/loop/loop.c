@@ -5,7 +5,7 @@
 #include "loop/loop.h"
 
 #include "base/clock.h"
-#include "loop/task.h"
+#include "loop/coro.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ static void shut(mp_loop *loop)
 {
     mp__debug_free(loop);
     mp__inbox_close(loop->inbox);
-    mp__task_drop_all(loop);
+    mp__coro_drop_all(loop);
     mp__watch_shut(loop);
     mp__timers_free(&loop->timers);
     loop->closed = true;
@@ -176,7 +176,7 @@ static int enter(mp_loop *loop)
     if (atomic_exchange(&loop->running, true))
         return MP_ESTATE;
     mp__loop_here = loop;
-    mp__task_thread_enter();
+    mp__coro_thread_enter();
     return 0;
 }
 
@@ -209,20 +209,20 @@ int mp_loop_run_forever(mp_loop *loop)
     return 0;
 }
 
-int mp_loop_run_until_complete(mp_loop *loop, struct mp_task *task)
+int mp_loop_run_until_complete(mp_loop *loop, struct mp_coro *task)
 {
     if (!task || task->loop != loop)
         return MP_EINVAL;
     int err = enter(loop);
     if (err)
         return err;
-    loop->until = mp_task_share(task);
+    loop->until = mp_coro_share(task);
     while (!loop->stopped && !task->done)
         turn(loop, false);
     leave(loop);
     loop->until = NULL;
-    err = task->done ? mp_task_result(task, NULL) : MP_ECANCELED;
-    mp_task_free(task);
+    err = task->done ? mp_coro_result(task, NULL) : MP_ECANCELED;
+    mp_coro_free(task);
     return err;
 }
 

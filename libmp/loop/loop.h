@@ -24,7 +24,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-struct mp_task;
+struct mp_coro;
 struct debug;
 
 struct mp_loop {
@@ -38,7 +38,7 @@ struct mp_loop {
     const uint8_t *alive; // a page of its own: 1, and 0 in forked children
     bool closed;
     atomic_bool running, stopped;
-    struct mp_task *until; // the run ends when it is done
+    struct mp_coro *until; // the run ends when it is done
 
     struct ready ready;
     struct timers timers;
@@ -46,8 +46,8 @@ struct mp_loop {
     int64_t looked; // when the kernel was asked last
     struct debug *debug;
 
-    struct mp_task *task;  // the one that runs now
-    struct mp_task *tasks; // all that have begun and not ended
+    struct mp_coro *task;  // the one that runs now
+    struct mp_coro *tasks; // all that have begun and not ended
     uint64_t numbered;
     struct context home; // what runs the loop
     struct stacks stacks;
@@ -93,6 +93,6 @@ void mp__watch_free_closed(mp_loop *loop);
 void mp__watch_shut(mp_loop *loop);
 
 // Forgets the tasks that are left, with what they hold.
-void mp__task_drop_all(mp_loop *loop);
+void mp__coro_drop_all(mp_loop *loop);
 
 #endif

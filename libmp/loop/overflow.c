@@ -3,7 +3,7 @@
 // Names the task whose stack overflowed. A fault in the guard of the stack that is in use can
 // be nothing else; any other fault is passed on. Everything here runs in a signal handler:
 // no locks, no memory, no stdio.
-#include "loop/task.h"
+#include "loop/coro.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -38,7 +38,7 @@ static void append_number(char *text, size_t size, size_t number)
     append(text, size, p);
 }
 
-static void explain(mp_task *t)
+static void explain(mp_coro *t)
 {
     char text[200] = "libmp: task '";
     if (*t->name) {
@@ -49,7 +49,7 @@ static void explain(mp_task *t)
     }
     append(text, sizeof text, "' overflowed its stack of ");
     append_number(text, sizeof text, t->stack->size);
-    append(text, sizeof text, " bytes (mp_task_opts.stack_size)\n");
+    append(text, sizeof text, " bytes (mp_coro_opts.stack_size)\n");
     while (write(2, text, strlen(text)) < 0 && errno == EINTR)
         ;
 }
@@ -59,7 +59,7 @@ static void explain(mp_task *t)
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
     (void)context;
-    mp_task *t = mp__task_here();
+    mp_coro *t = mp__coro_here();
     if (t && t->stack && mp__stack_is_guard(t->stack, info->si_addr))
         explain(t);
     sigaction(sig, &before, NULL);
@@ -74,7 +74,7 @@ static void free_alternate(void *stack)
     munmap(stack, ALTERNATE_SIZE);
 }
 
-void mp__task_thread_enter(void)
+void mp__coro_thread_enter(void)
 {
     stack_t now;
     if (!atomic_load_explicit(&installed, memory_order_relaxed))
@@ -99,12 +99,12 @@ static void install(void)
         atomic_store(&installed, true);
 }
 
-int mp_task_explain_overflow(void)
+int mp_coro_explain_overflow(void)
 {
     pthread_once(&once, install);
     if (!atomic_load(&installed))
         return -ENOMEM;
     if (mp_loop_current())
-        mp__task_thread_enter();
+        mp__coro_thread_enter();
     return 0;
 }

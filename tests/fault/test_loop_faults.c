@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/async.h>
+#include <mp/coro.h>
 #include <mp/log.h>
 #include <mp/loop.h>
 #include <mp/process.h>
-#include <mp/task.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -40,18 +40,18 @@ static void count(void *arg)
 static int nap(void *arg)
 {
     (void)arg;
-    return mp_task_sleep(1);
+    return mp_coro_sleep(1);
 }
 
 static int use_inherited(void *arg)
 {
     mp_watch *w = arg;
-    mp_task *t;
+    mp_coro *t;
     mptest_require(mp_loop_call_soon(loop, count, NULL) == MP_EOWNER);
     mptest_require(mp_loop_call_soon_threadsafe(loop, count, NULL) == MP_EOWNER);
     mptest_require(mp_loop_call_later(loop, 0, count, NULL) == MP_EOWNER);
     mptest_require(mp_loop_add_timer(loop, &w, 0, NULL, NULL) == MP_EOWNER);
-    mptest_require(mp_task_start(&t, loop, nap, NULL, NULL) == MP_EOWNER);
+    mptest_require(mp_coro_start(&t, loop, nap, NULL, NULL) == MP_EOWNER);
     mptest_require(mp_loop_run(loop) == MP_EOWNER);
     mptest_require(mp_loop_close(loop) == MP_EOWNER);
     mptest_require(!mp_loop_is_running(loop));
@@ -59,7 +59,7 @@ static int use_inherited(void *arg)
     mp_loop_stop(loop);
     mp_watch_close(arg);
     mp_loop_free(loop);
-    mptest_require(mp_task_run(nap, NULL, 0) == 0); // one of its own
+    mptest_require(mp_coro_run(nap, NULL, 0) == 0); // one of its own
     return 7;
 }
 
@@ -92,10 +92,10 @@ MP_TEST(a_forked_child_may_not_use_it)
 
 static int child_of_a_task(void *arg)
 {
-    mptest_require(mp_task_sleep(1) == MP_EOWNER);
+    mptest_require(mp_coro_sleep(1) == MP_EOWNER);
     mptest_require(mp_await(arg) == MP_EOWNER);
-    mptest_require(mp_task_current() == NULL);
-    mptest_require(mp_task_run(nap, NULL, 0) == 0);
+    mptest_require(mp_coro_current() == NULL);
+    mptest_require(mp_coro_run(nap, NULL, 0) == 0);
     return 9;
 }
 
@@ -103,20 +103,20 @@ static int fork_in_a_task(void *arg)
 {
     mp_process *p;
     int code = -1;
-    mp_task *t;
+    mp_coro *t;
     (void)arg;
-    mp_assert_ok(mp_task_promise(&t, NULL));
+    mp_assert_ok(mp_coro_promise(&t, NULL));
     mp_assert_ok(mp_process_start(&p, child_of_a_task, t, NULL));
     mp_assert_ok(mp_await_process(p, &code, MP_FOREVER));
     ck_assert_int_eq(code, 9);
     mp_process_free(p);
-    mp_task_free(t);
+    mp_coro_free(t);
     return 0;
 }
 
 MP_TEST(a_child_of_a_task_has_no_task)
 {
-    mp_assert_ok(mp_task_run(fork_in_a_task, NULL, 0));
+    mp_assert_ok(mp_coro_run(fork_in_a_task, NULL, 0));
 }
 
 // ---- what blocks ----
@@ -145,14 +145,14 @@ static int busy(void *arg)
 
 MP_TEST(a_task_that_never_yields_is_named)
 {
-    mp_task *t;
+    mp_coro *t;
     mp_assert_ok(mp_loop_new(&loop));
     mp_assert_ok(mp_loop_debug(loop, 20, slow, &told_over));
-    mp_assert_ok(mp_task_start(&t, loop, busy, NULL, &(mp_task_opts){.name = "greedy"}));
+    mp_assert_ok(mp_coro_start(&t, loop, busy, NULL, &(mp_coro_opts){.name = "greedy"}));
     mp_assert_ok(mp_loop_run_until_complete(loop, t));
     ck_assert_str_eq(named, "task 'greedy'");
     ck_assert_int_eq(told_over, 1);
-    mp_task_free(t);
+    mp_coro_free(t);
     mp_loop_free(loop);
 }
 
@@ -206,7 +206,7 @@ MP_TEST(an_error_nobody_looked_at_is_logged)
 {
     open_log();
     mp_assert_ok(mp_loop_new(&loop));
-    mp_assert_ok(mp_task_start(NULL, loop, fail_soon, NULL, &(mp_task_opts){.name = "lost"}));
+    mp_assert_ok(mp_coro_start(NULL, loop, fail_soon, NULL, &(mp_coro_opts){.name = "lost"}));
     mp_assert_ok(mp_loop_run(loop));
     mp_loop_free(loop);
     check_log("'lost' failed");
@@ -222,7 +222,7 @@ static int sleep_hard(void *arg)
 MP_TEST(without_a_hook_the_log_is_told)
 {
     open_log();
-    mp_assert_ok(mp_task_run(sleep_hard, NULL, 20));
+    mp_assert_ok(mp_coro_run(sleep_hard, NULL, 20));
     check_log("kept by task 'main'");
 }
 
@@ -243,9 +243,9 @@ static int overflow_task(void *arg)
 
 static int start_overflow(void *arg)
 {
-    mp_task *t;
+    mp_coro *t;
     (void)arg;
-    mptest_require(mp_task_start(&t, NULL, overflow_task, NULL, &(mp_task_opts){.name = "deep"}) ==
+    mptest_require(mp_coro_start(&t, NULL, overflow_task, NULL, &(mp_coro_opts){.name = "deep"}) ==
                    0);
     return mp_await(t);
 }
@@ -257,8 +257,8 @@ static int run_overflow(void *arg)
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     dup2(say_fd, 2);
     if (arg)
-        mptest_require(mp_task_explain_overflow() == 0);
-    return mp_task_run(start_overflow, NULL, 0);
+        mptest_require(mp_coro_explain_overflow() == 0);
+    return mp_coro_run(start_overflow, NULL, 0);
 }
 
 static void check_overflow(bool explained)
@@ -293,7 +293,7 @@ static int crash(void *arg)
 {
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     dup2(say_fd, 2);
-    mptest_require(mp_task_explain_overflow() == 0);
+    mptest_require(mp_coro_explain_overflow() == 0);
     raise(SIGSEGV); // another fault: as ever, without a word
     (void)arg;
     return 0;
@@ -326,19 +326,19 @@ static int too_many_tasks(void *arg)
     int r, n = 0;
     (void)arg;
     setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)256 << 20, (rlim_t)256 << 20});
-    while ((r = mp_task_start(NULL, NULL, wait_for_ever, &e, NULL)) == 0)
+    while ((r = mp_coro_start(NULL, NULL, wait_for_ever, &e, NULL)) == 0)
         n++;
     mptest_require(r == -ENOMEM && n > 100);
     mp_async_event_set(&e);
-    mptest_require(mp_task_sleep(0) == 0);
-    mptest_require(mp_task_sleep(0) == 0);
-    mptest_require(mp_task_start(NULL, NULL, nap, NULL, NULL) == 0); // there is room again
+    mptest_require(mp_coro_sleep(0) == 0);
+    mptest_require(mp_coro_sleep(0) == 0);
+    mptest_require(mp_coro_start(NULL, NULL, nap, NULL, NULL) == 0); // there is room again
     return 5;
 }
 
 static int run_too_many(void *arg)
 {
-    return mp_task_run(too_many_tasks, arg, 0);
+    return mp_coro_run(too_many_tasks, arg, 0);
 }
 
 MP_TEST(out_of_memory_is_an_error)

@@ -26,19 +26,19 @@ static void note(const char *what)
     strncat(notes, what, sizeof notes - strlen(notes) - 1);
 }
 
-static mp_task *start(mp_task_fn *fn, const char *arg)
+static mp_coro *start(mp_coro_fn *fn, const char *arg)
 {
-    mp_task *t = NULL;
-    mp_assert_ok(mp_task_start(&t, NULL, fn, (void *)(uintptr_t)arg, NULL));
+    mp_coro *t = NULL;
+    mp_assert_ok(mp_coro_start(&t, NULL, fn, (void *)(uintptr_t)arg, NULL));
     return t;
 }
 
 // Awaits n tasks and frees them; 0 if all are well.
-static int finish(mp_task **t, size_t n)
+static int finish(mp_coro **t, size_t n)
 {
-    int r = mp_task_gather(t, n);
+    int r = mp_coro_gather(t, n);
     for (size_t i = 0; i < n; i++)
-        mp_task_free(t[i]);
+        mp_coro_free(t[i]);
     return r;
 }
 
@@ -47,7 +47,7 @@ static int hold(void *arg)
     mp_assert_ok(mp_async_lock_acquire(&lock, LONG_MS));
     note(arg);
     mp_assert_err(mp_async_lock_acquire(&lock, 0), MP_EHELD);
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_ok(mp_coro_sleep(1));
     note(arg);
     return mp_async_lock_release(&lock);
 }
@@ -58,7 +58,7 @@ static int hold_or_leave(void *arg)
     if (r < 0)
         return r;
     note(arg);
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_ok(mp_coro_sleep(1));
     note(arg);
     return mp_async_lock_release(&lock);
 }
@@ -66,13 +66,13 @@ static int hold_or_leave(void *arg)
 static int lock_with_cancel(void *arg)
 {
     (void)arg;
-    mp_task *t[] = {start(hold, "a"), start(hold_or_leave, "b"), start(hold, "c")};
-    mp_assert_ok(mp_task_sleep(0));
+    mp_coro *t[] = {start(hold, "a"), start(hold_or_leave, "b"), start(hold, "c")};
+    mp_assert_ok(mp_coro_sleep(0));
     mp_assert_err(mp_async_lock_acquire(&lock, 0), MP_ETIMEDOUT);
     mp_assert_err(mp_async_lock_release(&lock), MP_ENOTHELD);
-    mp_assert_ok(mp_task_cancel(t[1])); // in the line: it leaves
+    mp_assert_ok(mp_coro_cancel(t[1])); // in the line: it leaves
     mp_assert_err(mp_await(t[1]), MP_ECANCELED);
-    mp_task_free(t[1]);
+    mp_coro_free(t[1]);
     t[1] = t[2];
     mp_assert_ok(finish(t, 2));
     ck_assert_str_eq(notes, "aacc");
@@ -81,7 +81,7 @@ static int lock_with_cancel(void *arg)
 
 MP_TEST(lock_is_handed_on)
 {
-    mp_assert_ok(mp_task_run(lock_with_cancel, NULL, 0));
+    mp_assert_ok(mp_coro_run(lock_with_cancel, NULL, 0));
 }
 
 static int wait_event(void *arg)
@@ -94,7 +94,7 @@ static int wait_event(void *arg)
 static int raise_event(void *arg)
 {
     (void)arg;
-    mp_task *t[] = {start(wait_event, "a"), start(wait_event, "b")};
+    mp_coro *t[] = {start(wait_event, "a"), start(wait_event, "b")};
     mp_assert_err(mp_async_event_wait(&event, 1), MP_ETIMEDOUT);
     mp_assert_ok(mp_async_event_set(&event));
     ck_assert(mp_async_event_is_set(&event));
@@ -107,7 +107,7 @@ static int raise_event(void *arg)
 
 MP_TEST(event_lets_all_go)
 {
-    mp_assert_ok(mp_task_run(raise_event, NULL, 0));
+    mp_assert_ok(mp_coro_run(raise_event, NULL, 0));
 }
 
 static int inside, most;
@@ -118,14 +118,14 @@ static int use_unit(void *arg)
     mp_assert_ok(mp_async_semaphore_acquire(&semaphore, LONG_MS));
     if (++inside > most)
         most = inside;
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_ok(mp_coro_sleep(1));
     inside--;
     return mp_async_semaphore_release(&semaphore);
 }
 
 static int limit(void *arg)
 {
-    mp_task *t[10];
+    mp_coro *t[10];
     semaphore.value = 3;
     for (int i = 0; i < 10; i++)
         t[i] = start(use_unit, arg);
@@ -137,7 +137,7 @@ static int limit(void *arg)
 
 MP_TEST(semaphore_limits)
 {
-    mp_assert_ok(mp_task_run(limit, NULL, 0));
+    mp_assert_ok(mp_coro_run(limit, NULL, 0));
 }
 
 static int stock;
@@ -163,12 +163,12 @@ static int impatient(void *arg)
 
 static int produce(void *arg)
 {
-    mp_task *t[] = {start(consume, "x"), start(consume, "y")}, *i = start(impatient, arg);
+    mp_coro *t[] = {start(consume, "x"), start(consume, "y")}, *i = start(impatient, arg);
     mp_assert_err(mp_async_condition_wait(&condition, &lock, 0), MP_ENOTHELD);
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_cancel(i));
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_cancel(i));
     mp_assert_err(mp_await(i), MP_ECANCELED);
-    mp_task_free(i);
+    mp_coro_free(i);
     mp_assert_ok(mp_async_lock_acquire(&lock, LONG_MS));
     stock = 2;
     mp_assert_err(mp_async_condition_notify(&condition, SIZE_MAX), 2);
@@ -180,7 +180,7 @@ static int produce(void *arg)
 
 MP_TEST(condition_wakes)
 {
-    mp_assert_ok(mp_task_run(produce, NULL, 0));
+    mp_assert_ok(mp_coro_run(produce, NULL, 0));
 }
 
 // ---- queue ----
@@ -200,14 +200,14 @@ static int put_all(void *arg)
 
 static int get_all(void *arg)
 {
-    mp_task *t = start(put_all, arg);
+    mp_coro *t = start(put_all, arg);
     void *item;
     for (int i = 0; i < 100; i++) {
         mp_assert_ok(mp_async_queue_get(queue, &item, LONG_MS));
         ck_assert_ptr_eq(item, &numbers[i]);
         ck_assert_uint_le(mp_async_queue_size(queue), 4);
         if (i % 7 == 0)
-            mp_assert_ok(mp_task_sleep(0));
+            mp_assert_ok(mp_coro_sleep(0));
     }
     mp_assert_err(mp_async_queue_get(queue, &item, LONG_MS), MP_EOF);
     return finish(&t, 1);
@@ -216,7 +216,7 @@ static int get_all(void *arg)
 MP_TEST(queue_keeps_the_order)
 {
     mp_assert_ok(mp_async_queue_new(&queue, 4));
-    mp_assert_ok(mp_task_run(get_all, NULL, 0));
+    mp_assert_ok(mp_coro_run(get_all, NULL, 0));
     mp_async_queue_free(queue);
 }
 
@@ -232,12 +232,12 @@ static int get_one(void *arg)
 
 static int cancelled_getter(void *arg)
 {
-    mp_task *t[] = {start(get_one, arg), start(get_one, arg), start(get_one, arg)};
+    mp_coro *t[] = {start(get_one, arg), start(get_one, arg), start(get_one, arg)};
     void *item;
-    mp_assert_ok(mp_task_sleep(0));
-    mp_assert_ok(mp_task_cancel(t[0])); // has not run yet when the item comes
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_ok(mp_coro_cancel(t[0])); // has not run yet when the item comes
     mp_assert_ok(mp_async_queue_put(queue, (void *)"1", 0));
-    mp_assert_ok(mp_task_cancel(t[1])); // has the item: it is not lost
+    mp_assert_ok(mp_coro_cancel(t[1])); // has the item: it is not lost
     mp_assert_err(mp_await(t[0]), MP_ECANCELED);
     mp_assert_ok(mp_await(t[1]));
     ck_assert_str_eq(notes, "1");
@@ -246,14 +246,14 @@ static int cancelled_getter(void *arg)
     mp_assert_err(mp_async_queue_get(queue, &item, 0), MP_EOF);
     mp_assert_err(mp_async_queue_get(NULL, &item, 0), MP_EINVAL);
     for (int i = 0; i < 3; i++)
-        mp_task_free(t[i]);
+        mp_coro_free(t[i]);
     return 0;
 }
 
 MP_TEST(no_item_is_lost_to_a_cancel)
 {
     mp_assert_ok(mp_async_queue_new(&queue, 0));
-    mp_assert_ok(mp_task_run(cancelled_getter, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancelled_getter, NULL, 0));
     mp_async_queue_free(queue);
 }
 

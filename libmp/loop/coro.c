@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The life of tasks and promises; see task.h beside this file.
-#include "loop/task.h"
+// The life of tasks and promises; see coro.h beside this file.
+#include "loop/coro.h"
 
 #include "base/clock.h"
 
@@ -13,14 +13,14 @@
 
 // ---- handles ----
 
-mp_task *mp_task_share(mp_task *t)
+mp_coro *mp_coro_share(mp_coro *t)
 {
     if (t)
         atomic_fetch_add_explicit(&t->holders, 1, memory_order_relaxed);
     return t;
 }
 
-const char *mp_task_name(mp_task *t)
+const char *mp_coro_name(mp_coro *t)
 {
     if (!t)
         return NULL;
@@ -29,12 +29,12 @@ const char *mp_task_name(mp_task *t)
     return t->fn ? t->name : "promise";
 }
 
-bool mp_task_done(const mp_task *t)
+bool mp_coro_done(const mp_coro *t)
 {
     return t && t->done;
 }
 
-int mp_task_result(mp_task *t, void **value)
+int mp_coro_result(mp_coro *t, void **value)
 {
     if (!t)
         return MP_EINVAL;
@@ -46,14 +46,14 @@ int mp_task_result(mp_task *t, void **value)
     return t->result;
 }
 
-mp_task *mp_task_current(void)
+mp_coro *mp_coro_current(void)
 {
-    return mp__task_here();
+    return mp__coro_here();
 }
 
 // ---- who waits for it ----
 
-void mp__waiter_add(struct waiter *w, mp_task *t)
+void mp__waiter_add(struct waiter *w, mp_coro *t)
 {
     w->next = NULL;
     w->link = t->waiters_end;
@@ -74,7 +74,7 @@ void mp__waiter_remove(struct waiter *w)
     w->link = NULL;
 }
 
-static void complete(mp_task *t, int result, void *value)
+static void complete(mp_coro *t, int result, void *value)
 {
     t->result = result;
     t->value = value;
@@ -86,12 +86,12 @@ static void complete(mp_task *t, int result, void *value)
     }
 }
 
-void mp_task_free(mp_task *t)
+void mp_coro_free(mp_coro *t)
 {
     if (!t || atomic_fetch_sub(&t->holders, 1) > 1)
         return;
     if (t->done && t->result < 0 && t->result != MP_ECANCELED && !t->seen)
-        mp_log(MP_LOG_ERROR, "task '%s' failed and nobody looked: %s", mp_task_name(t),
+        mp_log(MP_LOG_ERROR, "task '%s' failed and nobody looked: %s", mp_coro_name(t),
                mp_strerror(t->result));
     while (t->waiters) { // callbacks of a promise that nobody kept
         struct waiter *w = t->waiters;
@@ -105,8 +105,8 @@ void mp_task_free(mp_task *t)
 struct callback {
     struct waiter waiter;
     mp_loop *loop;
-    mp_task *task; // held
-    mp_task_done_fn *fn;
+    mp_coro *task; // held
+    mp_coro_done_fn *fn;
     void *arg;
 };
 
@@ -115,25 +115,25 @@ static void run_callback(void *arg)
     struct callback c = *(struct callback *)arg;
     free(arg);
     c.fn(c.task, c.arg);
-    mp_task_free(c.task);
+    mp_coro_free(c.task);
 }
 
-static void callback_tell(struct waiter *w, mp_task *t)
+static void callback_tell(struct waiter *w, mp_coro *t)
 {
     struct callback *c = (struct callback *)w;
-    c->task = mp_task_share(t);
+    c->task = mp_coro_share(t);
     mp__ready_push_reserved(&c->loop->ready, run_callback, c);
 }
 
 // A promise's loop may be gone; the inbox knows.
-static int check(const mp_task *t)
+static int check(const mp_coro *t)
 {
     if (!t)
         return MP_EINVAL;
     return mp__inbox_is_closed(t->inbox) ? MP_ECLOSED : mp__loop_check(t->loop);
 }
 
-int mp_task_on_done(mp_task *t, mp_task_done_fn *fn, void *arg)
+int mp_coro_on_done(mp_coro *t, mp_coro_done_fn *fn, void *arg)
 {
     int err = check(t);
     if (err || !fn)
@@ -156,9 +156,9 @@ int mp_task_on_done(mp_task *t, mp_task_done_fn *fn, void *arg)
 
 // ---- promises ----
 
-static mp_task *task_new(mp_loop *loop)
+static mp_coro *task_new(mp_loop *loop)
 {
-    mp_task *t = calloc(1, sizeof *t);
+    mp_coro *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
     t->loop = loop;
@@ -168,7 +168,7 @@ static mp_task *task_new(mp_loop *loop)
     return t;
 }
 
-static int check_new(mp_task **out, mp_loop **loop)
+static int check_new(mp_coro **out, mp_loop **loop)
 {
     if (out)
         *out = NULL;
@@ -177,7 +177,7 @@ static int check_new(mp_task **out, mp_loop **loop)
     return *loop ? mp__loop_check(*loop) : MP_ESTATE;
 }
 
-int mp_task_promise(mp_task **out, mp_loop *loop)
+int mp_coro_promise(mp_coro **out, mp_loop *loop)
 {
     int err = check_new(out, &loop);
     if (err || !out)
@@ -186,7 +186,7 @@ int mp_task_promise(mp_task **out, mp_loop *loop)
     return *out ? 0 : -ENOMEM;
 }
 
-int mp_task_set(mp_task *promise, int result, void *value)
+int mp_coro_set(mp_coro *promise, int result, void *value)
 {
     int err = check(promise);
     if (err)
@@ -199,13 +199,13 @@ int mp_task_set(mp_task *promise, int result, void *value)
 
 static void take_posted(struct note *n, bool dropped)
 {
-    mp_task *t = (mp_task *)((char *)n - offsetof(mp_task, note));
+    mp_coro *t = (mp_coro *)((char *)n - offsetof(mp_coro, note));
     if (!dropped && !t->done)
         complete(t, t->posted_result, t->posted_value);
-    mp_task_free(t);
+    mp_coro_free(t);
 }
 
-int mp_task_set_threadsafe(mp_task *promise, int result, void *value)
+int mp_coro_set_threadsafe(mp_coro *promise, int result, void *value)
 {
     if (!promise)
         return MP_EINVAL;
@@ -214,16 +214,16 @@ int mp_task_set_threadsafe(mp_task *promise, int result, void *value)
     promise->posted_result = result;
     promise->posted_value = value;
     promise->note.run = take_posted;
-    mp_task_share(promise);
+    mp_coro_share(promise);
     int err = mp__inbox_push(promise->inbox, &promise->note);
     if (err)
-        mp_task_free(promise);
+        mp_coro_free(promise);
     return err;
 }
 
 // ---- tasks ----
 
-static void link_task(mp_loop *loop, mp_task *t)
+static void link_task(mp_loop *loop, mp_coro *t)
 {
     t->next = loop->tasks;
     t->link = &loop->tasks;
@@ -232,7 +232,7 @@ static void link_task(mp_loop *loop, mp_task *t)
     loop->tasks = t;
 }
 
-static void unlink_task(mp_task *t)
+static void unlink_task(mp_coro *t)
 {
     *t->link = t->next;
     if (t->next)
@@ -242,7 +242,7 @@ static void unlink_task(mp_task *t)
 // The bottom of each stack.
 static void body(void *arg)
 {
-    mp_task *t = arg;
+    mp_coro *t = arg;
     mp__context_begin(&t->loop->home);
     t->unparked = t->fn(t->arg);
     t->ended = true;
@@ -250,7 +250,7 @@ static void body(void *arg)
     __builtin_unreachable();
 }
 
-static void end(mp_task *t)
+static void end(mp_coro *t)
 {
     mp_loop *loop = t->loop;
     mp__context_end(&t->context);
@@ -261,16 +261,16 @@ static void end(mp_task *t)
     complete(t, t->unparked, t->value);
     if (t->group)
         mp__group_ended(t->group, t);
-    mp_task_free(t);
+    mp_coro_free(t);
 }
 
 static void step(void *arg)
 {
-    mp_task *t = arg;
+    mp_coro *t = arg;
     mp_loop *loop = t->loop;
     mp__ready_keep(&loop->ready);
     if (loop->debug)
-        mp__debug_begin(loop->debug, NULL, mp_task_name(t));
+        mp__debug_begin(loop->debug, NULL, mp_coro_name(t));
     loop->task = t;
     mp__context_switch(&loop->home, &t->context, 0);
     loop->task = NULL;
@@ -279,12 +279,12 @@ static void step(void *arg)
         end(t);
 }
 
-int mp_task_start(mp_task **out, mp_loop *loop, mp_task_fn *fn, void *arg, const mp_task_opts *opts)
+int mp_coro_start(mp_coro **out, mp_loop *loop, mp_coro_fn *fn, void *arg, const mp_coro_opts *opts)
 {
     int err = check_new(out, &loop);
     if (err || !fn)
         return err ? err : MP_EINVAL;
-    mp_task *t = task_new(loop);
+    mp_coro *t = task_new(loop);
     if (!t)
         return -ENOMEM;
     t->stack = mp__stack_get(&loop->stacks, opts ? opts->stack_size : 0);
@@ -301,25 +301,25 @@ int mp_task_start(mp_task **out, mp_loop *loop, mp_task_fn *fn, void *arg, const
     link_task(loop, t);
     mp__ready_push_reserved(&loop->ready, step, t);
     if (out)
-        *out = mp_task_share(t);
+        *out = mp_coro_share(t);
     return 0;
 fail:
     if (t->stack)
         mp__stack_put(&loop->stacks, t->stack);
-    mp_task_free(t);
+    mp_coro_free(t);
     return -ENOMEM;
 }
 
-void mp__task_drop_all(mp_loop *loop)
+void mp__coro_drop_all(mp_loop *loop)
 {
     while (loop->tasks) {
-        mp_task *t = loop->tasks;
+        mp_coro *t = loop->tasks;
         unlink_task(t);
         t->next = NULL;
         mp__context_end(&t->context);
         mp__stack_put(&loop->stacks, t->stack);
         t->stack = NULL;
-        mp_task_free(t);
+        mp_coro_free(t);
     }
     mp__stacks_free(&loop->stacks);
 }
@@ -328,10 +328,10 @@ void mp__task_drop_all(mp_loop *loop)
 
 static void on_timeout(void *arg)
 {
-    mp__task_unpark(arg, MP_ETIMEDOUT);
+    mp__coro_unpark(arg, MP_ETIMEDOUT);
 }
 
-int mp__task_park(mp_task *me, int timeout_ms)
+int mp__coro_park(mp_coro *me, int timeout_ms)
 {
     if (me->cancel_pending) {
         me->cancel_pending = false;
@@ -353,7 +353,7 @@ int mp__task_park(mp_task *me, int timeout_ms)
     return me->unparked;
 }
 
-bool mp__task_unpark(mp_task *t, int result)
+bool mp__coro_unpark(mp_coro *t, int result)
 {
     if (!t->parked)
         return false;
@@ -363,10 +363,10 @@ bool mp__task_unpark(mp_task *t, int result)
     return true;
 }
 
-mp_task *mp__task_may_await(int timeout_ms, int *err)
+mp_coro *mp__coro_may_await(int timeout_ms, int *err)
 {
     mp_loop *loop = mp__loop_here;
-    mp_task *me = mp__task_here();
+    mp_coro *me = mp__coro_here();
     *err = timeout_ms < MP_FOREVER ? MP_EINVAL
            : loop && !*loop->alive ? MP_EOWNER
            : !me                   ? MP_ESTATE
@@ -374,23 +374,23 @@ mp_task *mp__task_may_await(int timeout_ms, int *err)
     return *err ? NULL : me;
 }
 
-int mp_task_sleep(int ms)
+int mp_coro_sleep(int ms)
 {
     int err;
-    mp_task *me = mp__task_may_await(ms < 0 ? -2 : ms, &err);
+    mp_coro *me = mp__coro_may_await(ms < 0 ? -2 : ms, &err);
     if (!me)
         return err;
     if (ms == 0 && !me->cancel_pending) {
         me->parked = true;
-        mp__task_unpark(me, 0);
+        mp__coro_unpark(me, 0);
         mp__context_switch(&me->context, &me->loop->home, 0);
         return me->unparked;
     }
-    err = mp__task_park(me, ms);
+    err = mp__coro_park(me, ms);
     return err == MP_ETIMEDOUT ? 0 : err;
 }
 
-int mp_task_cancel(mp_task *t)
+int mp_coro_cancel(mp_coro *t)
 {
     int err = check(t);
     if (err)
@@ -402,20 +402,20 @@ int mp_task_cancel(mp_task *t)
         return 0;
     }
     t->cancels++;
-    if (!mp__task_unpark(t, MP_ECANCELED))
+    if (!mp__coro_unpark(t, MP_ECANCELED))
         t->cancel_pending = true;
     return 0;
 }
 
-void mp__task_uncancel(mp_task *t)
+void mp__coro_uncancel(mp_coro *t)
 {
     if (--t->cancels == 0)
         t->cancel_pending = false;
 }
 
-int mp_task_cancelling(void)
+int mp_coro_cancelling(void)
 {
-    mp_task *me = mp__task_here();
+    mp_coro *me = mp__coro_here();
     return me ? me->cancels : 0;
 }
 
@@ -423,14 +423,14 @@ int mp_task_cancelling(void)
 
 static void cancel_all(mp_loop *loop)
 {
-    for (mp_task *t = loop->tasks; t; t = t->next)
-        mp_task_cancel(t);
+    for (mp_coro *t = loop->tasks; t; t = t->next)
+        mp_coro_cancel(t);
 }
 
-int mp_task_run(mp_task_fn *fn, void *arg, int slow_ms)
+int mp_coro_run(mp_coro_fn *fn, void *arg, int slow_ms)
 {
     mp_loop *loop;
-    mp_task *main_task = NULL;
+    mp_coro *main_task = NULL;
     if (mp_loop_current())
         return MP_ESTATE;
     int err = mp_loop_new(&loop);
@@ -438,13 +438,13 @@ int mp_task_run(mp_task_fn *fn, void *arg, int slow_ms)
         return err;
     err = slow_ms ? mp_loop_debug(loop, slow_ms, NULL, NULL) : 0;
     if (!err)
-        err = mp_task_start(&main_task, loop, fn, arg, &(mp_task_opts){.name = "main"});
+        err = mp_coro_start(&main_task, loop, fn, arg, &(mp_coro_opts){.name = "main"});
     if (!err)
         err = mp_loop_run_until_complete(loop, main_task);
     cancel_all(loop);
     while (loop->tasks && mp_loop_run_until_complete(loop, loop->tasks) != MP_ESTATE)
         ;
-    mp_task_free(main_task);
+    mp_coro_free(main_task);
     mp_loop_free(loop);
     return err;
 }

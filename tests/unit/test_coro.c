@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <mp/async.h>
+#include <mp/coro.h>
 #include <mp/loop.h>
 #include <mp/pipe.h>
 #include <mp/process.h>
 #include <mp/queue.h>
-#include <mp/task.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,16 +31,16 @@ static void note(const char *what)
     snprintf(notes + strlen(notes), sizeof notes - strlen(notes), "%s ", what);
 }
 
-static mp_task *start(mp_task_fn *fn, void *arg)
+static mp_coro *start(mp_coro_fn *fn, void *arg)
 {
-    mp_task *t = NULL;
-    mp_assert_ok(mp_task_start(&t, NULL, fn, arg, NULL));
+    mp_coro *t = NULL;
+    mp_assert_ok(mp_coro_start(&t, NULL, fn, arg, NULL));
     return t;
 }
 
 static int give(void *arg)
 {
-    mp_assert_ok(mp_task_sleep(0));
+    mp_assert_ok(mp_coro_sleep(0));
     return *(int *)arg;
 }
 
@@ -48,16 +48,16 @@ static int give(void *arg)
 
 static int main_result(void *arg)
 {
-    ck_assert_str_eq(mp_task_name(mp_task_current()), "main");
+    ck_assert_str_eq(mp_coro_name(mp_coro_current()), "main");
     ck_assert_ptr_nonnull(mp_loop_current());
     return *(int *)arg;
 }
 
 MP_TEST(run_returns_the_result)
 {
-    mp_assert_err(mp_task_run(main_result, &(int){42}, 0), 42);
-    mp_assert_err(mp_task_run(main_result, &(int){MP_EPIPE}, 0), MP_EPIPE);
-    ck_assert_ptr_null(mp_task_current());
+    mp_assert_err(mp_coro_run(main_result, &(int){42}, 0), 42);
+    mp_assert_err(mp_coro_run(main_result, &(int){MP_EPIPE}, 0), MP_EPIPE);
+    ck_assert_ptr_null(mp_coro_current());
     ck_assert_ptr_null(mp_loop_current());
 }
 
@@ -65,55 +65,55 @@ static int alternate(void *arg)
 {
     for (int i = 0; i < 3; i++) {
         note(arg);
-        mp_assert_ok(mp_task_sleep(0));
+        mp_assert_ok(mp_coro_sleep(0));
     }
     return 0;
 }
 
 static int two_alternate(void *arg)
 {
-    mp_task *a = start(alternate, (void *)"a"), *b = start(alternate, (void *)"b");
+    mp_coro *a = start(alternate, (void *)"a"), *b = start(alternate, (void *)"b");
     (void)arg;
-    ck_assert_str_eq(mp_task_name(b), "Task-3");
-    ck_assert(!mp_task_done(a));
-    mp_assert_err(mp_task_result(a, NULL), MP_ESTATE);
+    ck_assert_str_eq(mp_coro_name(b), "Task-3");
+    ck_assert(!mp_coro_done(a));
+    mp_assert_err(mp_coro_result(a, NULL), MP_ESTATE);
     mp_assert_ok(mp_await(a));
     mp_assert_ok(mp_await(b));
     ck_assert_str_eq(notes, "a b a b a b ");
-    mp_assert_err(mp_task_cancel(a), MP_ESTATE); // of a finished one
-    mp_task_free(a);
-    mp_task_free(b);
+    mp_assert_err(mp_coro_cancel(a), MP_ESTATE); // of a finished one
+    mp_coro_free(a);
+    mp_coro_free(b);
     return 0;
 }
 
 MP_TEST(tasks_take_turns)
 {
-    mp_assert_ok(mp_task_run(two_alternate, NULL, 0));
+    mp_assert_ok(mp_coro_run(two_alternate, NULL, 0));
 }
 
 MP_TEST(await_outside_a_task)
 {
     mp_loop *loop;
-    mp_task *p;
+    mp_coro *p;
     mp_async_lock lock = {0};
     mp_timeout scope;
     mp_group *g;
     mp_assert_ok(mp_loop_new(&loop));
-    mp_assert_ok(mp_task_promise(&p, loop));
+    mp_assert_ok(mp_coro_promise(&p, loop));
     mp_assert_err(mp_await(p), MP_ESTATE);
     mp_assert_err(mp_await_for(p, 10), MP_ESTATE);
     mp_assert_err(mp_await_shielded(p), MP_ESTATE);
-    mp_assert_err(mp_task_gather(&p, 1), MP_ESTATE);
-    mp_assert_err(mp_task_wait(&p, 1, MP_TASK_ALL, 0), MP_ESTATE);
-    mp_assert_err(mp_task_sleep(1), MP_ESTATE);
+    mp_assert_err(mp_coro_gather(&p, 1), MP_ESTATE);
+    mp_assert_err(mp_coro_wait(&p, 1, MP_CORO_ALL, 0), MP_ESTATE);
+    mp_assert_err(mp_coro_sleep(1), MP_ESTATE);
     mp_assert_err(mp_await_fd(0, MP_LOOP_READ, 0), MP_ESTATE);
     mp_assert_err(mp_async_lock_acquire(&lock, 0), MP_ESTATE);
     mp_assert_err(mp_async_lock_release(&lock), MP_ENOTHELD);
     mp_assert_err(mp_timeout_enter(&scope, 10), MP_ESTATE);
     mp_assert_err(mp_timeout_leave(&scope, 7), 7);
     mp_assert_err(mp_group_new(&g), MP_ESTATE);
-    mp_assert_err(mp_task_start(NULL, NULL, give, NULL, NULL), MP_ESTATE);
-    mp_task_free(p);
+    mp_assert_err(mp_coro_start(NULL, NULL, give, NULL, NULL), MP_ESTATE);
+    mp_coro_free(p);
     mp_loop_free(loop);
 }
 
@@ -121,27 +121,27 @@ static int bad_arguments_in_task(void *arg)
 {
     (void)arg;
     mp_assert_err(mp_await(NULL), MP_EINVAL);
-    mp_assert_err(mp_await(mp_task_current()), MP_ESTATE);
-    mp_assert_err(mp_task_sleep(-1), MP_EINVAL);
-    mp_assert_err(mp_task_gather(NULL, 1), MP_EINVAL);
-    mp_assert_ok(mp_task_gather(NULL, 0));
-    mp_assert_err(mp_task_start(NULL, NULL, NULL, NULL, NULL), MP_EINVAL);
-    mp_assert_err(mp_task_cancel(NULL), MP_EINVAL);
+    mp_assert_err(mp_await(mp_coro_current()), MP_ESTATE);
+    mp_assert_err(mp_coro_sleep(-1), MP_EINVAL);
+    mp_assert_err(mp_coro_gather(NULL, 1), MP_EINVAL);
+    mp_assert_ok(mp_coro_gather(NULL, 0));
+    mp_assert_err(mp_coro_start(NULL, NULL, NULL, NULL, NULL), MP_EINVAL);
+    mp_assert_err(mp_coro_cancel(NULL), MP_EINVAL);
     mp_assert_err(mp_await_fd(-1, MP_LOOP_READ, 10), -EBADF);
     mp_assert_err(mp_await_pipe(NULL, 10), MP_EINVAL);
     mp_assert_err(mp_await_queue(NULL, 10), MP_EINVAL);
     mp_assert_err(mp_async_lock_acquire(NULL, 10), MP_EINVAL);
-    mp_assert_err(mp_task_run(give, NULL, 0), MP_ESTATE);
+    mp_assert_err(mp_coro_run(give, NULL, 0), MP_ESTATE);
     mp_assert_err(mp_loop_run(mp_loop_current()), MP_ESTATE);
     mp_assert_err(mp_loop_close(mp_loop_current()), MP_ESTATE);
-    mp_task_free(NULL);
-    ck_assert_ptr_null(mp_task_share(NULL));
+    mp_coro_free(NULL);
+    ck_assert_ptr_null(mp_coro_share(NULL));
     return 0;
 }
 
 MP_TEST(bad_arguments)
 {
-    mp_assert_ok(mp_task_run(bad_arguments_in_task, NULL, 0));
+    mp_assert_ok(mp_coro_run(bad_arguments_in_task, NULL, 0));
 }
 
 // ---- cancel ----
@@ -149,32 +149,32 @@ MP_TEST(bad_arguments)
 static int clean_up(void *arg)
 {
     (void)arg;
-    mp_assert_err(mp_task_sleep(LONG_MS), MP_ECANCELED);
-    mp_assert_ok(mp_task_sleep(1)); // the clean-up may await
+    mp_assert_err(mp_coro_sleep(LONG_MS), MP_ECANCELED);
+    mp_assert_ok(mp_coro_sleep(1)); // the clean-up may await
     note("clean");
     return MP_ECANCELED;
 }
 
 static int cancel_sleeper(void *arg)
 {
-    mp_task *t = start(clean_up, arg);
-    mp_assert_ok(mp_task_sleep(0));
-    mp_assert_ok(mp_task_cancel(t));
+    mp_coro *t = start(clean_up, arg);
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_ok(mp_coro_cancel(t));
     ck_assert_str_eq(notes, "");
     mp_assert_err(mp_await(t), MP_ECANCELED);
     ck_assert_str_eq(notes, "clean ");
-    mp_task_free(t);
+    mp_coro_free(t);
     return 0;
 }
 
 MP_TEST(cancel_runs_the_clean_up)
 {
-    mp_assert_ok(mp_task_run(cancel_sleeper, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancel_sleeper, NULL, 0));
 }
 
 static int free_argument(void *arg)
 {
-    int r = mp_task_sleep(LONG_MS);
+    int r = mp_coro_sleep(LONG_MS);
     free(arg);
     return r;
 }
@@ -182,16 +182,16 @@ static int free_argument(void *arg)
 static int cancel_before_begin(void *arg)
 {
     (void)arg;
-    mp_task *t = start(free_argument, malloc(10));
-    mp_assert_ok(mp_task_cancel(t));
+    mp_coro *t = start(free_argument, malloc(10));
+    mp_assert_ok(mp_coro_cancel(t));
     mp_assert_err(mp_await(t), MP_ECANCELED);
-    mp_task_free(t);
+    mp_coro_free(t);
     return 0;
 }
 
 MP_TEST(cancelled_before_it_began_it_begins)
 {
-    mp_assert_ok(mp_task_run(cancel_before_begin, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancel_before_begin, NULL, 0));
 }
 
 static int await_it(void *arg)
@@ -203,23 +203,23 @@ static int await_it(void *arg)
 
 static int cancel_chain(void *arg)
 {
-    mp_task *inner = start(clean_up, arg), *outer = start(await_it, inner);
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_cancel(outer));
+    mp_coro *inner = start(clean_up, arg), *outer = start(await_it, inner);
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_cancel(outer));
     mp_assert_err(mp_await(outer), MP_ECANCELED);
     ck_assert_str_eq(notes, "clean outer "); // below first
-    ck_assert(mp_task_done(inner));
-    mp_task_free(inner);
-    mp_task_free(outer);
+    ck_assert(mp_coro_done(inner));
+    mp_coro_free(inner);
+    mp_coro_free(outer);
     return 0;
 }
 
 MP_TEST(cancel_reaches_what_is_awaited)
 {
-    mp_assert_ok(mp_task_run(cancel_chain, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancel_chain, NULL, 0));
 }
 
-static mp_task *circle[2];
+static mp_coro *circle[2];
 
 static int await_the_other(void *arg)
 {
@@ -231,18 +231,18 @@ static int make_circle(void *arg)
     (void)arg;
     circle[0] = start(await_the_other, &(int){0});
     circle[1] = start(await_the_other, &(int){1});
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_cancel(circle[0]));
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_cancel(circle[0]));
     mp_assert_err(mp_await(circle[0]), MP_ECANCELED);
     mp_assert_err(mp_await(circle[1]), MP_ECANCELED);
-    mp_task_free(circle[0]);
-    mp_task_free(circle[1]);
+    mp_coro_free(circle[0]);
+    mp_coro_free(circle[1]);
     return 0;
 }
 
 MP_TEST(a_circle_can_be_cancelled)
 {
-    mp_assert_ok(mp_task_run(make_circle, NULL, 0));
+    mp_assert_ok(mp_coro_run(make_circle, NULL, 0));
 }
 
 static int await_shielded(void *arg)
@@ -254,30 +254,30 @@ static int shield(void *arg)
 {
     (void)arg;
     int seven = 7;
-    mp_task *inner = start(give, &seven), *outer = start(await_shielded, inner);
-    mp_assert_ok(mp_task_sleep(0));
-    mp_assert_ok(mp_task_cancel(outer));
+    mp_coro *inner = start(give, &seven), *outer = start(await_shielded, inner);
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_ok(mp_coro_cancel(outer));
     mp_assert_err(mp_await(outer), MP_ECANCELED);
     mp_assert_err(mp_await(inner), 7);
-    mp_task_free(inner);
-    mp_task_free(outer);
+    mp_coro_free(inner);
+    mp_coro_free(outer);
     return 0;
 }
 
 MP_TEST(shield_keeps_a_cancel_away)
 {
-    mp_assert_ok(mp_task_run(shield, NULL, 0));
+    mp_assert_ok(mp_coro_run(shield, NULL, 0));
 }
 
 static int leave_one_behind(void *arg)
 {
-    mp_task_free(start(clean_up, arg));
-    return mp_task_sleep(0);
+    mp_coro_free(start(clean_up, arg));
+    return mp_coro_sleep(0);
 }
 
 MP_TEST(run_cancels_what_is_left)
 {
-    mp_assert_ok(mp_task_run(leave_one_behind, NULL, 0));
+    mp_assert_ok(mp_coro_run(leave_one_behind, NULL, 0));
     ck_assert_str_eq(notes, "clean ");
 }
 
@@ -285,7 +285,7 @@ MP_TEST(run_cancels_what_is_left)
 
 static int fail_soon(void *arg)
 {
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_ok(mp_coro_sleep(1));
     return *(int *)arg;
 }
 
@@ -293,68 +293,68 @@ static int gather(void *arg)
 {
     (void)arg;
     int v[3] = {1, 2, 3}, bad = MP_EPIPE;
-    mp_task *t[4];
+    mp_coro *t[4];
     for (int i = 0; i < 3; i++)
         t[i] = start(give, &v[i]);
-    mp_assert_ok(mp_task_gather(t, 3));
+    mp_assert_ok(mp_coro_gather(t, 3));
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(mp_task_result(t[i], NULL), v[i]);
+        ck_assert_int_eq(mp_coro_result(t[i], NULL), v[i]);
     t[3] = start(fail_soon, &bad);
-    mp_assert_err(mp_task_gather(t, 4), MP_EPIPE);
+    mp_assert_err(mp_coro_gather(t, 4), MP_EPIPE);
     for (int i = 0; i < 4; i++)
-        mp_task_free(t[i]);
+        mp_coro_free(t[i]);
     return 0;
 }
 
 MP_TEST(gather_waits_for_all_or_an_error)
 {
-    mp_assert_ok(mp_task_run(gather, NULL, 0));
+    mp_assert_ok(mp_coro_run(gather, NULL, 0));
 }
 
 static int gather_list(void *arg)
 {
-    return mp_task_gather(arg, 2);
+    return mp_coro_gather(arg, 2);
 }
 
 static int cancel_gather(void *arg)
 {
-    mp_task *t[2] = {start(clean_up, arg), start(clean_up, arg)};
-    mp_task *g = start(gather_list, t);
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_cancel(g));
+    mp_coro *t[2] = {start(clean_up, arg), start(clean_up, arg)};
+    mp_coro *g = start(gather_list, t);
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_cancel(g));
     mp_assert_err(mp_await(g), MP_ECANCELED);
     ck_assert_str_eq(notes, "clean clean ");
-    mp_task_free(t[0]);
-    mp_task_free(t[1]);
-    mp_task_free(g);
+    mp_coro_free(t[0]);
+    mp_coro_free(t[1]);
+    mp_coro_free(g);
     return 0;
 }
 
 MP_TEST(cancelled_gather_cancels_all)
 {
-    mp_assert_ok(mp_task_run(cancel_gather, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancel_gather, NULL, 0));
 }
 
 static int wait_kinds(void *arg)
 {
     int one = 1, bad = MP_EPIPE;
-    mp_task *t[3] = {start(clean_up, arg), start(give, &one), start(fail_soon, &bad)};
-    mp_assert_err(mp_task_wait(t, 3, MP_TASK_FIRST, LONG_MS), 1);
-    mp_assert_err(mp_task_wait(t, 3, MP_TASK_FIRST_ERROR, LONG_MS), 2);
-    mp_assert_err(mp_task_wait(t, 3, MP_TASK_ALL, 5), 2);
-    mp_assert_err(mp_task_wait(t, 3, (mp_task_when)9, 5), MP_EINVAL);
-    mp_assert_ok(mp_task_cancel(t[0]));
-    mp_assert_err(mp_task_wait(t, 3, MP_TASK_ALL, LONG_MS), 3);
+    mp_coro *t[3] = {start(clean_up, arg), start(give, &one), start(fail_soon, &bad)};
+    mp_assert_err(mp_coro_wait(t, 3, MP_CORO_FIRST, LONG_MS), 1);
+    mp_assert_err(mp_coro_wait(t, 3, MP_CORO_FIRST_ERROR, LONG_MS), 2);
+    mp_assert_err(mp_coro_wait(t, 3, MP_CORO_ALL, 5), 2);
+    mp_assert_err(mp_coro_wait(t, 3, (mp_coro_when)9, 5), MP_EINVAL);
+    mp_assert_ok(mp_coro_cancel(t[0]));
+    mp_assert_err(mp_coro_wait(t, 3, MP_CORO_ALL, LONG_MS), 3);
     for (int i = 0; i < 3; i++) {
-        mp_task_result(t[i], NULL);
-        mp_task_free(t[i]);
+        mp_coro_result(t[i], NULL);
+        mp_coro_free(t[i]);
     }
     return 0;
 }
 
 MP_TEST(wait_for_first_error_all)
 {
-    mp_assert_ok(mp_task_run(wait_kinds, NULL, 0));
+    mp_assert_ok(mp_coro_run(wait_kinds, NULL, 0));
 }
 
 // ---- timeouts ----
@@ -362,19 +362,19 @@ MP_TEST(wait_for_first_error_all)
 static int wait_for(void *arg)
 {
     int five = 5;
-    mp_task *slow = start(clean_up, arg), *fast = start(give, &five);
+    mp_coro *slow = start(clean_up, arg), *fast = start(give, &five);
     mp_assert_err(mp_await_for(slow, 5), MP_ETIMEDOUT);
     ck_assert_str_eq(notes, "clean "); // it was cancelled, and waited for
     mp_assert_err(mp_await_for(fast, LONG_MS), 5);
-    ck_assert_int_eq(mp_task_cancelling(), 0);
-    mp_task_free(slow);
-    mp_task_free(fast);
-    return mp_task_sleep(0);
+    ck_assert_int_eq(mp_coro_cancelling(), 0);
+    mp_coro_free(slow);
+    mp_coro_free(fast);
+    return mp_coro_sleep(0);
 }
 
 MP_TEST(wait_for_a_time)
 {
-    mp_assert_ok(mp_task_run(wait_for, NULL, 0));
+    mp_assert_ok(mp_coro_run(wait_for, NULL, 0));
 }
 
 static int nested_scopes(void *arg)
@@ -383,21 +383,21 @@ static int nested_scopes(void *arg)
     (void)arg;
     mp_assert_ok(mp_timeout_enter(&outer, LONG_MS));
     mp_assert_ok(mp_timeout_enter(&inner, 2));
-    mp_assert_err(mp_timeout_leave(&inner, mp_task_sleep(LONG_MS)), MP_ETIMEDOUT);
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_err(mp_timeout_leave(&inner, mp_coro_sleep(LONG_MS)), MP_ETIMEDOUT);
+    mp_assert_ok(mp_coro_sleep(1));
     mp_assert_ok(mp_timeout_leave(&outer, 0));
 
     mp_assert_ok(mp_timeout_enter(&outer, 2));
     mp_assert_ok(mp_timeout_enter(&inner, LONG_MS));
-    int r = mp_timeout_leave(&inner, mp_task_sleep(LONG_MS));
+    int r = mp_timeout_leave(&inner, mp_coro_sleep(LONG_MS));
     mp_assert_err(r, MP_ECANCELED); // the outer one's
     mp_assert_err(mp_timeout_leave(&outer, r), MP_ETIMEDOUT);
-    return mp_task_sleep(1);
+    return mp_coro_sleep(1);
 }
 
 MP_TEST(scopes_nest)
 {
-    mp_assert_ok(mp_task_run(nested_scopes, NULL, 0));
+    mp_assert_ok(mp_coro_run(nested_scopes, NULL, 0));
 }
 
 static int scoped_sleep(void *arg)
@@ -405,22 +405,22 @@ static int scoped_sleep(void *arg)
     mp_timeout scope;
     (void)arg;
     mp_assert_ok(mp_timeout_enter(&scope, LONG_MS));
-    return mp_timeout_leave(&scope, mp_task_sleep(LONG_MS));
+    return mp_timeout_leave(&scope, mp_coro_sleep(LONG_MS));
 }
 
 static int cancel_in_scope(void *arg)
 {
-    mp_task *t = start(scoped_sleep, arg);
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_cancel(t));
+    mp_coro *t = start(scoped_sleep, arg);
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_cancel(t));
     mp_assert_err(mp_await(t), MP_ECANCELED); // not a timeout
-    mp_task_free(t);
+    mp_coro_free(t);
     return 0;
 }
 
 MP_TEST(a_cancel_is_not_a_timeout)
 {
-    mp_assert_ok(mp_task_run(cancel_in_scope, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancel_in_scope, NULL, 0));
 }
 
 // ---- groups ----
@@ -432,17 +432,17 @@ static int group_of_failures(void *arg)
     mp_assert_ok(mp_group_new(&g));
     mp_assert_ok(mp_group_start(g, NULL, clean_up, arg, NULL));
     mp_assert_ok(mp_group_start(g, NULL, fail_soon, &bad, NULL));
-    mp_assert_err(mp_task_sleep(LONG_MS), MP_ECANCELED); // the owner too
+    mp_assert_err(mp_coro_sleep(LONG_MS), MP_ECANCELED); // the owner too
     mp_assert_err(mp_group_start(g, NULL, clean_up, arg, NULL), MP_ECANCELED);
     mp_assert_err(mp_group_end(g), MP_EPIPE);
     ck_assert_str_eq(notes, "clean ");
-    ck_assert_int_eq(mp_task_cancelling(), 0);
-    return mp_task_sleep(1);
+    ck_assert_int_eq(mp_coro_cancelling(), 0);
+    return mp_coro_sleep(1);
 }
 
 MP_TEST(a_failure_cancels_the_siblings)
 {
-    mp_assert_ok(mp_task_run(group_of_failures, NULL, 0));
+    mp_assert_ok(mp_coro_run(group_of_failures, NULL, 0));
 }
 
 static int group_owner(void *arg)
@@ -456,116 +456,116 @@ static int group_owner(void *arg)
 
 static int cancel_group(void *arg)
 {
-    mp_task *t = start(group_owner, arg);
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_cancel(t));
+    mp_coro *t = start(group_owner, arg);
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_cancel(t));
     mp_assert_err(mp_await(t), MP_ECANCELED);
     ck_assert_str_eq(notes, "clean clean ");
-    mp_task_free(t);
+    mp_coro_free(t);
     return 0;
 }
 
 MP_TEST(nobody_outlives_the_group)
 {
-    mp_assert_ok(mp_task_run(cancel_group, NULL, 0));
+    mp_assert_ok(mp_coro_run(cancel_group, NULL, 0));
 }
 
 // ---- promises ----
 
 static void keep_promise(void *arg)
 {
-    mp_assert_ok(mp_task_set(arg, 3, (void *)"value"));
+    mp_assert_ok(mp_coro_set(arg, 3, (void *)"value"));
 }
 
-static void count_done(mp_task *t, void *arg)
+static void count_done(mp_coro *t, void *arg)
 {
-    ck_assert(mp_task_done(t));
+    ck_assert(mp_coro_done(t));
     ++*(int *)arg;
 }
 
 static int await_promise(void *arg)
 {
-    mp_task *p;
+    mp_coro *p;
     void *value;
     int count = 0;
     (void)arg;
-    mp_assert_ok(mp_task_promise(&p, mp_loop_current()));
+    mp_assert_ok(mp_coro_promise(&p, mp_loop_current()));
     mp_assert_ok(mp_loop_call_later(mp_loop_current(), 1, keep_promise, p));
-    mp_assert_ok(mp_task_on_done(p, count_done, &count));
+    mp_assert_ok(mp_coro_on_done(p, count_done, &count));
     mp_assert_err(mp_await(p), 3);
-    mp_assert_ok(mp_task_on_done(p, count_done, &count));
-    mp_assert_err(mp_task_result(p, &value), 3);
+    mp_assert_ok(mp_coro_on_done(p, count_done, &count));
+    mp_assert_err(mp_coro_result(p, &value), 3);
     ck_assert_str_eq(value, "value");
-    mp_assert_err(mp_task_set(p, 1, NULL), MP_ESTATE);
-    mp_assert_err(mp_task_cancel(p), MP_ESTATE);
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_err(mp_coro_set(p, 1, NULL), MP_ESTATE);
+    mp_assert_err(mp_coro_cancel(p), MP_ESTATE);
+    mp_assert_ok(mp_coro_sleep(1));
     ck_assert_int_eq(count, 2);
-    mp_task_free(p);
-    mp_assert_ok(mp_task_promise(&p, NULL));
-    mp_assert_ok(mp_task_on_done(p, count_done, &count));
-    mp_task_free(p); // nobody keeps it
-    mp_assert_ok(mp_task_promise(&p, NULL));
-    mp_assert_ok(mp_task_cancel(p));
+    mp_coro_free(p);
+    mp_assert_ok(mp_coro_promise(&p, NULL));
+    mp_assert_ok(mp_coro_on_done(p, count_done, &count));
+    mp_coro_free(p); // nobody keeps it
+    mp_assert_ok(mp_coro_promise(&p, NULL));
+    mp_assert_ok(mp_coro_cancel(p));
     mp_assert_err(mp_await(p), MP_ECANCELED);
-    mp_task_free(p);
+    mp_coro_free(p);
     return 0;
 }
 
 MP_TEST(promises_are_kept)
 {
-    mp_assert_ok(mp_task_run(await_promise, NULL, 0));
+    mp_assert_ok(mp_coro_run(await_promise, NULL, 0));
 }
 
 static void *keep_in_thread(void *arg)
 {
-    mp_task **p = arg;
+    mp_coro **p = arg;
     for (int i = 0; i < 100; i++) {
-        mptest_require(mp_task_set_threadsafe(p[i], i, NULL) == 0);
-        mp_task_free(p[i]);
+        mptest_require(mp_coro_set_threadsafe(p[i], i, NULL) == 0);
+        mp_coro_free(p[i]);
     }
     return NULL;
 }
 
 static int await_thread(void *arg)
 {
-    mp_task *p[100], *theirs[100];
+    mp_coro *p[100], *theirs[100];
     pthread_t thread;
     (void)arg;
     for (int i = 0; i < 100; i++) {
-        mp_assert_ok(mp_task_promise(&p[i], NULL));
-        theirs[i] = mp_task_share(p[i]);
+        mp_assert_ok(mp_coro_promise(&p[i], NULL));
+        theirs[i] = mp_coro_share(p[i]);
     }
     ck_assert_int_eq(pthread_create(&thread, NULL, keep_in_thread, theirs), 0);
-    mp_assert_ok(mp_task_gather(p, 100));
+    mp_assert_ok(mp_coro_gather(p, 100));
     pthread_join(thread, NULL);
     for (int i = 0; i < 100; i++) {
-        mp_assert_err(mp_task_result(p[i], NULL), i);
-        mp_assert_err(mp_task_set_threadsafe(p[i], i, NULL), MP_ESTATE);
-        mp_task_free(p[i]);
+        mp_assert_err(mp_coro_result(p[i], NULL), i);
+        mp_assert_err(mp_coro_set_threadsafe(p[i], i, NULL), MP_ESTATE);
+        mp_coro_free(p[i]);
     }
     return 0;
 }
 
 MP_TEST(another_thread_keeps_promises)
 {
-    mp_assert_ok(mp_task_run(await_thread, NULL, 0));
+    mp_assert_ok(mp_coro_run(await_thread, NULL, 0));
 }
 
 MP_TEST(a_promise_outlives_its_loop)
 {
     mp_loop *loop;
-    mp_task *p, *late;
+    mp_coro *p, *late;
     mp_assert_ok(mp_loop_new(&loop));
-    mp_assert_ok(mp_task_promise(&p, loop));
-    mp_assert_ok(mp_task_promise(&late, loop));
-    mp_assert_ok(mp_task_set_threadsafe(late, 1, NULL));
+    mp_assert_ok(mp_coro_promise(&p, loop));
+    mp_assert_ok(mp_coro_promise(&late, loop));
+    mp_assert_ok(mp_coro_set_threadsafe(late, 1, NULL));
     mp_loop_free(loop);
-    mp_assert_err(mp_task_set_threadsafe(p, 1, NULL), MP_ECLOSED);
-    mp_assert_err(mp_task_set(p, 1, NULL), MP_ECLOSED);
-    mp_assert_err(mp_task_cancel(p), MP_ECLOSED);
-    ck_assert(!mp_task_done(late));
-    mp_task_free(p);
-    mp_task_free(late);
+    mp_assert_err(mp_coro_set_threadsafe(p, 1, NULL), MP_ECLOSED);
+    mp_assert_err(mp_coro_set(p, 1, NULL), MP_ECLOSED);
+    mp_assert_err(mp_coro_cancel(p), MP_ECLOSED);
+    ck_assert(!mp_coro_done(late));
+    mp_coro_free(p);
+    mp_coro_free(late);
 }
 
 // ---- what the kernel and libmp tell ----
@@ -587,13 +587,13 @@ static int two_readers(void *arg)
     ck_assert_int_eq(pipe(p), 0);
     read_end = p[0];
     mp_assert_err(mp_await_fd(p[0], MP_LOOP_READ, 1), MP_ETIMEDOUT);
-    mp_task *t[2] = {start(read_one, arg), start(read_one, arg)};
-    mp_assert_ok(mp_task_sleep(1));
+    mp_coro *t[2] = {start(read_one, arg), start(read_one, arg)};
+    mp_assert_ok(mp_coro_sleep(1));
     mp_assert_err(mp_await_fd(p[1], MP_LOOP_WRITE, LONG_MS), MP_LOOP_WRITE);
     ck_assert_int_eq(write(p[1], "xy", 2), 2);
-    mp_assert_ok(mp_task_gather(t, 2));
-    mp_task_free(t[0]);
-    mp_task_free(t[1]);
+    mp_assert_ok(mp_coro_gather(t, 2));
+    mp_coro_free(t[0]);
+    mp_coro_free(t[1]);
     close(p[0]);
     close(p[1]);
     return 0;
@@ -601,7 +601,7 @@ static int two_readers(void *arg)
 
 MP_TEST(tasks_wait_for_descriptors)
 {
-    mp_assert_ok(mp_task_run(two_readers, NULL, 0));
+    mp_assert_ok(mp_coro_run(two_readers, NULL, 0));
 }
 
 static int answer(void *arg)
@@ -641,7 +641,7 @@ static int talk_to_process(void *arg)
 
 MP_TEST(tasks_wait_for_processes_and_pipes)
 {
-    mp_assert_ok(mp_task_run(talk_to_process, NULL, 0));
+    mp_assert_ok(mp_coro_run(talk_to_process, NULL, 0));
 }
 
 static int put_items(void *arg)
@@ -672,7 +672,7 @@ static int get_items(void *arg)
 
 MP_TEST(tasks_wait_for_queues)
 {
-    mp_assert_ok(mp_task_run(get_items, NULL, 0));
+    mp_assert_ok(mp_coro_run(get_items, NULL, 0));
 }
 
 // ---- many ----
@@ -701,8 +701,8 @@ static int hundred_thousand(void *arg)
     mp_assert_ok(mp_group_new(&g));
     for (int i = 0; i < n; i++)
         mp_assert_ok(mp_group_start(g, NULL, wait_for_start, &go, NULL));
-    mp_assert_ok(mp_task_sleep(1));
-    mp_assert_ok(mp_task_sleep(1));
+    mp_assert_ok(mp_coro_sleep(1));
+    mp_assert_ok(mp_coro_sleep(1));
     if (!MPTEST_ASAN && !MPTEST_TSAN)
         ck_assert_int_lt(resident_kib(), 1 << 20);
     mp_async_event_set(&go);
@@ -711,14 +711,14 @@ static int hundred_thousand(void *arg)
 
 MP_TEST_TIMEOUT(a_hundred_thousand_tasks_in_a_gibibyte, 60)
 {
-    mp_assert_ok(mp_task_run(hundred_thousand, NULL, 0));
+    mp_assert_ok(mp_coro_run(hundred_thousand, NULL, 0));
 }
 
 static int deep(int n)
 {
     volatile char frame[1000];
     frame[0] = (char)n;
-    return n ? deep(n - 1) + frame[0] * 0 : mp_task_sleep(0);
+    return n ? deep(n - 1) + frame[0] * 0 : mp_coro_sleep(0);
 }
 
 static int go_deep(void *arg)
@@ -728,26 +728,26 @@ static int go_deep(void *arg)
 
 static int large_stack(void *arg)
 {
-    mp_task *t;
+    mp_coro *t;
     int n = 900;
     (void)arg;
-    mp_assert_err(mp_task_start(&t, NULL, go_deep, &n, &(mp_task_opts){.stack_size = SIZE_MAX}),
+    mp_assert_err(mp_coro_start(&t, NULL, go_deep, &n, &(mp_coro_opts){.stack_size = SIZE_MAX}),
                   -ENOMEM);
-    mp_assert_ok(mp_task_start(&t, NULL, go_deep, &n, &(mp_task_opts){.stack_size = 4 << 20}));
+    mp_assert_ok(mp_coro_start(&t, NULL, go_deep, &n, &(mp_coro_opts){.stack_size = 4 << 20}));
     int r = mp_await(t);
-    mp_task_free(t);
+    mp_coro_free(t);
     return r;
 }
 
 MP_TEST(a_stack_as_large_as_asked_for)
 {
-    mp_assert_ok(mp_task_run(large_stack, NULL, 0));
+    mp_assert_ok(mp_coro_run(large_stack, NULL, 0));
 }
 
 static int hold_a_pointer(void *arg)
 {
     char *p = malloc(100);
-    int r = mp_task_sleep(LONG_MS);
+    int r = mp_coro_sleep(LONG_MS);
     free(p);
     (void)arg;
     return r;
@@ -756,15 +756,15 @@ static int hold_a_pointer(void *arg)
 MP_TEST(closing_a_loop_drops_its_tasks)
 {
     mp_loop *loop;
-    mp_task *t;
+    mp_coro *t;
     mp_async_event e = {0};
     mp_assert_ok(mp_loop_new(&loop));
-    mp_assert_ok(mp_task_start(&t, loop, wait_for_start, &e, NULL));
-    mp_assert_ok(mp_task_start(NULL, loop, wait_for_start, &e, NULL));
+    mp_assert_ok(mp_coro_start(&t, loop, wait_for_start, &e, NULL));
+    mp_assert_ok(mp_coro_start(NULL, loop, wait_for_start, &e, NULL));
     mp_assert_ok(mp_loop_close(loop));
     mp_assert_ok(mp_loop_close(loop));
-    mp_assert_err(mp_task_start(NULL, loop, hold_a_pointer, NULL, NULL), MP_ECLOSED);
-    ck_assert(!mp_task_done(t));
-    mp_task_free(t);
+    mp_assert_err(mp_coro_start(NULL, loop, hold_a_pointer, NULL, NULL), MP_ECLOSED);
+    ck_assert(!mp_coro_done(t));
+    mp_coro_free(t);
     mp_loop_free(loop);
 }

@@ -8,21 +8,21 @@
 // looks at what unpark says: false means that the task goes elsewhere and takes nothing. And a
 // task that was handed something does not lose it to a cancel that comes before it runs: that
 // cancel is for its next await.
-#ifndef MP_LOOP_TASK_H
-#define MP_LOOP_TASK_H
+#ifndef MP_LOOP_CORO_H
+#define MP_LOOP_CORO_H
 
-#include <mp/task.h>
+#include <mp/coro.h>
 
 #include "loop/loop.h"
 
 // Somebody who is told, in the loop's thread and at once, that a task is done.
 struct waiter {
     struct waiter *next, **link; // link NULL: told, or never in a list
-    void (*tell)(struct waiter *w, mp_task *t);
-    mp_task *task;
+    void (*tell)(struct waiter *w, mp_coro *t);
+    mp_coro *task;
 };
 
-struct mp_task {
+struct mp_coro {
     mp_loop *loop;
     struct inbox *inbox; // outlives the loop
     atomic_uint holders;
@@ -38,11 +38,11 @@ struct mp_task {
     void *posted_value;
 
     // A function; NULL for promises.
-    mp_task_fn *fn;
+    mp_coro_fn *fn;
     void *arg;
     char name[32]; // empty: made of the number when asked for
     uint64_t number;
-    mp_task *next, **link; // in loop->tasks
+    mp_coro *next, **link; // in loop->tasks
     struct stack *stack;
     struct context context;
     bool parked, ended;
@@ -50,34 +50,34 @@ struct mp_task {
     int cancels;  // how often it was cancelled
     bool cancel_pending;
     struct mp_group *group;
-    mp_task *sibling, **sibling_link;
+    mp_coro *sibling, **sibling_link;
 };
 
-static inline mp_task *mp__task_here(void)
+static inline mp_coro *mp__coro_here(void)
 {
     return mp__loop_here && *mp__loop_here->alive ? mp__loop_here->task : NULL;
 }
 
 // Stops the present task until somebody unparks it, and returns with which result;
 // MP_ETIMEDOUT when timeout_ms is over (0: at once); MP_ECANCELED.
-int mp__task_park(mp_task *me, int timeout_ms);
+int mp__coro_park(mp_coro *me, int timeout_ms);
 
 // True: it goes on with this result. False: it was going on already.
-bool mp__task_unpark(mp_task *t, int result);
+bool mp__coro_unpark(mp_coro *t, int result);
 
 // Whether the present task may await; the task, or NULL and the error.
-mp_task *mp__task_may_await(int timeout_ms, int *err);
+mp_coro *mp__coro_may_await(int timeout_ms, int *err);
 
-void mp__waiter_add(struct waiter *w, mp_task *t);
+void mp__waiter_add(struct waiter *w, mp_coro *t);
 void mp__waiter_remove(struct waiter *w);
 
 // Takes back one cancel that was not for the task itself but for a part of its work.
-void mp__task_uncancel(mp_task *t);
+void mp__coro_uncancel(mp_coro *t);
 
 // A group hears of the end of one of its tasks.
-void mp__group_ended(struct mp_group *g, mp_task *t);
+void mp__group_ended(struct mp_group *g, mp_coro *t);
 
 // A thread begins to run a loop: gives it an alternate stack, if overflows are explained.
-void mp__task_thread_enter(void);
+void mp__coro_thread_enter(void);
 
 #endif
