@@ -11,7 +11,7 @@
 //  1. mp_coro_run() runs one as the main one, on a loop of its own, to the end; or
 //     mp_coro_start() on a loop that somebody runs;
 //  2. inside: mp_await() another, mp_coro_sleep(), mp_await_fd(), _pipe(), _queue(),
-//     _process(), and what is in mp/async.h; mp_coro_start() more of them;
+//     _process(), _future(), and what is in mp/async.h; mp_coro_start() more of them;
 //  3. mp_coro_cancel() makes its await return MP_ECANCELED, once: the task cleans up, may
 //     await in doing so, and returns;
 //  4. mp_coro_result() when it is done; mp_coro_free() each handle that was asked for.
@@ -31,6 +31,7 @@
 
 #include <mp/base.h>
 #include <mp/error.h>
+#include <mp/future.h>
 #include <mp/loop.h>
 #include <mp/process.h>
 
@@ -158,6 +159,12 @@ MP_API MP_NODISCARD int mp_await_queue(mp_queue *queue, int timeout_ms);
 // Waits for the end of a process and stores its exit code (code may be NULL). Errors: as
 // mp_await_fd(), mp_process_exitcode(). Since 0.1.
 MP_API MP_NODISCARD int mp_await_process(mp_process *p, int *code, int timeout_ms);
+
+// Waits until a future is done, whoever completes it: a thread, a worker process. 0; then
+// mp_future_result() with timeout 0 tells how. Neither a timeout nor a cancel of the task cancels
+// the future. So, to do in an executor what would block the loop: submit it, await the future.
+// Errors: MP_ETIMEDOUT, MP_ECANCELED, those of mp_future_add_done_callback(). Since 0.1.
+MP_API MP_NODISCARD int mp_await_future(mp_future *f, int timeout_ms);
 
 // ---- timeouts ----
 

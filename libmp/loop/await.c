@@ -144,14 +144,13 @@ static void wake(struct waiter *w, mp_coro *t)
     mp__coro_unpark(((struct sleeper *)w)->me, 0);
 }
 
-// Until t is done. 0, or MP_ECANCELED.
-static int await_done(mp_coro *me, mp_coro *t)
+int mp__coro_await_done(mp_coro *me, mp_coro *t, int timeout_ms)
 {
     struct sleeper s = {.waiter.tell = wake, .me = me};
     if (t->done)
         return 0;
     mp__waiter_add(&s.waiter, t);
-    int err = mp__coro_park(me, MP_FOREVER);
+    int err = mp__coro_park(me, timeout_ms);
     mp__waiter_remove(&s.waiter);
     return err;
 }
@@ -172,10 +171,10 @@ int mp_await(mp_coro *t)
     if (!me)
         return err;
     mp_coro_share(t);
-    err = await_done(me, t);
+    err = mp__coro_await_done(me, t, MP_FOREVER);
     if (err == MP_ECANCELED) {
         mp_coro_cancel(t);
-        await_done(me, t); // its clean-up; a second cancel ends this, too
+        mp__coro_await_done(me, t, MP_FOREVER); // its clean-up; a second cancel ends this, too
         t->seen = true;
     }
     if (!err)
@@ -207,7 +206,7 @@ int mp_await_shielded(mp_coro *t)
     if (!me)
         return err;
     mp_coro_share(t);
-    err = await_done(me, t);
+    err = mp__coro_await_done(me, t, MP_FOREVER);
     if (!err)
         err = mp_coro_result(t, NULL);
     mp_coro_free(t);

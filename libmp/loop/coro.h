@@ -68,6 +68,9 @@ bool mp__coro_unpark(mp_coro *t, int result);
 // Whether the present task may await; the task, or NULL and the error.
 mp_coro *mp__coro_may_await(int timeout_ms, int *err);
 
+// Until t is done: 0, MP_ETIMEDOUT, or MP_ECANCELED.
+int mp__coro_await_done(mp_coro *me, mp_coro *t, int timeout_ms);
+
 void mp__waiter_add(struct waiter *w, mp_coro *t);
 void mp__waiter_remove(struct waiter *w);
 

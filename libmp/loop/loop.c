@@ -78,6 +78,7 @@ static void shut(mp_loop *loop)
     mp__debug_free(loop);
     mp__inbox_close(loop->inbox);
     mp__coro_drop_all(loop);
+    mp__future_drop_all(loop);
     mp__watch_shut(loop);
     mp__timers_free(&loop->timers);
     loop->closed = true;

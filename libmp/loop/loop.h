@@ -26,6 +26,7 @@
 
 struct mp_coro;
 struct debug;
+struct source_watch;
 
 struct mp_loop {
     uv_loop_t uv;
@@ -49,7 +50,8 @@ struct mp_loop {
     struct mp_coro *task;  // the one that runs now
     struct mp_coro *tasks; // all that have begun and not ended
     uint64_t numbered;
-    struct context home; // what runs the loop
+    struct source_watch *sources; // of futures that tasks await
+    struct context home;          // what runs the loop
     struct stacks stacks;
 };
 
@@ -94,5 +96,6 @@ void mp__watch_shut(mp_loop *loop);
 
 // Forgets the tasks that are left, with what they hold.
 void mp__coro_drop_all(mp_loop *loop);
+void mp__future_drop_all(mp_loop *loop);
 
 #endif

@@ -2,8 +2,10 @@
 #include "mptest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mp/async.h>
 #include <mp/coro.h>
+#include <mp/future.h>
 #include <mp/loop.h>
 #include <mp/pipe.h>
 #include <mp/process.h>
@@ -673,6 +675,90 @@ static int get_items(void *arg)
 MP_TEST(tasks_wait_for_queues)
 {
     mp_assert_ok(mp_coro_run(get_items, NULL, 0));
+}
+
+// ---- futures ----
+
+static void *complete_later(void *arg)
+{
+    usleep(1000);
+    mptest_require(mp_future_set_result(arg, &(int){5}, sizeof(int)) == 0);
+    mp_future_free(arg);
+    return NULL;
+}
+
+static int await_a_future(void *arg)
+{
+    mp_future *f;
+    pthread_t thread;
+    int x = 0;
+    (void)arg;
+    mp_assert_ok(mp_future_new(&f, NULL));
+    mp_assert_err(mp_await_future(f, 1), MP_ETIMEDOUT);
+    mp_assert_err(mp_await_future(NULL, 1), MP_EINVAL);
+    ck_assert_int_eq(pthread_create(&thread, NULL, complete_later, mp_future_hold(f)), 0);
+    mp_assert_ok(mp_await_future(f, LONG_MS));
+    mp_assert_err(mp_future_result(f, &x, sizeof x, 0), sizeof x);
+    ck_assert_int_eq(x, 5);
+    mp_assert_ok(mp_await_future(f, 0));
+    pthread_join(thread, NULL);
+    mp_future_free(f);
+    return 0;
+}
+
+MP_TEST(tasks_wait_for_futures)
+{
+    mp_assert_ok(mp_coro_run(await_a_future, NULL, 0));
+}
+
+// A source whose news are bytes in a pipe: each completes the next of its futures.
+static mp_future *of_source[3];
+static int news_pipe[2], completed;
+
+static void take_news(void *arg, bool arm)
+{
+    char c;
+    (void)arg, (void)arm;
+    while (read(news_pipe[0], &c, 1) == 1)
+        mp_assert_ok(mp_future_set_result(of_source[completed++], &c, 1));
+}
+
+static int await_one(void *arg)
+{
+    return mp_await_future(arg, LONG_MS);
+}
+
+static int await_a_source(void *arg)
+{
+    static const mp_future_source_ops ops = {take_news, NULL};
+    mp_future_source *source;
+    mp_coro *t[3];
+    (void)arg;
+    ck_assert_int_eq(pipe2(news_pipe, O_CLOEXEC | O_NONBLOCK), 0);
+    mp_assert_ok(mp_future_source_new(&source, news_pipe[0], &ops, NULL));
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_future_new(&of_source[i], &(mp_future_opts){.source = source}));
+        t[i] = start(await_one, of_source[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_coro_sleep(1));
+        ck_assert_int_eq(write(news_pipe[1], &"abc"[i], 1), 1);
+    }
+    mp_assert_ok(mp_coro_gather(t, 3));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(*(const char *)mp_future_data(of_source[i], NULL), 'a' + i);
+        mp_coro_free(t[i]);
+        mp_future_free(of_source[i]);
+    }
+    mp_future_source_free(source);
+    close(news_pipe[0]);
+    close(news_pipe[1]);
+    return 0;
+}
+
+MP_TEST(tasks_wait_for_futures_with_a_source)
+{
+    mp_assert_ok(mp_coro_run(await_a_source, NULL, 0));
 }
 
 // ---- many ----
