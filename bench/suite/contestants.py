@@ -130,6 +130,26 @@ def queue(seconds):
         yield one("py_Queue", "", PYTHON, SCRIPTS / "queues.py", peer="python3")
 
 
+# ---- the event loop ----
+
+LOOP_TESTS = {"soon": "loop_soon", "timers": "loop_timers", "switch": "task_switch"}
+
+
+def loop(seconds):
+    for test, metric in LOOP_TESTS.items():
+
+        def one(who, target, *command, peer="", metric=metric):
+            return Contestant("loop", metric, who, command, target, peer)
+
+        if test == "switch":
+            yield one("c_swapcontext", "loop_swap", BIN / "loop_swap", seconds)
+        if test == "timers":
+            yield one("libuv", "loop_uv", BIN / "loop_uv")
+        yield one("libmp", "loop_libmp", BIN / "loop_libmp", test, seconds)
+        script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
+        yield one("py_asyncio", "", *script, peer="python3")
+
+
 # ---- pools ----
 
 POOL_TESTS = {
@@ -316,7 +336,7 @@ def shm_dict(seconds):
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
 
-GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, batch)
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, batch)
 
 
 def contestants(seconds):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// All of libmp's public headers but the event loop's (mp/loop.h), which belongs
-// to a library of its own.
+// All of libmp's public headers but the event loop's (mp/loop.h, mp/coro.h, mp/async.h),
+// which belong to a library of its own.
 #ifndef MP_MP_H
 #define MP_MP_H
 
