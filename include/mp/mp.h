@@ -27,6 +27,7 @@
 #include <mp/shm_dict.h>
 #include <mp/shm_list.h>
 #include <mp/spawn.h>
+#include <mp/task.h>
 #include <mp/type.h>
 #include <mp/value.h>
 #include <mp/wait.h>
