@@ -16,6 +16,7 @@
 #include <mp/event.h>
 #include <mp/future.h>
 #include <mp/handle.h>
+#include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
 #include <mp/pipe.h>

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define GROW        64    // slots that are committed at a time
 #define BACKOFF_MAX 60000 // ms
 #define TICK_MAX    20    // ms between two looks at deadlines
 
@@ -42,6 +41,11 @@ static struct mp__board *board(mp_pool *p)
 static struct mp__task_slot *slot(mp_pool *p, uint32_t i)
 {
     return &board(p)->slot[i];
+}
+
+static struct mp__record *record(mp_pool *p, uint32_t i)
+{
+    return &p->tasks.record[i / MP__RECORDS][i % MP__RECORDS];
 }
 
 // ---- bytes in the slot, or in a block ----
@@ -81,10 +85,13 @@ static const void *find_bytes(mp_pool *p, const struct mp__bytes *b, size_t *siz
 
 // ---- slots ----
 
-// Sees that slot i and its place on the heap are there.
+// Sees that slot i is there, with its record and its place on the heap.
 static int hold_slot(mp_pool *p, uint32_t i)
 {
-    size_t n = (i / GROW + 1) * GROW;
+    struct mp__record **piece = &p->tasks.record[i / MP__RECORDS];
+    size_t n = (i / MP__RECORDS + 1) * MP__RECORDS;
+    if (!*piece && !(*piece = calloc(MP__RECORDS, sizeof **piece)))
+        return -ENOMEM;
     int r = mp__segment_hold(&p->seg, &p->seg.heap, n * sizeof(struct mp__board_entry));
     return r < 0 ? r : mp__segment_hold(&p->seg, &p->seg.slots, n * sizeof(struct mp__task_slot));
 }
@@ -95,17 +102,16 @@ static int take_slot(mp_pool *p, uint32_t *out)
     struct mp__tasks *t = &p->tasks;
     if (t->free) {
         *out = t->free - 1;
-        t->free = t->record[*out].next;
+        t->free = record(p, *out)->next;
         return 0;
     }
-    uint32_t top = atomic_load(&board(p)->top);
-    if (top == MP__BOARD_SLOTS)
+    if (t->top == MP__BOARD_SLOTS)
         return MP_EAGAIN;
-    int r = hold_slot(p, top);
+    int r = hold_slot(p, t->top);
     if (r < 0)
         return r;
-    atomic_store(&board(p)->top, top + 1);
-    *out = top;
+    *out = t->top++;
+    atomic_store(&board(p)->top, t->top);
     return 0;
 }
 
@@ -113,7 +119,7 @@ static void give_slot(mp_pool *p, uint32_t i)
 {
     struct mp__tasks *t = &p->tasks;
     atomic_store(&slot(p, i)->state, MP__TASK_FREE);
-    t->record[i] = (struct mp__record){.next = t->free};
+    *record(p, i) = (struct mp__record){.next = t->free};
     t->free = i + 1;
 }
 
@@ -136,7 +142,7 @@ static void release(mp_pool *p, uint32_t i)
     drop_bytes(p, &slot(p, i)->arg);
     drop_bytes(p, &slot(p, i)->result);
     pthread_mutex_lock(&t->lock);
-    if (t->record[i].timed && --t->timed == 0)
+    if (record(p, i)->timed && --t->timed == 0)
         atomic_store(&board(p)->tick_ms, 0);
     give_slot(p, i);
     pthread_mutex_unlock(&t->lock);
@@ -171,7 +177,7 @@ static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
 static void enter(mp_pool *p, uint32_t i, const struct mp__posting *what)
 {
     struct mp__tasks *t = &p->tasks;
-    t->record[i] = (struct mp__record){
+    *record(p, i) = (struct mp__record){
         .done = what->done,
         .owner = what->owner,
         .future = what->future,
@@ -185,13 +191,13 @@ static void enter(mp_pool *p, uint32_t i, const struct mp__posting *what)
         count_timed(p, what->opts.timeout_ms);
 }
 
-static int end_of_posting(mp_pool *p)
+static int end_of_posting(mp_pool *p, bool again)
 {
     if (atomic_load(&p->terminated))
         return MP_ECANCELED;
     if (p->tasks.broken)
         return MP_EBROKEN;
-    return atomic_load(&p->closed) ? MP_ECLOSED : 0;
+    return !again && atomic_load(&p->closed) ? MP_ECLOSED : 0;
 }
 
 // MP_EAGAIN: there is no slot now.
@@ -201,7 +207,7 @@ static int try_post(mp_pool *p, const struct mp__posting *what)
     uint32_t i;
     atomic_fetch_add(&t->unfinished, 1); // first: who closes sees it, or we see that it is closed
     pthread_mutex_lock(&t->lock);
-    int r = end_of_posting(p);
+    int r = end_of_posting(p, what->again);
     if (r == 0)
         r = take_slot(p, &i);
     if (r == 0 && (r = fill(p, i, what)) < 0)
@@ -220,7 +226,7 @@ static bool has_free_slot(void *arg)
 {
     mp_pool *p = arg;
     pthread_mutex_lock(&p->tasks.lock);
-    bool has = p->tasks.free || end_of_posting(p);
+    bool has = p->tasks.free || end_of_posting(p, true);
     pthread_mutex_unlock(&p->tasks.lock);
     return has;
 }
@@ -268,7 +274,8 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
         o.pid = s->pid;
         o.code = s->code;
     }
-    if (o.error == 0 && !(o.data = find_bytes(p, &s->result, &o.size)))
+    o.data = find_bytes(p, &s->result, &o.size);
+    if (o.error == 0 && !o.data)
         o.error = MP_EPROTO;
     return o;
 }
@@ -277,7 +284,7 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
 static void run_again(mp_pool *p, uint32_t i)
 {
     struct mp__tasks *t = &p->tasks;
-    struct mp__record *r = &t->record[i];
+    struct mp__record *r = record(p, i);
     drop_bytes(p, &slot(p, i)->result);
     r->retries--;
     r->finishing = false;
@@ -295,7 +302,7 @@ static void run_again(mp_pool *p, uint32_t i)
 
 static void finish(mp_pool *p, uint32_t i, const struct mp__outcome *o)
 {
-    struct mp__record *r = &p->tasks.record[i];
+    struct mp__record *r = record(p, i);
     r->done(r->owner, o);
     release(p, i);
 }
@@ -304,7 +311,7 @@ static void finish(mp_pool *p, uint32_t i, const struct mp__outcome *o)
 static void take_ended(mp_pool *p, uint32_t i)
 {
     struct mp__tasks *t = &p->tasks;
-    struct mp__record *r = &t->record[i];
+    struct mp__record *r = record(p, i);
     struct mp__outcome o;
     pthread_mutex_lock(&t->lock);
     bool ended = r->used && !r->finishing &&
@@ -313,7 +320,7 @@ static void take_ended(mp_pool *p, uint32_t i)
         r->finishing = true;
         o = outcome_of(p, slot(p, i));
         if (r->unwanted && o.error)
-            o = (struct mp__outcome){.error = MP_ECANCELED};
+            o.error = MP_ECANCELED;
         if (o.error && r->retries > 0 && !r->unwanted && !atomic_load(&p->terminated)) {
             run_again(p, i);
             ended = false;
@@ -336,7 +343,7 @@ static void mark_running(mp_future *f)
 
 static void take_begun(mp_pool *p, uint32_t i)
 {
-    struct mp__record *r = &p->tasks.record[i];
+    struct mp__record *r = record(p, i);
     pthread_mutex_lock(&p->tasks.lock);
     if (r->used && !r->finishing && r->future &&
         mp__task_state(atomic_load(&slot(p, i)->state)) >= MP__TASK_RUNNING)
@@ -346,12 +353,15 @@ static void take_begun(mp_pool *p, uint32_t i)
 
 static void take_bits(mp_pool *p, _Atomic uint64_t *bits, void (*take)(mp_pool *p, uint32_t i))
 {
-    uint32_t words = (atomic_load(&board(p)->top) + 63) / 64;
-    for (uint32_t w = 0; w < words && w < MP__BOARD_SLOTS / 64; w++) {
+    uint32_t words = (atomic_load(&p->tasks.top) + 63) / 64;
+    for (uint32_t w = 0; w < words; w++) {
         if (!atomic_load_explicit(&bits[w], memory_order_relaxed))
             continue;
-        for (uint64_t x = atomic_exchange(&bits[w], 0); x; x &= x - 1)
-            take(p, w * 64 + (uint32_t)__builtin_ctzll(x));
+        for (uint64_t x = atomic_exchange(&bits[w], 0); x; x &= x - 1) {
+            uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(x);
+            if (i < atomic_load(&p->tasks.top))
+                take(p, i);
+        }
     }
 }
 
@@ -363,7 +373,7 @@ static int64_t post_waiting(mp_pool *p)
     pthread_mutex_lock(&t->lock);
     for (uint32_t *at = &t->waiting; *at;) {
         uint32_t i = *at - 1;
-        struct mp__record *r = &t->record[i];
+        struct mp__record *r = record(p, i);
         if (r->retry_at > now) {
             first = r->retry_at < first ? r->retry_at : first;
             at = &r->next;
@@ -384,10 +394,10 @@ static void give_up(mp_pool *p, int error)
     pthread_mutex_lock(&t->lock);
     t->broken = true;
     t->waiting = 0;
-    uint32_t top = t->record ? atomic_load(&board(p)->top) : 0;
+    uint32_t top = atomic_load(&p->tasks.top);
     pthread_mutex_unlock(&t->lock);
-    for (uint32_t i = 0; i < top && i < MP__BOARD_SLOTS; i++) {
-        struct mp__record *r = &t->record[i];
+    for (uint32_t i = 0; i < top; i++) {
+        struct mp__record *r = record(p, i);
         pthread_mutex_lock(&t->lock);
         bool mine = r->used && !r->finishing;
         if (mine)
@@ -500,18 +510,18 @@ static void source_progress(void *arg, bool arm)
 // The task of a future: its slot, or MP_ENOTFOUND. Locked.
 static int64_t find_locked(mp_pool *p, const mp_future *f)
 {
-    uint32_t top = p->tasks.record ? atomic_load(&board(p)->top) : 0;
-    for (uint32_t i = 0; i < top && i < MP__BOARD_SLOTS; i++)
-        if (p->tasks.record[i].used && p->tasks.record[i].future == f)
+    uint32_t top = atomic_load(&p->tasks.top);
+    for (uint32_t i = 0; i < top; i++)
+        if (record(p, i)->used && record(p, i)->future == f)
             return i;
     return MP_ENOTFOUND;
 }
 
-static bool unlist_waiting(struct mp__tasks *t, uint32_t i)
+static bool unlist_waiting(mp_pool *p, uint32_t i)
 {
-    for (uint32_t *at = &t->waiting; *at; at = &t->record[*at - 1].next) {
+    for (uint32_t *at = &p->tasks.waiting; *at; at = &record(p, *at - 1)->next) {
         if (*at == i + 1) {
-            *at = t->record[i].next;
+            *at = record(p, i)->next;
             return true;
         }
     }
@@ -521,8 +531,8 @@ static bool unlist_waiting(struct mp__tasks *t, uint32_t i)
 // Takes the task back if no worker has it: nobody else finishes it then. Locked.
 static bool withdraw_locked(mp_pool *p, uint32_t i)
 {
-    struct mp__record *r = &p->tasks.record[i];
-    if (r->finishing || !(unlist_waiting(&p->tasks, i) || mp__board_withdraw(board(p), i)))
+    struct mp__record *r = record(p, i);
+    if (r->finishing || !(unlist_waiting(p, i) || mp__board_withdraw(board(p), i)))
         return false;
     r->finishing = true;
     return true;
@@ -544,6 +554,19 @@ static int source_cancel(void *arg, mp_future *f)
     return 0;
 }
 
+bool mp__tasks_withdraw(mp_pool *p, const void *owner)
+{
+    uint32_t top = atomic_load(&p->tasks.top), i = 0;
+    pthread_mutex_lock(&p->tasks.lock);
+    while (i < top && !(record(p, i)->used && record(p, i)->owner == owner))
+        i++;
+    bool back = i < top && withdraw_locked(p, i);
+    pthread_mutex_unlock(&p->tasks.lock);
+    if (back)
+        release(p, i);
+    return back;
+}
+
 int mp_pool_cancel(mp_pool *p, mp_future *f)
 {
     if (!p || !f)
@@ -558,7 +581,7 @@ int mp_pool_cancel(mp_pool *p, mp_future *f)
     if (i >= 0 && !back) {
         struct mp__task_slot *s = slot(p, (uint32_t)i);
         uint32_t seen = atomic_load(&s->state);
-        t->record[i].unwanted = true;
+        record(p, (uint32_t)i)->unwanted = true;
         if (mp__task_state(seen) == MP__TASK_RUNNING)
             atomic_compare_exchange_strong(&s->state, &seen,
                                            mp__task_word(MP__TASK_UNWANTED, seen >> 8));
@@ -578,11 +601,7 @@ int mp_pool_cancel(mp_pool *p, mp_future *f)
 int mp__tasks_init(mp_pool *p)
 {
     static const mp_future_source_ops ops = {source_progress, source_cancel};
-    struct mp__tasks *t = &p->tasks;
-    t->record = calloc(MP__BOARD_SLOTS, sizeof *t->record);
-    if (!t->record)
-        return -ENOMEM;
-    return mp_future_source_new(&t->source, board(p)->bell, &ops, p);
+    return mp_future_source_new(&p->tasks.source, board(p)->bell, &ops, p);
 }
 
 void mp__tasks_free(mp_pool *p)
@@ -590,7 +609,8 @@ void mp__tasks_free(mp_pool *p)
     if (p->tasks.source)
         give_up(p, MP_ECANCELED);
     mp_future_source_free(p->tasks.source);
-    free(p->tasks.record);
+    for (size_t i = 0; i < sizeof p->tasks.record / sizeof p->tasks.record[0]; i++)
+        free(p->tasks.record[i]);
 }
 
 void mp__tasks_describe(const struct mp__outcome *o, char *buf, size_t size)

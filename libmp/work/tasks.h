@@ -6,6 +6,7 @@
 #define MP_WORK_TASKS_H
 
 #include "base/clock.h"
+#include "work/board.h"
 
 #include <mp/task.h>
 #include <pthread.h>
@@ -15,11 +16,11 @@
 struct mp__outcome {
     int error; // 0, or a negative error
     int status;
-    int pid, code; // of a dead worker
-    const void *data;
+    int pid, code;    // of a dead worker
+    const void *data; // after an error: what it had given before, or NULL
     size_t size;
     int64_t ns;
-    uint64_t at; // where it was, by mp_task_at()
+    uint64_t at; // of the last mp_task_at(); nowhere if there was none
 };
 
 // What is to be run. done() is called once, by any thread that is in a call of the pool, with
@@ -32,13 +33,17 @@ struct mp__posting {
     mp_future *future; // of apply_async(), else NULL
     void (*done)(void *owner, const struct mp__outcome *o);
     void *owner;
+    bool again; // posted by a done(), which a closed pool does not refuse
 };
 
 struct mp__record;
+#define MP__RECORDS 64 // in a piece
 
 struct mp__tasks {
-    pthread_mutex_t lock;        // guards what is below, and which slots are the caller's
-    struct mp__record *record;   // by slot; NULL before the first task
+    pthread_mutex_t lock; // guards what is below, and which slots are the caller's
+    // By slot, in pieces that are made with the slots, and then stay where they are.
+    struct mp__record *record[MP__BOARD_SLOTS / MP__RECORDS];
+    _Atomic uint32_t top;        // slots that were ever used
     uint32_t free;               // the first slot that can be used again, + 1
     uint32_t waiting;            // tasks that wait for another run: the first, + 1
     uint32_t timed;              // tasks with a time limit
@@ -54,6 +59,9 @@ void mp__tasks_free(mp_pool *p);
 
 // Posts it; waits for a free slot up to d. 0, MP_ETIMEDOUT, or errors of mp_pool_apply_async().
 int mp__tasks_post(mp_pool *p, const struct mp__posting *t, mp__deadline d);
+
+// Takes back the task with that owner, if no worker has begun it: done() is not called then.
+bool mp__tasks_withdraw(mp_pool *p, const void *owner);
 
 // Takes in the news: finishes what ended, posts retries. With `look`, also whether the pool is
 // over.

@@ -8,6 +8,7 @@
 #include "os/fork.h"
 #include "os/point.h"
 #include "os/spin.h"
+#include "work/chunk.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -264,23 +265,67 @@ static void drop_result(mp_task *task)
         mp_arena_free(task->arena, block);
 }
 
-int mp_task_result(mp_task *task, const void *data, size_t size)
+// Room for a result.
+static int new_result(mp_task *task, size_t size, void **room)
 {
-    if (!task || (!data && size))
-        return MP_EINVAL;
     struct mp__bytes *b = &task->slot->result;
-    void *to = b->inside;
+    *room = b->inside;
     drop_result(task);
     b->size = 0;
     if (size > sizeof b->inside) {
         int r = mp_arena_alloc(task->arena, &b->block, size, 1);
         if (r < 0)
             return r;
-        to = b->block;
+        *room = b->block;
     }
-    if (size)
-        memcpy(to, data, size);
     b->size = size;
+    return 0;
+}
+
+int mp_task_result(mp_task *task, const void *data, size_t size)
+{
+    void *room;
+    if (!task || (!data && size))
+        return MP_EINVAL;
+    int r = new_result(task, size, &room);
+    if (r == 0 && size)
+        memcpy(room, data, size);
+    return r;
+}
+
+// One item, as often as it may be tried.
+static int run_item(const struct mp__chunk_call *call, const void *in, void *out)
+{
+    int status = 0;
+    for (int i = 0; i <= call->retries; i++) {
+        status = call->fn(in, out, call->ctx);
+        end_forks();
+        if (status == 0)
+            break;
+    }
+    return status;
+}
+
+// The result is the states of the items, then their results, written as they come: what a
+// dead worker had done by then counts.
+int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    const struct mp__chunk_call *call = arg;
+    const char *in = (const char *)(call + 1);
+    void *room;
+    (void)size;
+    (void)ctx;
+    int r = new_result(task, mp__chunk_result_size(call->n, call->out_size), &room);
+    if (r < 0)
+        return r;
+    int *status = room;
+    char *out = (char *)room + mp__chunk_results_at(call->n);
+    for (size_t i = 0; i < call->n; i++) {
+        put(&task->slot->at, i);
+        in_order();
+        status[i] = run_item(call, in + i * call->in_size, out + i * call->out_size);
+        in_order();
+    }
     return 0;
 }
 
@@ -293,8 +338,8 @@ static void run_task(struct worker *w)
     mp_task task = {t, w->supervisor->arena};
     const void *arg = t->arg.block ? t->arg.block : t->arg.inside;
     t->result.size = 0;
-    put(&t->at, 0);
-    present.at = &t->at;
+    put(&t->at, MP__NOWHERE);
+    present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
     int64_t start = mp__now();
     int status = t->fn(&task, arg, t->arg.size, t->ctx);
     end_forks();
