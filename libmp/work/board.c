@@ -123,7 +123,6 @@ void mp__board_ring(struct mp__board *b)
         uint64_t one = 1;
         ssize_t n = write(b->bell, &one, sizeof one);
         (void)n; // full: then it is readable anyhow
-        MP__POINT("board.rung");
         atomic_compare_exchange_strong(&b->armed, &wish, 0);
     }
 }
