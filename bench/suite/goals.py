@@ -79,6 +79,8 @@ GOALS = (
     _at_least(0.95, "pool_large_inplace", "c_fork_shm_inplace"),
     _at_least(0.9, "pool_large", "c_fork_copyinout"),
     _at_most(4, "pool_start", "c_fork_atomic"),
+    _at_most(0.1, "pool_apply", "py_Pool.apply"),
+    _at_least(20, "pool_imap", "py_Pool.imap"),
     _at_most(1.3, "sync_uncontended", "c_robust"),
     _at_least(0.9, "sync_contended_2p", "c_robust"),
     _at_least(0.9, "value_2p_locked_inc", "c_pthread_mutex"),

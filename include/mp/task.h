@@ -71,8 +71,8 @@ MP_API MP_NODISCARD int mp_pool_apply_async(mp_future **out, mp_pool *pool, mp_t
                                             const void *arg, size_t size, const mp_task_opts *opts);
 
 // Cancels a task of this pool, also one that runs: its worker is killed and replaced, and the
-// future finishes with MP_ECANCELED soon. 0 also when that was asked for before. Does not
-// block. Errors: MP_ESTATE (it is done), MP_ENOTFOUND (no task of this pool), MP_EOWNER,
+// future finishes with MP_ECANCELED soon (or with its result, if that came first). 0 also
+// when it is cancelled already. Does not block. Errors: MP_ESTATE (it is done), MP_ENOTFOUND (no task of this pool), MP_EOWNER,
 // MP_EINVAL. Since 0.1.
 MP_API int mp_pool_cancel(mp_pool *pool, mp_future *f);
 

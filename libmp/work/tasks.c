@@ -587,8 +587,10 @@ int mp_pool_cancel(mp_pool *p, mp_future *f)
                                            mp__task_word(MP__TASK_UNWANTED, seen >> 8));
     }
     pthread_mutex_unlock(&t->lock);
+    if (i < 0 && mp_future_done(f))
+        return mp_future_error(f, 0) == MP_ECANCELED ? 0 : MP_ESTATE;
     if (i < 0)
-        return mp_future_done(f) ? MP_ESTATE : MP_ENOTFOUND;
+        return MP_ENOTFOUND;
     if (back)
         finish(p, (uint32_t)i, &(struct mp__outcome){.error = MP_ECANCELED});
     else
