@@ -70,11 +70,45 @@ MP_API MP_NODISCARD int64_t mp_pool_apply(mp_pool *pool, mp_task_fn *fn, const v
 MP_API MP_NODISCARD int mp_pool_apply_async(mp_future **out, mp_pool *pool, mp_task_fn *fn,
                                             const void *arg, size_t size, const mp_task_opts *opts);
 
+// Runs fn once in each worker of the pool and waits for all: to warm up caches, to set
+// something, to look. opts: ctx only, else MP_EINVAL. A worker that takes another's place later
+// has not run it; what each must have run is opts->init of the pool. Results are dropped.
+// Errors: the first of MP_ETASK, MP_EWORKERDIED that happened; those of mp_pool_apply(). Calls
+// of several threads come one after the other. Since 0.1.
+MP_API MP_NODISCARD int mp_pool_everywhere(mp_pool *pool, mp_task_fn *fn, const void *arg,
+                                           size_t size, const mp_task_opts *opts);
+
 // Cancels a task of this pool, also one that runs: its worker is killed and replaced, and the
 // future finishes with MP_ECANCELED soon (or with its result, if that came first). 0 also
-// when it is cancelled already. Does not block. Errors: MP_ESTATE (it is done), MP_ENOTFOUND (no task of this pool), MP_EOWNER,
-// MP_EINVAL. Since 0.1.
+// when it is cancelled already. Does not block. Errors: MP_ESTATE (it is done), MP_ENOTFOUND (no
+// task of this pool), MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API int mp_pool_cancel(mp_pool *pool, mp_future *f);
+
+typedef struct mp_pool_stats {
+    int workers;            // it was made with
+    int alive, busy;        // workers: there are now; have a task now
+    uint64_t ended_workers; // and replaced, whatever the reason
+    uint64_t waiting;       // tasks that no worker has begun
+    uint64_t unfinished;    // those, and the ones that run or wait for another run
+    uint64_t done, failed;  // tasks that are finished, well or not
+    uint64_t retried;       // runs that were repeats
+    uint64_t busy_ns;       // that workers were in tasks, all together
+} mp_pool_stats;
+
+typedef struct mp_worker_stats {
+    pid_t pid;        // 0: there is none now
+    bool busy;        // it has a task
+    uint64_t tasks;   // that were run in this place, also by those who had it before
+    uint64_t busy_ns; // in them
+    size_t resident;  // bytes of memory that it has now
+} mp_worker_stats;
+
+// How the pool fares, for tasks (a chunk of a stream, or of a map as a future, is one; those of
+// mp_pool_map() are not counted). Does not block. Errors: MP_EOWNER, MP_EINVAL. Since 0.1.
+MP_API int mp_pool_get_stats(mp_pool *pool, mp_pool_stats *out);
+
+// And one of its workers, numbered from 0. MP_EINDEX: there is no such number. Since 0.1.
+MP_API int mp_pool_get_worker_stats(mp_pool *pool, int worker, mp_worker_stats *out);
 
 #ifdef __cplusplus
 }

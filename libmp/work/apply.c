@@ -58,7 +58,12 @@ int64_t mp_pool_apply(mp_pool *pool, mp_task_fn *fn, const void *arg, size_t siz
     struct apply a = {.pool = pool, .out = out, .cap = cap, .status = opts ? opts->status : NULL};
     if (a.status)
         *a.status = 0;
-    struct mp__posting what = {fn, arg, size, copy_opts(opts), NULL, apply_done, &a, false};
+    struct mp__posting what = {.fn = fn,
+                               .arg = arg,
+                               .size = size,
+                               .opts = copy_opts(opts),
+                               .done = apply_done,
+                               .owner = &a};
     int r = mp__tasks_post(pool, &what, MP__NEVER);
     if (r == 0)
         r = mp__tasks_await(pool, is_done, &a, MP__NEVER);
@@ -97,8 +102,13 @@ int mp_pool_apply_async(mp_future **out, mp_pool *pool, mp_task_fn *fn, const vo
     int r = mp_future_new(&f, &(mp_future_opts){.source = pool->tasks.source});
     if (r < 0)
         return r;
-    struct mp__posting what = {fn,          arg, size, copy_opts(opts), mp_future_hold(f),
-                               future_done, f,   false};
+    struct mp__posting what = {.fn = fn,
+                               .arg = arg,
+                               .size = size,
+                               .opts = copy_opts(opts),
+                               .future = mp_future_hold(f),
+                               .done = future_done,
+                               .owner = f};
     r = mp__tasks_post(pool, &what, MP__NEVER);
     if (r == 0) {
         *out = f;

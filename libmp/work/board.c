@@ -153,6 +153,28 @@ struct mp__task_slot *mp__board_take(struct mp__board *b, uint32_t place, _Atomi
     return t;
 }
 
+// A worker that dies before it took the errand leaves it to its successor. One that dies
+// before the errand is 0: see mp__board_bury().
+struct mp__task_slot *mp__board_take_errand(struct mp__board *b, uint32_t place,
+                                            _Atomic uint32_t *errand, _Atomic uint32_t *held)
+{
+    uint32_t i = atomic_load(errand) - 1, seen = MP__TASK_ERRAND;
+    struct mp__task_slot *t = NULL;
+    if (i < MP__BOARD_SLOTS) {
+        atomic_store(&b->slot[i].deadline, 0);
+        atomic_store(held, i + 1);
+        MP__POINT("errand.taking");
+        if (atomic_compare_exchange_strong(&b->slot[i].state, &seen,
+                                           mp__task_word(MP__TASK_RUNNING, place)))
+            t = &b->slot[i];
+        else
+            atomic_store(held, 0);
+        MP__POINT("errand.taken");
+    }
+    atomic_store(errand, 0);
+    return t;
+}
+
 bool mp__board_end(struct mp__board *b, uint32_t place, _Atomic uint32_t *held)
 {
     uint32_t i = atomic_load(held) - 1, seen = mp__task_word(MP__TASK_RUNNING, place);
@@ -198,7 +220,7 @@ static void end_for_dead(struct mp__task_slot *t, uint32_t place, int pid, int c
     do {
         state = mp__task_state(seen);
         if (seen != mp__task_word(state, place) || state < MP__TASK_RUNNING ||
-            state == MP__TASK_ENDED)
+            state >= MP__TASK_ENDED)
             return;
         t->pid = pid;
         t->code = code;
@@ -207,8 +229,12 @@ static void end_for_dead(struct mp__task_slot *t, uint32_t place, int pid, int c
         !atomic_compare_exchange_strong(&t->state, &seen, mp__task_word(MP__TASK_ENDED, place)));
 }
 
-void mp__board_bury(struct mp__board *b, uint32_t place, uint32_t held, int pid, int code)
+void mp__board_bury(struct mp__board *b, uint32_t place, _Atomic uint32_t *errand, uint32_t held,
+                    int pid, int code)
 {
+    uint32_t e = atomic_load(errand);
+    if (e && (e > MP__BOARD_SLOTS || atomic_load(&b->slot[e - 1].state) != MP__TASK_ERRAND))
+        atomic_store(errand, 0); // before its task is ended, since then a new one may come
     if (held && held <= MP__BOARD_SLOTS) {
         end_for_dead(&b->slot[held - 1], place, pid, code);
         note(b->ended, held - 1);

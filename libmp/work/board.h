@@ -4,7 +4,7 @@
 // pool's shared memory. A task is a slot, and its state is one word:
 //
 //   FREE      the caller's
-//   READY     on the heap, to be taken
+//   READY     on the heap, to be taken; or an ERRAND, to be taken by one certain worker
 //   RUNNING   taken by the worker in `place`
 //   DOOMED    that, and the supervisor shall kill the worker: out of time, or cancelled
 //   ENDED     the caller's again, with how it ended beside it
@@ -40,6 +40,7 @@ enum mp__task_state {
     MP__TASK_LATE,     // doomed: out of time
     MP__TASK_UNWANTED, // doomed: cancelled
     MP__TASK_ENDED,
+    MP__TASK_ERRAND, // ready, for one certain worker: not on the heap
 };
 
 // How it ended.
@@ -117,6 +118,10 @@ bool mp__board_withdraw(struct mp__board *b, uint32_t slot);
 // Takes the first task: *held says which (slot + 1) before it is taken. NULL: there is none.
 struct mp__task_slot *mp__board_take(struct mp__board *b, uint32_t place, _Atomic uint32_t *held);
 
+// Takes the one that is for this worker alone, told by *errand (slot + 1). NULL: not any more.
+struct mp__task_slot *mp__board_take_errand(struct mp__board *b, uint32_t place,
+                                            _Atomic uint32_t *errand, _Atomic uint32_t *held);
+
 // The present task has ended. False: it is doomed.
 bool mp__board_end(struct mp__board *b, uint32_t place, _Atomic uint32_t *held);
 
@@ -125,8 +130,10 @@ bool mp__board_end(struct mp__board *b, uint32_t place, _Atomic uint32_t *held);
 // Whether the worker in `place` shall be killed because of the task that it holds.
 bool mp__board_dooms(struct mp__board *b, uint32_t place, uint32_t held, int64_t now);
 
-// The worker in `place` is dead, with that in its hands.
-void mp__board_bury(struct mp__board *b, uint32_t place, uint32_t held, int pid, int code);
+// The worker in `place` is dead, with that in its hands. An errand that it had taken is no
+// longer one.
+void mp__board_bury(struct mp__board *b, uint32_t place, _Atomic uint32_t *errand, uint32_t held,
+                    int pid, int code);
 
 // Tells the caller that there is news.
 void mp__board_ring(struct mp__board *b);

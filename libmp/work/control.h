@@ -87,10 +87,12 @@ struct mp__slot {
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
-    _Atomic uint32_t task; // the slot of the board that it has, + 1; 0 = none
-    int32_t first_status;  // of the lowest item that failed
-    uint64_t first_failed; // that item, or nowhere
-    uint64_t failed;       // items that failed since the caller reset it
+    _Atomic uint32_t errand;         // a slot of the board that is for this worker alone, + 1
+    _Atomic uint64_t tasks, busy_ns; // of all workers that were in this place; see board.h
+    _Atomic uint32_t task;           // the slot of the board that it has, + 1; 0 = none
+    int32_t first_status;            // of the lowest item that failed
+    uint64_t first_failed;           // that item, or nowhere
+    uint64_t failed;                 // items that failed since the caller reset it
 };
 
 struct mp__death {
@@ -116,8 +118,9 @@ struct mp__control {
     MP__LINE _Atomic uint32_t bell;   // futex
     _Atomic uint32_t caller_sleeps;   // set and cleared by the caller alone
     // The supervisor says.
-    MP__LINE _Atomic uint32_t deaths; // records written; record n is at n % MP__MAX_DEATHS
-    _Atomic uint32_t deaths_taken;    // by the caller
+    MP__LINE _Atomic uint32_t died; // workers, however they ended
+    _Atomic uint32_t deaths;        // records written; record n is at n % MP__MAX_DEATHS
+    _Atomic uint32_t deaths_taken;  // by the caller
     struct mp__death death[MP__MAX_DEATHS];
 
     struct mp__board board;

@@ -183,6 +183,7 @@ static void release(mp_pool *p)
         mp__arena_drop(p->arena, false);
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->tasks.lock);
+    pthread_mutex_destroy(&p->errands);
     free(p->image);
     free(p);
 }
@@ -204,6 +205,7 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
     p->one_shot = one_shot;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->tasks.lock, NULL);
+    pthread_mutex_init(&p->errands, NULL);
     *out = p; // before the fork: see above
     r = init_pool(p, o);
     if (r < 0) {

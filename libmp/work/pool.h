@@ -31,6 +31,7 @@ struct mp_pool {
     char error[256];
     mp_arena *arena; // where long arguments and results of tasks lie
     struct mp__tasks tasks;
+    pthread_mutex_t errands; // held by the one mp_pool_everywhere() that runs
     struct {
         uint64_t done, failed, retried;
     } stats; // of tasks; guarded by tasks.lock

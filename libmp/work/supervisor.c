@@ -127,6 +127,8 @@ static void bury(uint32_t place, pid_t pid, int code)
     uint32_t joined = atomic_load(&slot->joined);
     me.pids[place] = 0;
     me.alive--;
+    atomic_store(&slot->pid, 0);
+    atomic_fetch_add(&ctl->died, 1);
     me.stillborn = atomic_load(&slot->up) ? 0 : me.stillborn + 1;
     mp__enter_finished(ctl, slot);
     if (joined) {
@@ -140,7 +142,7 @@ static void bury(uint32_t place, pid_t pid, int code)
         };
         atomic_store(&ctl->deaths, n + 1);
     }
-    mp__board_bury(&ctl->board, place, atomic_load(&slot->task), pid, code);
+    mp__board_bury(&ctl->board, place, &slot->errand, atomic_load(&slot->task), pid, code);
     atomic_store(&slot->task, 0);
     atomic_store(&slot->claim, 0);
     atomic_store(&slot->awaits, 0);

@@ -152,11 +152,17 @@ static void release(mp_pool *p, uint32_t i)
 
 // ---- posting ----
 
-// The workers shall see it.
-static void publish(mp_pool *p, uint32_t i)
+// The workers shall see it; place: one certain worker, + 1.
+static void publish(mp_pool *p, uint32_t i, uint32_t place)
 {
-    mp__board_post(board(p), i);
-    mp__call_workers(p->seg.ctl, 1);
+    if (place == 0) {
+        mp__board_post(board(p), i);
+        mp__call_workers(p->seg.ctl, 1);
+        return;
+    }
+    atomic_store(&slot(p, i)->state, MP__TASK_ERRAND);
+    atomic_store(&p->seg.ctl->slot[place - 1].errand, i + 1);
+    mp__call_workers(p->seg.ctl, INT_MAX);
 }
 
 static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
@@ -216,7 +222,7 @@ static int try_post(mp_pool *p, const struct mp__posting *what)
         enter(p, i, what);
     pthread_mutex_unlock(&t->lock);
     if (r == 0)
-        publish(p, i);
+        publish(p, i, what->place);
     else if (atomic_fetch_sub(&t->unfinished, 1) == 1)
         mp__pool_shut_if_closed(p);
     return r;
@@ -290,7 +296,7 @@ static void run_again(mp_pool *p, uint32_t i)
     r->finishing = false;
     p->stats.retried++;
     if (r->backoff_ms == 0) {
-        publish(p, i);
+        publish(p, i, 0);
         return;
     }
     atomic_store(&slot(p, i)->state, MP__TASK_FREE);
@@ -380,7 +386,7 @@ static int64_t post_waiting(mp_pool *p)
             continue;
         }
         *at = r->next;
-        publish(p, i);
+        publish(p, i, 0);
     }
     pthread_mutex_unlock(&t->lock);
     return first;

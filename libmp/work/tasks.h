@@ -33,7 +33,8 @@ struct mp__posting {
     mp_future *future; // of apply_async(), else NULL
     void (*done)(void *owner, const struct mp__outcome *o);
     void *owner;
-    bool again; // posted by a done(), which a closed pool does not refuse
+    uint32_t place; // 0: any worker; else that one, + 1: no retries, no time limit
+    bool again;     // posted by a done(), which a closed pool does not refuse
 };
 
 struct mp__record;

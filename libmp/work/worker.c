@@ -329,10 +329,25 @@ int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
     return 0;
 }
 
+// The next task: an errand first.
+static struct mp__task_slot *take_task(struct worker *w)
+{
+    struct mp__board *b = &w->ctl->board;
+    struct mp__task_slot *t = NULL;
+    if (atomic_load(&w->slot->errand))
+        t = mp__board_take_errand(b, w->place, &w->slot->errand, &w->slot->task);
+    return t ? t : mp__board_take(b, w->place, &w->slot->task);
+}
+
+static void count(_Atomic uint64_t *n, uint64_t more)
+{
+    put(n, atomic_load_explicit(n, memory_order_relaxed) + more);
+}
+
 static void run_task(struct worker *w)
 {
     struct mp__board *b = &w->ctl->board;
-    struct mp__task_slot *t = mp__board_take(b, w->place, &w->slot->task);
+    struct mp__task_slot *t = take_task(w);
     if (!t)
         return;
     mp_task task = {t, w->supervisor->arena};
@@ -350,6 +365,8 @@ static void run_task(struct worker *w)
     t->end = MP__END_RETURNED;
     MP__POINT("worker.task_run");
     w->tasks++;
+    count(&w->slot->tasks, 1);
+    count(&w->slot->busy_ns, (uint64_t)t->ns);
     while (!mp__board_end(b, w->place, &w->slot->task))
         pause(); // out of time, or cancelled: the supervisor is on its way
 }
@@ -363,7 +380,8 @@ static bool job_is_new(struct worker *w)
 
 static bool task_is_ready(struct worker *w)
 {
-    return atomic_load_explicit(&w->ctl->board.ready, memory_order_acquire) > 0;
+    return atomic_load_explicit(&w->ctl->board.ready, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&w->slot->errand, memory_order_relaxed) != 0;
 }
 
 static bool has_work(void *arg)

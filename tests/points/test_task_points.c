@@ -74,7 +74,42 @@ static void check_point(const char *where)
     munmap((void *)runs, 4096);
 }
 
-#define AT(object, point)                                                                          \
+static int count_everywhere(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)task;
+    (void)arg;
+    (void)size;
+    (void)ctx;
+    atomic_fetch_add(runs, 1);
+    return 0;
+}
+
+static void check_errands(const char *where)
+{
+    int killed = 0;
+    bool begun = strcmp(where, "errand.taken") == 0;
+    runs = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    points_mortal();
+    mp_pool *p;
+    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 3}));
+    for (int round = 0; round < 40 || (round < 200 && killed < 25); round++) {
+        *runs = 0;
+        points_arm(where, round % 3, round % 2 + 1);
+        int r = mp_pool_everywhere(p, count_everywhere, NULL, 0, NULL);
+        int died = points_disarm();
+        mp_assert_err(r, begun && died ? MP_EWORKERDIED : 0);
+        ck_assert_int_eq(*runs, begun ? 3 - died : 3);
+        killed += died;
+        *runs = 0;
+        mp_assert_ok(mp_pool_everywhere(p, count_everywhere, NULL, 0, NULL));
+        ck_assert_int_eq(*runs, 3);
+    }
+    ck_assert_int_ge(killed, 25);
+    mp_pool_free(p);
+    munmap((void *)runs, 4096);
+}
+
+#define AT(object, point, check)                                                                   \
     static struct scenario object##_##point##_scenario = {.points = #object "." #point};           \
     __attribute__((constructor)) static void object##_##point##_enter(void)                        \
     {                                                                                              \
@@ -82,11 +117,13 @@ static void check_point(const char *where)
     }                                                                                              \
     MP_TEST_TIMEOUT(worker_killed_at_##object##_##point, 60)                                       \
     {                                                                                              \
-        check_point(#object "." #point);                                                           \
+        check(#object "." #point);                                                                 \
     }
 
-AT(board, taking)
-AT(board, taken)
-AT(board, ended)
-AT(board, noted)
-AT(worker, task_run)
+AT(board, taking, check_point)
+AT(board, taken, check_point)
+AT(board, ended, check_point)
+AT(board, noted, check_point)
+AT(worker, task_run, check_point)
+AT(errand, taking, check_errands)
+AT(errand, taken, check_errands)

@@ -380,6 +380,86 @@ MP_TEST(the_initializer_runs_first_and_workers_retire)
     mp_pool_free(p);
 }
 
+static int set_here(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)task;
+    (void)size;
+    atomic_fetch_add((_Atomic int *)ctx, 1);
+    setting = *(const long *)arg;
+    return setting == 13;
+}
+
+MP_TEST(everywhere_reaches_each_worker_once)
+{
+    _Atomic int *page = shared_page();
+    mp_pool *p = new_pool(4);
+    mp_task_opts o = {.ctx = (void *)page};
+    for (long value = 10; value < 16; value++) {
+        long told[2];
+        atomic_store(page, 0);
+        mp_assert_err(mp_pool_everywhere(p, set_here, &value, sizeof value, &o),
+                      value == 13 ? MP_ETASK : 0);
+        ck_assert_int_eq(atomic_load(page), 4);
+        for (int i = 0; i < 20; i++) {
+            ck_assert_int_eq(mp_pool_apply(p, tell, NULL, 0, told, sizeof told, NULL), sizeof told);
+            ck_assert_int_eq(told[0], value);
+        }
+    }
+    o.retries = 1;
+    mp_assert_err(mp_pool_everywhere(p, set_here, &o, sizeof(long), &o), MP_EINVAL);
+    mp_assert_err(mp_pool_everywhere(NULL, set_here, NULL, 0, NULL), MP_EINVAL);
+    mp_pool_free(p);
+    munmap((void *)page, 4096);
+}
+
+MP_TEST(statistics_add_up)
+{
+    _Atomic int *page = shared_page();
+    mp_pool *p = new_pool(2);
+    mp_pool_stats s;
+    mp_worker_stats w;
+    mp_future *f[10];
+    mp_task_opts o = {.ctx = (void *)page};
+    int wait = 1, bad = 3;
+    uint64_t tasks = 0;
+    for (int i = 0; i < 10; i++)
+        mp_assert_ok(mp_pool_apply_async(&f[i], p, gate, &wait, sizeof wait, &o));
+    while (atomic_load(&page[1]) < 2)
+        usleep(1000);
+    mp_assert_ok(mp_pool_get_stats(p, &s));
+    ck_assert_int_eq(s.workers, 2);
+    ck_assert_int_eq(s.alive, 2);
+    ck_assert_int_eq(s.busy, 2);
+    ck_assert_uint_eq(s.waiting, 8);
+    ck_assert_uint_eq(s.unfinished, 10);
+    atomic_store(page, 1);
+    ck_assert_int_eq(mp_futures_wait(f, 10, MP_ALL_DONE, 10000), 10);
+    for (int i = 0; i < 10; i++)
+        mp_future_free(f[i]);
+    o = (mp_task_opts){.retries = 2};
+    mp_assert_err(mp_pool_apply(p, fail_with, &bad, sizeof bad, NULL, 0, &o), MP_ETASK);
+    mp_assert_ok(mp_pool_get_stats(p, &s));
+    ck_assert_uint_eq(s.done, 10);
+    ck_assert_uint_eq(s.failed, 1);
+    ck_assert_uint_eq(s.retried, 2);
+    ck_assert_uint_eq(s.unfinished, 0);
+    ck_assert_uint_eq(s.ended_workers, 0);
+    ck_assert_uint_gt(s.busy_ns, 0);
+    for (int i = 0; i < 2; i++) {
+        mp_assert_ok(mp_pool_get_worker_stats(p, i, &w));
+        ck_assert_int_gt(w.pid, 0);
+        ck_assert_uint_gt(w.resident, 0);
+        tasks += w.tasks;
+    }
+    ck_assert_uint_eq(tasks, 13);
+    mp_assert_err(mp_pool_get_worker_stats(p, 2, &w), MP_EINDEX);
+    mp_assert_err(mp_pool_get_worker_stats(p, -1, &w), MP_EINDEX);
+    mp_assert_err(mp_pool_get_stats(p, NULL), MP_EINVAL);
+    mp_assert_err(mp_pool_get_stats(NULL, &s), MP_EINVAL);
+    mp_pool_free(p);
+    munmap((void *)page, 4096);
+}
+
 // ---- misuse ----
 
 static int apply_in_worker(mp_task *task, const void *arg, size_t size, void *ctx)
