@@ -23,6 +23,7 @@
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/queue.h>
+#include <mp/reduce.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
 #include <mp/shm_dict.h>
