@@ -191,6 +191,12 @@ def pool(seconds):
         if test == "cpu":
             yield one("py_Pool.map(chunk1)", "", PYTHON, SCRIPTS / "pool.py", "pool", "cpu1",
                       seconds, peer="python3")
+    for test in ("apply", "imap"):
+        metric = f"pool_{test}"
+        yield Contestant("pool", metric, "libmp", (BIN / "pool_libmp", test, seconds),
+                         "pool_libmp", "", {})
+        yield Contestant("pool", metric, f"py_Pool.{test}",
+                         (PYTHON, SCRIPTS / "pool.py", "pool", test, seconds), "", "python3", {})
 
 
 # ---- packed values ----

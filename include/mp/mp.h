@@ -17,6 +17,7 @@
 #include <mp/executor.h>
 #include <mp/future.h>
 #include <mp/handle.h>
+#include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
 #include <mp/pack.h>
@@ -24,12 +25,14 @@
 #include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/queue.h>
+#include <mp/reduce.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
 #include <mp/shm_dict.h>
 #include <mp/shm_list.h>
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/task.h>
 #include <mp/thread.h>
 #include <mp/timer.h>
 #include <mp/type.h>
