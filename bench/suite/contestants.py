@@ -130,6 +130,26 @@ def queue(seconds):
         yield one("py_Queue", "", PYTHON, SCRIPTS / "queues.py", peer="python3")
 
 
+# ---- the event loop ----
+
+LOOP_TESTS = {"soon": "loop_soon", "timers": "loop_timers", "switch": "task_switch"}
+
+
+def loop(seconds):
+    for test, metric in LOOP_TESTS.items():
+
+        def one(who, target, *command, peer="", metric=metric):
+            return Contestant("loop", metric, who, command, target, peer)
+
+        if test == "switch":
+            yield one("c_swapcontext", "loop_swap", BIN / "loop_swap", seconds)
+        if test == "timers":
+            yield one("libuv", "loop_uv", BIN / "loop_uv")
+        yield one("libmp", "loop_libmp", BIN / "loop_libmp", test, seconds)
+        script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
+        yield one("py_asyncio", "", *script, peer="python3")
+
+
 # ---- pools ----
 
 POOL_TESTS = {
@@ -171,6 +191,12 @@ def pool(seconds):
         if test == "cpu":
             yield one("py_Pool.map(chunk1)", "", PYTHON, SCRIPTS / "pool.py", "pool", "cpu1",
                       seconds, peer="python3")
+    for test in ("apply", "imap"):
+        metric = f"pool_{test}"
+        yield Contestant("pool", metric, "libmp", (BIN / "pool_libmp", test, seconds),
+                         "pool_libmp", "", {})
+        yield Contestant("pool", metric, f"py_Pool.{test}",
+                         (PYTHON, SCRIPTS / "pool.py", "pool", test, seconds), "", "python3", {})
 
 
 # ---- packed values ----
@@ -217,6 +243,18 @@ def value(seconds):
         yield one("libmp", "value_libmp", BIN / "value_libmp")
         if test != "atomic":
             yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
+
+
+# ---- executors ----
+
+
+def executor(seconds):
+    for test in ("burst", "single"):
+        metric = f"executor_thread_{test}"
+        yield Contestant("executor", metric, "py_ThreadPoolExecutor",
+                         (PYTHON, SCRIPTS / "executor.py", test, seconds), "", "python3")
+        yield Contestant("executor", metric, "libmp", (BIN / "executor_libmp", test, seconds),
+                         "executor_libmp")
 
 
 # ---- batches ----
@@ -304,7 +342,7 @@ def shm_dict(seconds):
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
 
-GROUPS = (pipe, queue, pool, sync, value, shm_dict, pack, batch)
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, batch)
 
 
 def contestants(seconds):
