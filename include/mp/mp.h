@@ -30,6 +30,7 @@
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/type.h>
+#include <mp/url.h>
 #include <mp/value.h>
 #include <mp/wait.h>
 #include <mp/with.h>
