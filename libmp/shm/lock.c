@@ -12,10 +12,9 @@
 // the user must mend is our business: torn until mp_lock_consistent(), broken when released
 // without. Whoever acquires a lock looks at the state, under the lock.
 //
-// The fast path has no clock and no loop: a lock that looks free is asked for with a
-// deadline long past. Nothing spins here: two processes that fight for a lock get the most
-// done when one of them sleeps for a while (measured: glibc's mutex, which does not spin
-// either, against ones that do not sleep).
+// The fast path has no clock and no loop: it tries once. Nothing spins here: two processes that
+// fight for a lock get the most done when one of them sleeps for a while (measured: glibc's mutex,
+// which does not spin either, against ones that do not sleep).
 //
 // A sleeper looks every 50 ms, as in shm/mutex.c, and because the lock may have been freed.
 #include "shm/lock.h"
