@@ -280,40 +280,43 @@ static int64_t put_reference(mp_queue *q, const struct reference *ref, mp__deadl
     return r ? r : put;
 }
 
-// Repeats an attempt until there was room.
-static int64_t until_room(mp_queue *q, const mp_slice *items, size_t n, const struct reference *ref,
-                          mp__deadline d)
+static bool has_all_items(struct mp__queue *s)
+{
+    mp__place head = atomic_load(&s->fifo.head), tail = atomic_load(&s->fifo.tail);
+    return s->max_items && mp__place_items(head, tail) >= s->max_items;
+}
+
+// One attempt. Who waits for room has no block: he may be killed, and it would be lost.
+static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
+{
+    struct mp__queue *s = q->shared;
+    struct reference ref = {.size = item->size};
+    if (has_all_items(s))
+        return mp__queue_put_end(s);
+    int r = mp__queue_block(s, item->size, d, &ref.block);
+    if (r < 0)
+        return r;
+    memcpy(mp__object_at(s, ref.block), item->data, item->size);
+    MP__POINT("queue.block");
+    int64_t put = put_reference(q, &ref, d);
+    if (put <= 0)
+        mp__queue_unblock(s, ref.block, ref.size);
+    return put;
+}
+
+int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
     for (;;) {
         uint32_t seen = atomic_load(mp__place_low(&s->fifo.head));
-        int64_t put = ref ? put_reference(q, ref, d) : put_short(q, items, n, d);
+        int64_t put =
+            items->size > MP__QUEUE_INLINE ? put_long(q, items, d) : put_short(q, items, n, d);
         if (put != 0)
             return put;
         int r = mp__queue_wait(s, &s->space_sleepers, mp__place_low(&s->fifo.head), seen, d);
         if (r < 0)
             return r;
     }
-}
-
-static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
-{
-    struct reference ref = {.size = item->size};
-    int r = mp__queue_block(q->shared, item->size, d, &ref.block);
-    if (r < 0)
-        return r;
-    memcpy(mp__object_at(q->shared, ref.block), item->data, item->size);
-    MP__POINT("queue.block");
-    int64_t put = until_room(q, NULL, 0, &ref, d);
-    if (put < 0)
-        mp__queue_unblock(q->shared, ref.block, ref.size);
-    return put;
-}
-
-int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
-{
-    return items->size > MP__QUEUE_INLINE ? put_long(q, items, d)
-                                          : until_room(q, items, n, NULL, d);
 }
 
 // ---- hands ----
@@ -641,8 +644,7 @@ bool mp__fifo_full(mp_queue *q)
     struct mp__queue *s = q->shared;
     mp__place head = atomic_load(&s->fifo.head), tail = atomic_load(&s->fifo.tail);
     uint64_t bytes = mp__place_bytes(head, tail);
-    return (s->max_items && mp__place_items(head, tail) >= s->max_items) ||
-           bytes + 16 > ring_max(s) || atomic_load(&s->blocks) >= s->max_bytes;
+    return has_all_items(s) || bytes + 16 > ring_max(s) || atomic_load(&s->blocks) >= s->max_bytes;
 }
 
 uint32_t mp__fifo_puts(struct mp__queue *s)

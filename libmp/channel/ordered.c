@@ -220,35 +220,38 @@ static int enter(struct mp__queue *s, uint64_t offset)
     return 0;
 }
 
+static bool has_all_items(struct mp__queue *s)
+{
+    return s->max_items && atomic_load(&s->ordered.ready) >= s->max_items;
+}
+
+// 0 or 1, how many were put; or an error.
 static int put_block(mp_queue *q, uint64_t offset, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
-    for (;;) {
-        uint32_t seen = atomic_load(&s->ordered.left);
-        int r = lock(s, d);
-        if (r < 0)
-            return r;
-        bool full = s->max_items && atomic_load(&s->ordered.ready) >= s->max_items;
-        r = mp__queue_put_end(s);
-        if (r == 0 && !full)
-            r = enter(s, offset);
-        if (r == 0 && !full)
-            atomic_fetch_add(&s->ordered.came, 1);
-        mp__mutex_unlock(&s->ordered.lock);
-        if (r == 0 && !full)
-            mp__queue_came(q, &s->ordered.came, 1);
-        if (r < 0 || !full)
-            return r;
-        if ((r = mp__queue_wait(s, &s->space_sleepers, &s->ordered.left, seen, d)) < 0)
-            return r;
+    int r = lock(s, d);
+    if (r < 0)
+        return r;
+    bool full = has_all_items(s);
+    r = mp__queue_put_end(s);
+    if (r == 0 && !full && (r = enter(s, offset)) == 0) {
+        atomic_fetch_add(&s->ordered.came, 1);
+        r = 1;
     }
+    mp__mutex_unlock(&s->ordered.lock);
+    if (r > 0)
+        mp__queue_came(q, &s->ordered.came, 1);
+    return r;
 }
 
-int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d)
+// One attempt. Who waits for room has no block: he may be killed, and it would be lost.
+static int try_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
     struct item head = {.priority = priority, .size = item->size};
     uint64_t offset;
+    if (has_all_items(s))
+        return mp__queue_put_end(s);
     int r = mp__queue_block(s, block_size(&head), d, &offset);
     if (r < 0)
         return r;
@@ -257,9 +260,24 @@ int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__dea
     if (item->size)
         memcpy(it + 1, item->data, item->size);
     r = put_block(q, offset, d);
-    if (r < 0)
+    if (r <= 0)
         mp__queue_unblock(s, offset, block_size(&head));
     return r;
+}
+
+int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d)
+{
+    struct mp__queue *s = q->shared;
+    for (;;) {
+        uint32_t seen = atomic_load(&s->ordered.left);
+        int r = try_put(q, priority, item, d);
+        if (r == 0)
+            r = mp__queue_wait(s, &s->space_sleepers, &s->ordered.left, seen, d);
+        else
+            return r < 0 ? r : 0;
+        if (r < 0)
+            return r;
+    }
 }
 
 // ---- taking ----
@@ -450,8 +468,7 @@ int64_t mp__ordered_size(mp_queue *q)
 bool mp__ordered_full(mp_queue *q)
 {
     struct mp__queue *s = q->shared;
-    return (s->max_items && atomic_load(&s->ordered.ready) >= s->max_items) ||
-           atomic_load(&s->blocks) + sizeof(struct item) > s->max_bytes;
+    return has_all_items(s) || atomic_load(&s->blocks) + sizeof(struct item) > s->max_bytes;
 }
 
 uint32_t mp__ordered_puts(struct mp__queue *s)
