@@ -595,31 +595,6 @@ MP_TEST_TIMEOUT(what_was_put_comes_before_the_end, 120)
     }
 }
 
-// One that waits is told, and does not take what comes to lie there.
-MP_TEST(freed_while_another_waits)
-{
-    EACH_KIND(k)
-    {
-        mp_queue *other = new_queue(kinds[k]), *q = new_queue(kinds[k]), *next;
-        pid_t pid = fork();
-        if (pid == 0) {
-            char x;
-            int64_t n = mp_queue_get(q, &x, 1, MP_FOREVER);
-            _exit(n == MP_EINVAL || n == MP_ECLOSED ? 0 : 1);
-        }
-        mptest_eventually(mp__sleepers_any(&q->shared->data_sleepers), 10);
-        mp_queue_free(q);
-        next = new_queue(kinds[k]);
-        put_text(next, "x");
-        int status;
-        waitpid(pid, &status, 0);
-        ck_assert_int_eq(status, 0);
-        must_get(next, "x");
-        mp_queue_free(next);
-        mp_queue_free(other); // it kept the arena
-    }
-}
-
 // Another process that waits for the queue does not make its descriptor dumb for this one.
 MP_TEST(the_descriptor_still_tells_when_another_looked)
 {
