@@ -33,6 +33,7 @@
 #include <mp/thread.h>
 #include <mp/timer.h>
 #include <mp/type.h>
+#include <mp/url.h>
 #include <mp/value.h>
 #include <mp/wait.h>
 #include <mp/with.h>

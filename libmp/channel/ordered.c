@@ -136,7 +136,7 @@ static int new_table(struct mp__queue *s, uint32_t slots, uint64_t *offset)
 
 int mp__ordered_init(struct mp__queue *s)
 {
-    uint64_t offset;
+    uint64_t offset = 0;
     int r = mp__mutex_init(&s->ordered.lock);
     if (r == 0)
         r = new_table(s, SLOTS_MIN, &offset);
