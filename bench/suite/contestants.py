@@ -192,6 +192,12 @@ def pool(seconds):
         if test == "cpu":
             yield one("py_Pool.map(chunk1)", "", PYTHON, SCRIPTS / "pool.py", "pool", "cpu1",
                       seconds, peer="python3")
+    for test in ("apply", "imap"):
+        metric = f"pool_{test}"
+        yield Contestant("pool", metric, "libmp", (BIN / "pool_libmp", test, seconds),
+                         "pool_libmp", "", {})
+        yield Contestant("pool", metric, f"py_Pool.{test}",
+                         (PYTHON, SCRIPTS / "pool.py", "pool", test, seconds), "", "python3", {})
 
 
 # ---- packed values ----
@@ -238,6 +244,18 @@ def value(seconds):
         yield one("libmp", "value_libmp", BIN / "value_libmp")
         if test != "atomic":
             yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
+
+
+# ---- executors ----
+
+
+def executor(seconds):
+    for test in ("burst", "single"):
+        metric = f"executor_thread_{test}"
+        yield Contestant("executor", metric, "py_ThreadPoolExecutor",
+                         (PYTHON, SCRIPTS / "executor.py", test, seconds), "", "python3")
+        yield Contestant("executor", metric, "libmp", (BIN / "executor_libmp", test, seconds),
+                         "executor_libmp")
 
 
 # ---- batches ----
@@ -325,7 +343,7 @@ def shm_dict(seconds):
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
 
-GROUPS = (pipe, queue, loop, pool, sync, value, shm_dict, pack, batch)
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, batch)
 
 
 def contestants(seconds):

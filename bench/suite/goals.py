@@ -82,6 +82,8 @@ GOALS = (
     # A format is read with each call, and its arguments and the whole message are checked; the
     # rival is a program written for this one message.
     _at_least(0.4, "pack_small", "c_msgpack"),
+    _at_most(0.1, "pool_apply", "py_Pool.apply"),
+    _at_least(20, "pool_imap", "py_Pool.imap"),
     _at_most(1.3, "sync_uncontended", "c_robust"),
     _at_least(0.9, "sync_contended_2p", "c_robust"),
     _at_least(0.9, "value_2p_locked_inc", "c_pthread_mutex"),
@@ -90,6 +92,8 @@ GOALS = (
     _at_most(1.5, "value_100procs", "c_fork"),
     _at_least(5e6, "dict_get1"),
     _at_least(1.5, "dict_get2", "dict_get1:libmp"),
+    _at_least(20, "executor_thread_burst", "py_ThreadPoolExecutor"),
+    _at_least(20, "executor_thread_single", "py_ThreadPoolExecutor"),
     _at_least(5e6, "loop_soon"),
     _at_least(20, "loop_soon", "py_asyncio"),
     _at_most(2, "loop_timers", "libuv"),

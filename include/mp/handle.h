@@ -92,11 +92,11 @@ static inline mp_handle mp_handle_fd(int fd)
 // Sends size bytes and n handles as one message. Blocks as mp_pipe_send() does, and
 // also while some 200 messages with handles wait to be received. With n = 0 it is
 // mp_pipe_send(). On failure nothing was given away.
-// Errors: those of mp_pipe_send(); MP_EINVAL (also: a negative descriptor, a NULL handle, an
-// end sent through itself or its other end, or twice, an object that was freed), MP_EOWNER
-// and MP_ECLOSED (also of an end among the handles), MP_EMSGSIZE (also: more than MP_HANDLES_MAX
-// descriptors), -EBADF, -ENOMEM, -ETOOMANYREFS (this user has more descriptors under way than it
-// may open). Since 0.1.
+// Errors: those of mp_pipe_send(); MP_ENOTSUP (a pipe by URL); MP_EINVAL (also: a negative
+// descriptor, a NULL handle, an end sent through itself or its other end, or twice, an object that
+// was freed), MP_EOWNER and MP_ECLOSED (also of an end among the handles), MP_EMSGSIZE (also: more
+// than MP_HANDLES_MAX descriptors), -EBADF, -ENOMEM, -ETOOMANYREFS (this user has more descriptors
+// under way than it may open). Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_send_handles(mp_pipe *p, const void *data, size_t size,
                                              const mp_handle *h, size_t n, int timeout_ms);
 

@@ -18,6 +18,10 @@
 // A plain fork() does not copy an end: in the child every call gives MP_EOWNER,
 // and the child holds nothing open. Two peers that both send more than fits and
 // never receive wait for each other, as with any pipe.
+//
+// Between machines, and between programs that do not know each other: mp/url.h. With
+// MP_TRANSPORT=nng in the environment mp_pipe_new() makes such pipes, too, to see a program
+// run as it would over a wire; its errors are then those of mp_connect() as well.
 #ifndef MP_PIPE_H
 #define MP_PIPE_H
 

@@ -69,7 +69,7 @@ static int map_end(struct mp__channel *c, int memfd, int end, const struct mp__c
     c->can_send = !o->oneway || end == 1;
     c->can_recv = !o->oneway || end == 0;
     c->ring_max = o->ring_max;
-    c->max_size = o->max_size;
+    c->max_size = c->send_max = o->max_size;
     c->tx.spin.off = c->rx.spin.off = o->no_spin;
     c->tx.check_every = c->tx.check_in = 1;
     return 0;
@@ -136,6 +136,41 @@ int mp__channel_pair(struct mp__channel *a, struct mp__channel *b,
     if (r < 0) {
         mp__channel_release(a);
         mp__channel_release(b);
+    }
+    return r;
+}
+
+void mp__channel_export(const struct mp__channel *c, int fds[MP__CHANNEL_FDS])
+{
+    fds[0] = c->memfd;
+    fds[1] = c->bell;
+    fds[2] = c->peer_bell;
+    fds[3] = c->sock;
+}
+
+// A file that the peer could shorten would kill whoever maps it.
+static bool is_ours(int memfd, size_t size)
+{
+    struct stat st;
+    int seals = fcntl(memfd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) && fstat(memfd, &st) == 0 && st.st_size >= 0 &&
+           (size_t)st.st_size >= size;
+}
+
+int mp__channel_import(struct mp__channel *c, const int fds[MP__CHANNEL_FDS], int end,
+                       const struct mp__channel_opts *o)
+{
+    clear(c);
+    c->bell = fds[1];
+    c->peer_bell = fds[2];
+    c->sock = fds[3];
+    mp__spin_init();
+    int r = MP_EPROTO;
+    if (is_ours(fds[0], HEADER + 2 * o->ring_max))
+        r = map_end(c, fds[0], end, o);
+    if (r < 0) {
+        close(fds[0]);
+        mp__channel_release(c);
     }
     return r;
 }
@@ -228,6 +263,7 @@ void mp__channel_describe(const struct mp__channel *c, struct mp__channel_state 
         .ring_max = c->rx.ring.max_cap,
         .ring_grows = c->ring_max,
         .max_size = c->max_size,
+        .send_max = c->send_max,
         .tx_pos = c->tx.ring.pos,
         .tx_seen = c->tx.ring.seen,
         .tx_cap = c->tx.ring.cap,
@@ -252,13 +288,14 @@ static bool power_up_to(uint64_t x, uint64_t max)
 static bool plausible(const struct mp__channel_state *s, int memfd)
 {
     struct stat st;
-    const uint64_t bools = s->side | s->can_send | s->can_recv | s->no_spin;
+    const uint64_t bools = s->side | s->can_send | s->can_recv | s->no_spin | s->remote;
     if (bools > 1 || s->ended & ~(uint64_t)(MP__GONE | MP__BROKEN) ||
         !power_up_to(s->ring_max, MP__RING_LIMIT) || !power_up_to(s->ring_grows, s->ring_max) ||
         !power_up_to(s->tx_cap, s->ring_max) || !power_up_to(s->rx_cap, s->ring_max))
         return false;
-    if (s->max_size > PTRDIFF_MAX || s->tx_pos - s->tx_seen > s->tx_cap ||
-        s->rx_pos - s->rx_returned > s->rx_cap || (s->tx_pos | s->rx_pos) % MP__WORD)
+    if (s->max_size > PTRDIFF_MAX || s->send_max > s->max_size ||
+        s->tx_pos - s->tx_seen > s->tx_cap || s->rx_pos - s->rx_returned > s->rx_cap ||
+        (s->tx_pos | s->rx_pos) % MP__WORD)
         return false;
     return fcntl(memfd, F_GET_SEALS) > 0 && (fcntl(memfd, F_GET_SEALS) & F_SEAL_SHRINK) &&
            fstat(memfd, &st) == 0 && st.st_size == (off_t)(HEADER + 2 * s->ring_max);
@@ -287,6 +324,7 @@ int mp__channel_rebuild(struct mp__channel *c, const struct mp__channel_state *s
     c->bell = fds[0];
     c->peer_bell = fds[1];
     c->sock = fds[2];
+    c->send_max = (size_t)s->send_max;
     c->can_send = s->can_send;
     c->can_recv = s->can_recv;
     c->ring_max = s->ring_grows;

@@ -35,7 +35,8 @@ struct mp__channel {
     int epoll;     // over bell and sock, once somebody asked for a descriptor; -1
     void *map;
     size_t map_size;
-    size_t max_size;
+    size_t max_size; // longest message that comes, ...
+    size_t send_max; // ... that goes
     size_t ring_max;
     size_t tx_offset; // of the sending ring's data in the memfd
     bool can_send, can_recv;
@@ -146,7 +147,8 @@ void mp__channel_release(struct mp__channel *c);
 struct mp__channel_state {
     uint64_t side; // 0 is a
     uint64_t can_send, can_recv, no_spin, ended;
-    uint64_t ring_max, ring_grows, max_size;
+    uint64_t remote; // told by the pipe: the other end is mpproxy
+    uint64_t ring_max, ring_grows, max_size, send_max;
     uint64_t tx_pos, tx_seen, tx_cap;
     uint64_t rx_pos, rx_returned, rx_cap;
     uint64_t sent, taken; // parcels
@@ -172,10 +174,32 @@ bool mp__channel_same(const struct mp__channel *c, const struct mp__channel *d);
 void mp__channels_lock(void);
 void mp__channels_unlock(void);
 
-// ---- between channel.c, send.c and recv.c ----
+// An end that nobody has used yet may move to another process: its descriptors, in the
+// order of `fds`, travel through a socket, and its options beside them. The end stays here
+// until it is released.
+void mp__channel_export(const struct mp__channel *c, int fds[MP__CHANNEL_FDS]);
+
+// Makes the other process's end from them: end 0 is the `a` of mp__channel_pair(), 1 the
+// `b`. The descriptors belong to c from now on, and are closed on failure: MP_EPROTO (they are not
+// what they should be), -ENOMEM.
+int mp__channel_import(struct mp__channel *c, const int fds[MP__CHANNEL_FDS], int end,
+                       const struct mp__channel_opts *opts);
+
+// ---- between channel.c, send.c, recv.c and pump.c ----
 
 // Writes a bell.
 void mp__channel_ring(int bell);
+
+// Shows the receiver what was put into the ring, and wakes it if it sleeps.
+void mp__channel_publish(struct mp__channel *c);
+
+// Gives the space of what was taken back to the sender, and wakes it if it waits for so much.
+void mp__channel_give_back(struct mp__channel *c);
+
+// Makes the sending ring twice as large; it must be empty. Without memory it stays as it
+// is, for good.
+void mp__channel_grow(struct mp__channel *c);
+#define MP__GROW_AFTER 4 // times full until the ring is made larger
 
 // Asks the kernel whether the other end is gone.
 bool mp__channel_look_gone(struct mp__channel *c);

@@ -36,6 +36,8 @@ int mp_pipe_send_handles(mp_pipe *p, const void *data, size_t size, const mp_han
         return r;
     if ((!data && size) || !h || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
+    if (p->remote)
+        return MP_ENOTSUP;
     if (n > MP_HANDLES_MAX)
         return MP_EMSGSIZE;
     if ((r = check_ways(p, h, n)) < 0)

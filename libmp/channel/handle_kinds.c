@@ -142,6 +142,7 @@ static int pack_pipe(struct mp__parcel *p, const mp_handle *h)
     if (r < 0)
         return r;
     mp__channel_describe(&end->channel, &s, fds);
+    s.remote = end->remote;
     r = put(p, &s, sizeof s);
     if (r == 0)
         r = put_fds(p, fds, MP__CHANNEL_FDS);

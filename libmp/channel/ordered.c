@@ -203,7 +203,7 @@ static int enter(struct mp__queue *s, uint64_t offset)
     MP__POINT("ordered.entering");
     __atomic_store_n(&t->item[it->slot], offset, __ATOMIC_RELEASE);
     MP__POINT("ordered.entered");
-    o->sequence++;
+    __atomic_store_n(&o->sequence, o->sequence + 1, __ATOMIC_RELAXED); // read without the lock
     t->free--;
     heap_push(s, t, it->slot);
     atomic_fetch_add(&o->ready, 1);

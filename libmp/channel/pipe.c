@@ -12,10 +12,12 @@
 #include "channel/pipe.h"
 
 #include "channel/give.h"
+#include "channel/remote.h"
 #include "os/fork.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RING_DEFAULT ((size_t)64 << 10)
 #define RING_GROWS   ((size_t)1 << 20)
@@ -144,7 +146,7 @@ static size_t round_size(size_t size, size_t fallback)
     return p;
 }
 
-static int read_opts(const mp_pipe_opts *opts, struct mp__channel_opts *o)
+int mp__pipe_read_opts(const mp_pipe_opts *opts, struct mp__channel_opts *o)
 {
     static const mp_pipe_opts defaults;
     opts = opts ? opts : &defaults;
@@ -174,6 +176,7 @@ static int make_ends(mp_pipe *x, mp_pipe *y, uint64_t token, const struct mp__ch
 {
     x->owner = y->owner = token;
     x->giving = y->giving = false;
+    x->remote = y->remote = false;
     mp__channels_lock();
     int r = mp__channel_pair(&x->channel, &y->channel, o);
     if (r == 0) {
@@ -193,6 +196,7 @@ int mp__pipe_adopt(mp_pipe **out, const struct mp__channel_state *s, const int f
         return -ENOMEM;
     p->owner = mp__fork_token();
     p->giving = false;
+    p->remote = s->remote;
     mp__channels_lock();
     int r = p->owner ? mp__channel_rebuild(&p->channel, s, fds) : -ENOMEM;
     if (r == 0)
@@ -214,22 +218,12 @@ void mp__pipe_undo(mp_pipe *p)
     free(p);
 }
 
-int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
+int mp__pipe_new(mp_pipe **a, mp_pipe **b, const struct mp__channel_opts *o)
 {
-    if (a)
-        *a = NULL;
-    if (b)
-        *b = NULL;
-    if (!a || !b || a == b)
-        return MP_EINVAL;
-    struct mp__channel_opts o;
-    int r = read_opts(opts, &o);
-    if (r < 0)
-        return r;
     pthread_once(&once, set_hooks);
     uint64_t token = mp__fork_token();
     mp_pipe *x = alloc_end(), *y = alloc_end();
-    r = token && x && y ? make_ends(x, y, token, &o) : -ENOMEM;
+    int r = token && x && y ? make_ends(x, y, token, o) : -ENOMEM;
     if (r < 0) {
         free(x);
         free(y);
@@ -238,6 +232,56 @@ int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
     *a = x;
     *b = y;
     return 0;
+}
+
+int mp__pipe_adopt_remote(mp_pipe **out, int (*take)(void *arg, struct mp__channel *c), void *arg)
+{
+    pthread_once(&once, set_hooks);
+    uint64_t token = mp__fork_token();
+    mp_pipe *p = alloc_end();
+    if (!p || !token) {
+        free(p);
+        return -ENOMEM;
+    }
+    p->owner = token;
+    p->giving = false;
+    p->remote = true;
+    mp__channels_lock();
+    int r = take(arg, &p->channel);
+    if (r == 0)
+        list_add(p);
+    mp__channels_unlock();
+    if (r < 0)
+        free(p);
+    else
+        *out = p;
+    return r;
+}
+
+void mp__pipe_made_remote(mp_pipe *p, uint64_t max_size)
+{
+    p->remote = true;
+    if (max_size && max_size < p->channel.send_max)
+        p->channel.send_max = (size_t)max_size;
+}
+
+int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
+{
+    if (a)
+        *a = NULL;
+    if (b)
+        *b = NULL;
+    if (!a || !b || a == b)
+        return MP_EINVAL;
+    static const mp_pipe_opts defaults;
+    struct mp__channel_opts o;
+    const char *transport = getenv("MP_TRANSPORT");
+    int r = mp__pipe_read_opts(opts, &o);
+    if (r < 0)
+        return r;
+    if (transport && strcmp(transport, "nng") == 0)
+        return mp__listener_pair(a, b, opts ? opts : &defaults);
+    return mp__pipe_new(a, b, &o);
 }
 
 int mp_pipe_send(mp_pipe *p, const void *data, size_t size, int timeout_ms)

@@ -121,8 +121,7 @@ static void pile_up(struct mp__channel *c)
         mp__cpu_relax();
 }
 
-// Gives space back, and wakes a sender that waits for it.
-static void give_back(struct mp__channel *c)
+void mp__channel_give_back(struct mp__channel *c)
 {
     struct mp__ring_rx *x = &c->rx.ring;
     mp__ring_return(x);
@@ -149,7 +148,7 @@ static void taken(struct mp__channel *c)
     uint64_t due = x->cap / 4 < RETURN_MAX ? x->cap / 4 : RETURN_MAX;
     if (x->pos == x->seen || x->pos - x->returned >= due ||
         atomic_load_explicit(&x->ring->want_space, memory_order_relaxed))
-        give_back(c);
+        mp__channel_give_back(c);
 }
 
 // Keeps the promise of mp__channel_fd() when a call ends: readable if and only if
@@ -220,6 +219,8 @@ static MP__SLOW int take_pieces(struct mp__channel *c, char *p, uint64_t size, i
     uint64_t pad = mp__padded(size) - size;
     while (size + pad > 0) {
         if (x->pos == x->seen) {
+            if (x->returned != x->pos) // the length: a sender may wait for all of the ring
+                mp__channel_give_back(c);
             int r = wait_data(c, mp__channel_pause(timeout_ms));
             if (r == MP_EOF)
                 return mp__channel_break(c, MP_ETRUNCATED);
@@ -239,7 +240,7 @@ static MP__SLOW int take_pieces(struct mp__channel *c, char *p, uint64_t size, i
             x->pos += skip;
             pad -= skip;
         }
-        give_back(c);
+        mp__channel_give_back(c);
     }
     return 0;
 }

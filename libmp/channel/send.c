@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define GROW_AFTER   4        // times full until the ring is made larger
 #define CHECK_NS     10000000 // look at least so often whether the peer lives
 #define CHECK_BYTES  65536
 #define AHEAD        1024 // bytes that a stream's lines are asked for ahead
@@ -80,9 +79,7 @@ static int room_sleep(void *arg, mp__deadline d)
     return 0;
 }
 
-// Makes the sending ring twice as large; it is empty. A machine without memory
-// leaves it as it is, for good.
-static MP__SLOW void grow(struct mp__channel *c)
+MP__SLOW void mp__channel_grow(struct mp__channel *c)
 {
     struct mp__ring_tx *t = &c->tx.ring;
     if (mp__memfd_commit(c->memfd, c->tx_offset, (size_t)t->cap * 2) < 0) {
@@ -101,14 +98,14 @@ static const struct mp__waiter room_waiter = {room_ready, room_arm, room_sleep};
 static MP__SLOW void consider_growing(struct mp__channel *c, mp__deadline d)
 {
     struct mp__ring_tx *t = &c->tx.ring;
-    if (t->cap >= c->ring_max || ++c->tx.full < GROW_AFTER || d == 0)
+    if (t->cap >= c->ring_max || ++c->tx.full < MP__GROW_AFTER || d == 0)
         return;
     c->tx.target = (size_t)t->cap;
     c->tx.slice_ms = SLICE_MIN_MS;
     mp__deadline soon = mp__now() + SLICE_MIN_MS * INT64_C(1000000);
     int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
     if (r == 0 && mp__ring_look_tail(t) == 0 && mp__ring_free(t) == t->cap)
-        grow(c);
+        mp__channel_grow(c);
 }
 
 // Waits until `need` bytes are free; 0 or the error.
@@ -149,6 +146,11 @@ static inline void publish(struct mp__channel *c)
         if (!MP__OMITS(MP__BELL))
             mp__channel_ring(c->peer_bell);
     }
+}
+
+void mp__channel_publish(struct mp__channel *c)
+{
+    publish(c);
 }
 
 static int64_t coarse_now(void)
@@ -255,7 +257,7 @@ int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int t
     int r = ended(c) ? end_error(c) : 0;
     if (r < 0)
         return r;
-    if (size > c->max_size)
+    if (size > c->send_max)
         return MP_EMSGSIZE;
     if (--c->tx.check_in == 0 || size >= CHECK_BYTES) {
         r = check_peer(c, size);

@@ -17,7 +17,7 @@
 // Aligned room for the control data.
 union control {
     struct cmsghdr head;
-    char room[CMSG_SPACE(MP__FDPASS_MAX * sizeof(int))];
+    char room[CMSG_SPACE(MP__FDPASS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
 static int error_of(int err)
@@ -58,11 +58,13 @@ int mp__fds_send(int sock, const int *fds, size_t n, const void *data, size_t si
 }
 
 // Takes all descriptors out of the control data, into `got` with room for
-// MP__FDPASS_MAX + 1.
-static size_t unpack(struct msghdr *m, int *got)
+// MP__FDPASS_MAX + 1, and the sender, if he is asked for and told.
+static size_t unpack(struct msghdr *m, int *got, struct ucred *from)
 {
     size_t n = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+        if (from && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+            memcpy(from, CMSG_DATA(c), sizeof *from);
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         size_t more = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -72,7 +74,8 @@ static size_t unpack(struct msghdr *m, int *got)
     return n;
 }
 
-static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t size)
+static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t size,
+                   struct ucred *from)
 {
     if (!n || size == 0 || size > INT_MAX || !data || *n > MP__FDPASS_MAX || (*n && !fds))
         return MP_EINVAL;
@@ -82,6 +85,8 @@ static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t 
     struct iovec v = {data, size};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &c};
     m.msg_controllen = room ? CMSG_SPACE(room * sizeof(int)) : 0;
+    if (from)
+        m.msg_controllen += CMSG_SPACE(sizeof *from);
     *n = 0;
     ssize_t bytes;
     do
@@ -90,7 +95,7 @@ static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t 
     if (bytes < 0)
         return error_of(errno);
 
-    size_t came = unpack(&m, got);
+    size_t came = unpack(&m, got, from);
     int err = 0;
     if (came > room || (m.msg_flags & MSG_TRUNC))
         err = MP_EPROTO;
@@ -111,10 +116,22 @@ static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t 
 
 int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size)
 {
-    return receive(sock, 0, fds, n, data, size);
+    return receive(sock, 0, fds, n, data, size, NULL);
 }
 
 int mp__fds_peek(int sock, int *fds, size_t *n, void *data, size_t size)
 {
-    return receive(sock, MSG_PEEK | MSG_DONTWAIT, fds, n, data, size);
+    return receive(sock, MSG_PEEK | MSG_DONTWAIT, fds, n, data, size, NULL);
+}
+
+int mp__fds_recv_from(int sock, int *fds, size_t *n, void *data, size_t size, struct ucred *from)
+{
+    *from = (struct ucred){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    int r = receive(sock, 0, fds, n, data, size, from);
+    if (r < 0 || from->uid != (uid_t)-1)
+        return r;
+    for (size_t i = 0; i < *n; i++)
+        close(fds[i]);
+    *n = 0;
+    return MP_EPROTO;
 }

@@ -24,5 +24,9 @@ int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size);
 // read the same bytes once more, without descriptors, and those told here are the only
 // ones.
 int mp__fds_peek(int sock, int *fds, size_t *n, void *data, size_t size);
+// As mp__fds_recv(), and tells who sent it: the socket must have SO_PASSCRED. MP_EPROTO when
+// the kernel did not say.
+struct ucred;
+int mp__fds_recv_from(int sock, int *fds, size_t *n, void *data, size_t size, struct ucred *from);
 
 #endif

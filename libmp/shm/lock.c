@@ -53,7 +53,7 @@ static __attribute__((noinline)) uint64_t learn_self(void)
 
 static inline uint64_t self(void)
 {
-    if (__builtin_expect(me.token == *mp__fork_page, 1))
+    if (__builtin_expect(me.token == mp__fork_present(), 1))
         return me.id;
     return learn_self();
 }

@@ -29,6 +29,7 @@
 #include "channel/give.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "work/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -220,6 +221,7 @@ static _Noreturn void run_child(struct mp_process *p, mp_process_fn *fn, void *a
     hold_lifeline(fd);
     mp_log(MP_LOG_DEBUG, "started");
     int code = fn(arg);
+    mp__thread_await_all();
     mp_log(MP_LOG_DEBUG, "ends with %d", code & 0xff);
     mp__fork_exit(code);
 }
@@ -591,6 +593,7 @@ static void at_exit(void)
     struct mp_process *p;
     if (!mp__fork_is_mine(exit_token))
         return;
+    mp__thread_await_all();
     pthread_mutex_lock(&lock);
     for (p = children; p; p = p->next)
         if (p->daemon && !p->ended && p->pidfd >= 0)

@@ -206,6 +206,10 @@ static void run_body(const struct mptest *t)
         t->body();
 }
 
+// libmp keeps the way to an mpproxy that it started; where that part is not linked in, there
+// is none.
+__attribute__((weak)) void mp__proxy_leave(void);
+
 // The test process.
 static _Noreturn void be_test(const struct mptest *t)
 {
@@ -215,6 +219,8 @@ static _Noreturn void be_test(const struct mptest *t)
 
     run_body(t);
 
+    if (mp__proxy_leave)
+        mp__proxy_leave();
     if (has_child())
         describe_children(left, sizeof left, "child");
     // TSan has a thread of its own, which it starts when it likes.

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+//
+// From mp_url_opts to a request that mpproxy understands: what mp_connect() and mp_listen()
+// have in common.
+#ifndef MP_CHANNEL_REMOTE_H
+#define MP_CHANNEL_REMOTE_H
+
+#include "channel/proxy.h"
+#include "channel/url.h"
+#include <mp/url.h>
+
+// A request in the making, and the descriptors of keys that go with it.
+struct mp__remote {
+    struct mp__request request;
+    struct mp__url url;
+    struct mp__channel_opts channel;
+    int keys[4];
+    size_t nkeys;
+    char text[MP__TEXT_MAX]; // what is wrong
+};
+
+// Reads url and opts (never NULL). What was opened is closed by mp__remote_drop(), also
+// after a failure.
+int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts *opts, bool listen);
+void mp__remote_drop(struct mp__remote *r);
+
+// Waits at a descriptor for the answer: MP_ETIMEDOUT, or 0 when there is something to read.
+int mp__remote_wait(int fd, mp__deadline d);
+
+// Puts "<what> <url>: <text>" where the caller wants it. Returns err.
+int mp__remote_fail(const mp_url_opts *opts, const char *what, const char *url, const char *text,
+                    int err);
+
+// What mp_pipe_new() does with MP_TRANSPORT=nng: two ends that are connected through mpproxy.
+int mp__listener_pair(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *sizes);
+
+#endif
