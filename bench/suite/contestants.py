@@ -179,6 +179,15 @@ def pool(seconds):
                          (PYTHON, SCRIPTS / "pool.py", "pool", test, seconds), "", "python3", {})
 
 
+# ---- packed values ----
+
+
+def pack(seconds):
+    for who in ("c_msgpack", "libmp"):
+        yield Contestant("pack", "pack_small", who, (BIN / "pack_small", who, seconds),
+                         "pack_small")
+
+
 # ---- locks and values ----
 
 
@@ -301,7 +310,7 @@ def shm_dict(seconds):
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
 
-GROUPS = (pipe, queue, pool, sync, value, shm_dict, batch)
+GROUPS = (pipe, queue, pool, sync, value, shm_dict, pack, batch)
 
 
 def contestants(seconds):

@@ -63,7 +63,7 @@ function flush_declaration() {
 
 # Each function of a declaration gets a page that refers to this one.
 function link_functions(text, fn) {
-    if (links == "" || text ~ /^(#define|typedef|enum)/)
+    if (links == "" || text ~ /^(#define [A-Z]|typedef|enum)/)
         return
     while (match(text, /mp_[a-z_]+\(/)) {
         fn = substr(text, RSTART, RLENGTH - 1)

@@ -20,7 +20,8 @@
 //                  has the object already, by fork, gets the same address; in another it
 //                  may have another. Each frees what it took; the one that made the
 //                  object, last. An object that was freed before it arrives is
-//                  MP_ENOTFOUND when it is taken.
+//                  MP_ENOTFOUND when it is taken. The lock of a value cannot be sent
+//                  without the value.
 //
 // Handles that wait in a pipe belong to nobody: when the receiver ends without having
 // taken them they are closed, so the other end of a pipe that was among them gets MP_EOF.
@@ -41,12 +42,19 @@ extern "C" {
 // kinds and functions below are made from it. Numbers stay: new ones come last.
 #define MP_HANDLE_TYPES(X)                                                                         \
     X(PIPE, pipe)                                                                                  \
-    X(ARENA, arena)                                                                                \
     X(QUEUE, queue)                                                                                \
+    X(ARENA, arena)                                                                                \
+    X(LOCK, lock)                                                                                  \
+    X(RLOCK, rlock)                                                                                \
     X(SEMAPHORE, semaphore)                                                                        \
+    X(CONDITION, condition)                                                                        \
     X(EVENT, event)                                                                                \
     X(BARRIER, barrier)                                                                            \
-    X(RWLOCK, rwlock)
+    X(RWLOCK, rwlock)                                                                              \
+    X(VALUE, value)                                                                                \
+    X(ARRAY, array)                                                                                \
+    X(SHM_DICT, shm_dict)                                                                          \
+    X(SHM_LIST, shm_list)
 
 #define MP_HANDLE_KIND(KIND, name) MP_HANDLE_##KIND,
 typedef enum mp_handle_kind {
@@ -63,9 +71,9 @@ typedef struct mp_handle {
     void *object; // of the others
 } mp_handle;
 
-#define MP_HANDLES_MAX                                                                             \
-    253 // descriptors a message may carry: a pipe end counts as four,
-        // a queue as two, other objects as one
+// Descriptors that a message may carry: a pipe end counts as four, a queue as two, other
+// objects as one.
+#define MP_HANDLES_MAX 253
 
 // A handle for fd; nothing is checked or changed before it is sent. The same for the others:
 // mp_handle mp_handle_pipe(mp_pipe *p), mp_handle_arena(a) and so on. Since 0.1.

@@ -19,6 +19,7 @@
 #include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
@@ -28,6 +29,7 @@
 #include <mp/semaphore.h>
 #include <mp/shm_dict.h>
 #include <mp/shm_list.h>
+#include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/task.h>
 #include <mp/type.h>

@@ -13,7 +13,7 @@
 //     gets MP_EOF; what it sends from then on is MP_EPIPE;
 //  5. mp_pipe_free() in the process that holds the end.
 //
-// Messages also carry open descriptors and pipe ends: mp/handle.h.
+// Messages also carry open descriptors, pipe ends and shared objects: mp/handle.h.
 //
 // A plain fork() does not copy an end: in the child every call gives MP_EOWNER,
 // and the child holds nothing open. Two peers that both send more than fits and
@@ -97,7 +97,8 @@ MP_API MP_NODISCARD int mp_pipe_poll(mp_pipe *p, int timeout_ms);
 // receiving thread change it, so wait and receive there. There is nothing to wait for to
 // send: after MP_ETIMEDOUT with timeout 0, try again later. The descriptor stays the pipe's:
 // do not read, close or give it away; it goes when the end is given or sent away. From this
-// call on each receive costs a system call or two. Errors: MP_ESTATE (an end that only sends), MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
+// call on each receive costs a system call or two. Errors: MP_ESTATE (an end that only sends),
+// MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_fd(mp_pipe *p);
 
 // Closes this end: wakes the peer and this end's own blocked calls (MP_ECLOSED).

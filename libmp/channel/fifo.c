@@ -137,7 +137,7 @@ static void recover_get(struct mp__queue *s)
     struct mp__fifo *f = &s->fifo;
     if (f->filling) {
         struct mp__hand *h = hand_at(s, f->filling);
-        if (h->to != atomic_load(&f->head))
+        if (h->to != atomic_load(&f->head) && !MP__BROKEN("fifo.recover"))
             atomic_store(&h->left, 0);
         f->filling = 0;
     }

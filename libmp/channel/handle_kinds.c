@@ -18,13 +18,18 @@
 #include "channel/queue.h"
 #include "shm/arena.h"
 #include "shm/object.h"
+#include "shm/typed.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/barrier.h>
+#include <mp/condition.h>
 #include <mp/event.h>
+#include <mp/lock.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
+#include <mp/shm_dict.h>
+#include <mp/shm_list.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -269,10 +274,40 @@ struct type {
         mp_##name##_free(it);                                                                      \
     }
 ATTACH_AND_FREE(barrier)
+ATTACH_AND_FREE(condition)
 ATTACH_AND_FREE(event)
+ATTACH_AND_FREE(lock)
 ATTACH_AND_FREE(queue)
+ATTACH_AND_FREE(rlock)
 ATTACH_AND_FREE(rwlock)
 ATTACH_AND_FREE(semaphore)
+ATTACH_AND_FREE(shm_dict)
+ATTACH_AND_FREE(shm_list)
+
+// Of whatever type it is: a name is looked up to find something, this was sent.
+static int attach_typed(void **out, const char *reference, enum mp__type type, size_t count)
+{
+    struct mp__typed *t = NULL;
+    struct mp__typed_spec any = {.object = type, .count = count, .name = reference};
+    int r = mp__typed_attach(&t, &any);
+    *out = t;
+    return r;
+}
+
+static int attach_value(void **out, const char *reference)
+{
+    return attach_typed(out, reference, MP__VALUE, 1);
+}
+
+static int attach_array(void **out, const char *reference)
+{
+    return attach_typed(out, reference, MP__ARRAY, 0);
+}
+
+static void free_typed(void *it)
+{
+    mp__typed_free(it);
+}
 
 static void *shared_queue(void *handle)
 {
@@ -288,10 +323,17 @@ static int *bell_of_queue(void *handle)
 
 static const struct type types[] = {
     [MP_HANDLE_QUEUE] = {MP__QUEUE, attach_queue, free_queue, shared_queue, bell_of_queue},
+    [MP_HANDLE_LOCK] = {MP__LOCK, attach_lock, free_lock, NULL, NULL},
+    [MP_HANDLE_RLOCK] = {MP__RLOCK, attach_rlock, free_rlock, NULL, NULL},
     [MP_HANDLE_SEMAPHORE] = {MP__SEMAPHORE, attach_semaphore, free_semaphore, NULL, NULL},
+    [MP_HANDLE_CONDITION] = {MP__CONDITION, attach_condition, free_condition, NULL, NULL},
     [MP_HANDLE_EVENT] = {MP__EVENT, attach_event, free_event, NULL, NULL},
     [MP_HANDLE_BARRIER] = {MP__BARRIER, attach_barrier, free_barrier, NULL, NULL},
     [MP_HANDLE_RWLOCK] = {MP__RWLOCK, attach_rwlock, free_rwlock, NULL, NULL},
+    [MP_HANDLE_VALUE] = {MP__VALUE, attach_value, free_typed, NULL, NULL},
+    [MP_HANDLE_ARRAY] = {MP__ARRAY, attach_array, free_typed, NULL, NULL},
+    [MP_HANDLE_SHM_DICT] = {MP__SHM_DICT, attach_shm_dict, free_shm_dict, NULL, NULL},
+    [MP_HANDLE_SHM_LIST] = {MP__SHM_LIST, attach_shm_list, free_shm_list, NULL, NULL},
 };
 
 static void *shared(const struct type *t, void *handle)
@@ -305,7 +347,8 @@ static int pack_object(struct mp__parcel *p, const mp_handle *h)
     const struct type *t = &types[h->kind];
     void *object = shared(t, h->object);
     mp_arena *a = mp__object_is(object, t->type) ? mp__arena_at(mp__object_base(object)) : NULL;
-    if (!a)
+    // A part of another object, as the lock of a value, cannot go without it.
+    if (!a || !mp__arena_has_block(a, mp__object_offset(object, object), 1))
         return MP_EINVAL;
     int fds[2] = {mp__arena_fd(a), t->bell ? *t->bell(h->object) : -1};
     uint64_t words[2] = {mp__object_offset(object, object), fds[1] >= 0};

@@ -136,7 +136,7 @@ static int new_table(struct mp__queue *s, uint32_t slots, uint64_t *offset)
 
 int mp__ordered_init(struct mp__queue *s)
 {
-    uint64_t offset;
+    uint64_t offset = 0;
     int r = mp__mutex_init(&s->ordered.lock);
     if (r == 0)
         r = new_table(s, SLOTS_MIN, &offset);
@@ -164,7 +164,8 @@ static int lock(struct mp__queue *s, mp__deadline d)
     int r = mp__queue_lock(&s->ordered.lock, d);
     if (r != MP_EOWNERDEAD)
         return r;
-    derive(s, table_of(s));
+    if (!MP__BROKEN("ordered.derive"))
+        derive(s, table_of(s));
     mp__mutex_consistent(&s->ordered.lock);
     return 0;
 }

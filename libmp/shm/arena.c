@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #define ALIGN    64
+#define PAIR     ((size_t)128) // of cache lines
 #define MIN_STEP ((size_t)64 << 10)
 #define MAX_STEP ((size_t)1 << 20)
 #define MAGIC    0x6d702d626c6f636bULL
@@ -336,7 +337,7 @@ int mp_arena_alloc(mp_arena *a, void **ptr, size_t n, size_t size)
 int mp__arena_take(mp_arena *a, size_t size, bool zeroed, uint64_t *offset)
 {
     bool fresh;
-    int r = allocate(a, size, size >= 2 * ALIGN ? 2 * ALIGN : ALIGN, offset, &fresh, NULL);
+    int r = allocate(a, size, size >= PAIR ? PAIR : ALIGN, offset, &fresh, NULL);
     if (r == 0 && zeroed && !fresh)
         memset((char *)a->head + *offset, 0, size);
     return r;

@@ -15,7 +15,7 @@
 
 struct mp_event {
     struct mp__object object;
-    _Alignas(64) _Atomic uint32_t flag; // odd: up
+    _Atomic uint32_t flag; // odd: up
     struct mp__sleepers asleep;
 };
 

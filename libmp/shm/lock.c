@@ -128,7 +128,7 @@ static void note_death(struct mp_lock *l)
 {
     l->dead = (pid_t)(owner_of(l) >> 32);
     l->again = 0;
-    if (l->state == MP__LOCK_SOUND)
+    if (l->state == MP__LOCK_SOUND && !MP__BROKEN("lock.tell"))
         l->state = MP__LOCK_TORN;
     MP__POINT("lock.death_noted");
     pthread_mutex_consistent(&l->mutex);

@@ -25,7 +25,7 @@
 #define VERSION   1
 #define COUNT_MAX UINT32_C(0x80000000) // what a process is counted for, at most
 
-struct mp_semaphore {
+struct mp_semaphore { // NOLINT(clang-analyzer-optin.performance.Padding): lines apart
     struct mp__object object;
     uint32_t bound; // constant, as is the next
     bool robust;
@@ -69,7 +69,8 @@ static void take_over(mp_semaphore *s, uint64_t units)
 // Looks for units of the dead. Under the lock.
 static void collect(mp_semaphore *s)
 {
-    take_over(s, mp__holders_reap(s, &s->holders));
+    if (!MP__BROKEN("semaphore.collect"))
+        take_over(s, mp__holders_reap(s, &s->holders));
 }
 
 // Nobody keeps this lock for long, unless it is stopped with it; so even a call that must

@@ -56,11 +56,10 @@ struct mp__table {
 
 struct mp__shard {
     // Readers look at these, writers seldom change them.
-    _Alignas(64) _Atomic uint64_t version;
+    _Alignas(128) _Atomic uint64_t version;
     _Atomic uint64_t table; // offset, 0: none
     // Writers only, and not in the line that comes along with the readers'.
-    _Alignas(64) unsigned char apart[64];
-    struct mp__mutex lock;
+    _Alignas(128) struct mp__mutex lock;
     _Atomic uint64_t hand[2];  // guarded by lock, as all below
     uint64_t live, used;       // slots with an entry; slots that are not empty
     uint64_t recovered;        // owners that died

@@ -44,11 +44,10 @@ enum mp__list_hand { MP__NEW_ITEM, MP__OLD_ITEM, MP__NEW_ARRAY, MP__OLD_ARRAY, M
 struct mp_shm_list {
     struct mp__object object;
     // Readers look at these.
-    _Alignas(64) _Atomic uint64_t version;
+    _Alignas(128) _Atomic uint64_t version;
     _Atomic uint64_t array; // offset, 0: none, and the list is empty
     // Writers only, and not in the line that comes along with the readers'.
-    _Alignas(64) unsigned char apart[64];
-    struct mp__mutex lock;
+    _Alignas(128) struct mp__mutex lock;
     _Atomic uint64_t hand[MP__LIST_HANDS]; // guarded by lock, as all below
     uint64_t recovered;                    // owners that died
     bool closed;                           // the list is being freed

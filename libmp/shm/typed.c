@@ -85,16 +85,27 @@ static int check(const struct mp__typed *t, const struct mp__typed_spec *want, s
     return 0;
 }
 
-int mp__typed_attach(struct mp__typed **out, const struct mp__typed_spec *want)
+// Fills in what the object says of itself where nothing is wanted of it.
+static void accept(struct mp__typed_spec *want, const struct mp__typed *t)
 {
-    size_t item = item_size(want);
-    if (!item)
+    if (want->type)
+        return;
+    want->type = (mp_type)t->type;
+    want->item = (size_t)t->item;
+}
+
+int mp__typed_attach(struct mp__typed **out, const struct mp__typed_spec *spec)
+{
+    struct mp__typed_spec want = *spec;
+    if (want.type && !item_size(&want))
         return MP_EINVAL;
     void *p;
-    int r = mp__object_attach(&p, want->name, want->object, VERSION, sizeof(struct mp__typed));
+    int r = mp__object_attach(&p, want.name, want.object, VERSION, sizeof(struct mp__typed));
     if (r < 0)
         return r;
-    r = check(p, want, item);
+    accept(&want, p);
+    size_t item = item_size(&want);
+    r = item ? check(p, &want, item) : MP_EFORMAT;
     if (r < 0)
         mp__object_free(p, false);
     else

@@ -41,8 +41,8 @@ struct mp__typed_spec {
 // MP_EINVAL, MP_EOVERFLOW, and the errors of mp__object_new() and mp__object_publish().
 int mp__typed_new(struct mp__typed **out, const struct mp__typed_spec *want);
 
-// want->count 0: any.
-int mp__typed_attach(struct mp__typed **out, const struct mp__typed_spec *want);
+// spec->count 0: any. spec->type 0: any, of any size.
+int mp__typed_attach(struct mp__typed **out, const struct mp__typed_spec *spec);
 void mp__typed_free(struct mp__typed *t);
 
 static inline mp_rlock *mp__typed_lock(struct mp__typed *t)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Waiters of a condition that are killed: before they are notified, after it, and in between.
-// MP_LONG=1 in the environment kills 1,000.
+// MP_TEST_LONG=1 in the environment kills 1,000.
 #include "mptest.h"
 
 #include <mp/condition.h>
@@ -100,7 +100,7 @@ static void reap_ok(const pid_t *pid, int n)
 
 static int deaths(int normally)
 {
-    const char *lots = getenv("MP_LONG");
+    const char *lots = getenv("MP_TEST_LONG");
     return lots && *lots == '1' ? 1000 : MPTEST_ASAN || MPTEST_TSAN ? normally / 3 : normally;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Owners and waiters of locks that are killed. MP_LONG=1 in the environment kills 10,000.
+// Owners and waiters of locks that are killed. MP_TEST_LONG=1 in the environment kills 10,000.
 #include "base/clock.h"
 #include "mptest.h"
 #include "shm/lock.h"
@@ -40,7 +40,7 @@ static void drop_board(void)
 
 static int how_many(int normally, int sanitized)
 {
-    const char *lots = getenv("MP_LONG");
+    const char *lots = getenv("MP_TEST_LONG");
     return lots && *lots == '1' ? 10000 : MPTEST_ASAN || MPTEST_TSAN ? sanitized : normally;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Consumers and producers killed at random while items flow. With MP_LONG=1 in the environment
+// Consumers and producers killed at random while items flow. With MP_TEST_LONG=1 in the environment
 // a million items and 200 kills; else a tenth.
 #include "mptest.h"
 
@@ -25,7 +25,7 @@ static int n_kills;
 
 static void make_board(void)
 {
-    bool all = getenv("MP_LONG") != NULL;
+    bool all = getenv("MP_TEST_LONG") != NULL;
     n_items = all ? 1000000 : 100000;
     n_kills = all ? 200 : 20;
     board = mmap(NULL, sizeof *board + n_items, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

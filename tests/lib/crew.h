@@ -11,11 +11,11 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-// How often to do a thing: `usual`, or `full` with MP_LONG=1 in the environment; less under
+// How often to do a thing: `usual`, or `full` with MP_TEST_LONG=1 in the environment; less under
 // sanitizers.
 static inline int crew_times(int usual, int full)
 {
-    const char *l = getenv("MP_LONG");
+    const char *l = getenv("MP_TEST_LONG");
     return l && *l == '1' ? full : MPTEST_ASAN || MPTEST_TSAN ? (usual + 3) / 4 : usual;
 }
 

@@ -9,11 +9,9 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#define DEATHS     25  // at each point
-#define TRIES      120 // to get them
+#define TRIES      120 // to get the deaths that are wanted at a point
 #define ROUNDS     2000
 #define GET_ON     20 // rounds of the companion after a death ...
-#define GET_ON_MS  10000
 #define MAX_POINTS 256
 
 // Shared by all processes of the program.
@@ -25,6 +23,8 @@ static struct board {
 } * board;
 
 static bool mortal;
+static int deaths_wanted = 5, get_on_ms = 10000;
+static const char *broken; // what MP__BROKEN() is true for
 static const char *die_at; // see points_die_at()
 static struct scenario *scenarios;
 
@@ -33,6 +33,11 @@ __attribute__((constructor)) static void make_board(void)
     board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         abort();
+    broken = getenv("MP_BREAK");
+    if (getenv("MP_TEST_LONG") || broken)
+        deaths_wanted = 25;
+    if (broken)
+        get_on_ms = 1500; // it is expected not to
 }
 
 void mp__point(const char *name)
@@ -45,6 +50,11 @@ void mp__point(const char *name)
         return;
     atomic_fetch_add(&board->deaths, 1);
     kill(getpid(), SIGKILL);
+}
+
+bool mp__point_breaks(const char *what)
+{
+    return broken && strcmp(broken, what) == 0;
 }
 
 void points_arm(const char *name, int countdown, int kills)
@@ -147,10 +157,17 @@ static void be_companion(const struct scenario *s, void *object)
     }
 }
 
-static int end_of(pid_t pid)
+// How a process ended: exit code, -signal; one that hangs is killed, and fails the test.
+static int end_of(pid_t pid, const char *name, const char *who)
 {
     int status;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    pid_t done = 0;
+    if (!mptest_eventually((done = waitpid(pid, &status, WNOHANG)) != 0, 2 * get_on_ms)) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        ck_abort_msg("after a death at %s the %s hangs", name, who);
+    }
+    ck_assert_int_eq(done, pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
@@ -158,7 +175,7 @@ static int end_of(pid_t pid)
 static bool kill_one(const struct scenario *s, void *object, const char *name)
 {
     points_arm(name, rand() % (1 << rand() % 4), 1); // some are passed once in a life
-    int end = end_of(start(be_victim, s, object));
+    int end = end_of(start(be_victim, s, object), name, "victim");
     bool died = points_disarm() > 0;
     if (end != (died ? -SIGKILL : 0))
         ck_abort_msg("at %s the victim %s, and ended with %d", name, died ? "died" : "lived", end);
@@ -168,9 +185,9 @@ static bool kill_one(const struct scenario *s, void *object, const char *name)
 static void must_get_on(const char *name)
 {
     uint64_t from = atomic_load(&board->companion_rounds);
-    if (!mptest_eventually(atomic_load(&board->companion_rounds) >= from + GET_ON, GET_ON_MS))
+    if (!mptest_eventually(atomic_load(&board->companion_rounds) >= from + GET_ON, get_on_ms))
         ck_abort_msg("after a death at %s the living do not get on: %d rounds in %d ms", name,
-                     (int)(atomic_load(&board->companion_rounds) - from), GET_ON_MS);
+                     (int)(atomic_load(&board->companion_rounds) - from), get_on_ms);
 }
 
 static bool try_point(const struct scenario *s, const char *name, const char *before)
@@ -187,7 +204,7 @@ static bool try_point(const struct scenario *s, const char *name, const char *be
         companion = start(be_companion, s, object);
     must_get_on(name);
     atomic_store(&board->stop, true);
-    int end = end_of(companion);
+    int end = end_of(companion, name, "companion");
     if (end != 0)
         ck_abort_msg("after a death at %s the companion ended with %d", name, end);
     if (s->check)
@@ -206,9 +223,9 @@ void points_kill_at_each(const struct scenario *s)
     ck_assert_msg(tried > 0, "no point begins with %s", s->points);
     for (size_t i = 0; i < tried; i++) {
         int deaths = 0;
-        for (int t = 0; t < TRIES && deaths < DEATHS; t++)
+        for (int t = 0; t < TRIES && deaths < deaths_wanted; t++)
             deaths += try_point(s, mine[i], t % 2 ? mine[(size_t)rand() % tried] : NULL);
-        ck_assert_msg(deaths == DEATHS, "%s was reached by %d of %d victims", mine[i], deaths,
-                      TRIES);
+        ck_assert_msg(deaths == deaths_wanted, "%s was reached by %d of %d victims", mine[i],
+                      deaths, TRIES);
     }
 }

@@ -5,12 +5,19 @@
 #include "points.h"
 
 #include <mp/queue.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct stamped {
     uint32_t number, size, check;
 };
+
+// Items that were put, or died on the way; items that were got.
+static struct {
+    _Atomic uint64_t put, got;
+} * tally;
 
 static void put_stamped(mp_queue *q, size_t size)
 {
@@ -19,8 +26,11 @@ static void put_stamped(mp_queue *q, size_t size)
     s.check = s.number ^ s.size ^ 0x5bd1e995;
     memset(buf, (int)(s.number & 255), size);
     memcpy(buf, &s, sizeof s);
+    atomic_fetch_add(&tally->put, 1);
     int r = mp_queue_put(q, buf, size, 0);
     mptest_require(r == 0 || r == MP_ETIMEDOUT);
+    if (r < 0)
+        atomic_fetch_sub(&tally->put, 1);
 }
 
 // Whether there was an item. What is got is whole.
@@ -36,12 +46,24 @@ static bool get_stamped(mp_queue *q)
     mptest_require(s.size == n && s.check == (s.number ^ s.size ^ 0x5bd1e995));
     for (int64_t i = sizeof s; i < n; i++)
         mptest_require(buf[i] == (s.number & 255));
+    atomic_fetch_add(&tally->got, 1);
     return true;
+}
+
+static void start_tally(void)
+{
+    if (!tally)
+        tally =
+            mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(tally, MAP_FAILED);
+    atomic_store(&tally->put, 0);
+    atomic_store(&tally->got, 0);
 }
 
 static void *make_fifo(void)
 {
     mp_queue *q;
+    start_tally();
     mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.max_bytes = 1 << 20}));
     return q;
 }
@@ -49,6 +71,7 @@ static void *make_fifo(void)
 static void *make_lifo(void)
 {
     mp_queue *q;
+    start_tally();
     mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.kind = MP_LIFO, .max_bytes = 1 << 20}));
     return q;
 }
@@ -56,6 +79,7 @@ static void *make_lifo(void)
 static void *make_acked(void)
 {
     mp_queue *q;
+    start_tally();
     mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.ack = true, .max_bytes = 1 << 20}));
     return q;
 }
@@ -89,6 +113,7 @@ static void drains_whole(void *q)
     while (get_stamped(q))
         continue;
     ck_assert_int_eq(mp_queue_size(q), 0);
+    ck_assert_uint_le(atomic_load(&tally->got), atomic_load(&tally->put)); // none twice
     put_stamped(q, 100);
     ck_assert(get_stamped(q));
 }

@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mp/event.h>
 #include <mp/handle.h>
+#include <mp/queue.h>
 #include <mp/wait.h>
 #include <poll.h>
 #include <pthread.h>
@@ -574,6 +576,54 @@ MP_TEST(without_room_for_descriptors_the_message_stays)
     mp_pipe_free(end);
     mp_pipe_free(x);
     close(fd);
+    close_pair();
+}
+
+// The last descriptor is wanted when some of it was made: that is undone, and stays.
+MP_TEST(without_room_for_objects_the_message_stays)
+{
+    mp_pipe *x, *y;
+    mp_event *e, *same;
+    mp_queue *q;
+    struct rlimit old, low;
+    open_pair();
+    mp_assert_ok(mp_pipe_new(&x, &y, NULL));
+    mp_assert_ok(mp_event_new(&e, NULL));
+    mp_assert_ok(mp_queue_new(&q, NULL));
+    mp_handle h[] = {MP_HANDLE(y), MP_HANDLE(q), MP_HANDLE(e)};
+    mp_assert_ok(mp_pipe_send_handles(a, NULL, 0, h, 3, 0));
+    mp_pipe_free(y);
+    int before = mptest_fd_count(), next = dup(0), undone = 0;
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int64_t r = -EMFILE;
+    size_t n;
+    for (int room = 0; r == -EMFILE && room < 40; room++) {
+        n = 3;
+        low = (struct rlimit){(rlim_t)(next + room), old.rlim_max};
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+        r = mp_pipe_recv_handles(b, NULL, 0, h, &n, 0);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+        // What was fetched stays here, until it can be opened.
+        int fetched = b->channel.post.first ? 7 : 0;
+        if (r < 0)
+            ck_assert_int_eq(mptest_fd_count(), before + fetched);
+        undone += r < 0 && fetched;
+    }
+    mp_assert_ok(r);
+    ck_assert_int_gt(undone, 0); // it wants one more while it is opened
+    ck_assert_uint_eq(n, 3);
+    mp_assert_ok(mp_handle_take_pipe(&h[0], &y));
+    mp_assert_ok(mp_handle_take_event(&h[2], &same));
+    ck_assert_ptr_eq(same, e);
+    mp_handle_close(h, 3);
+    mp_assert_ok(mp_pipe_send(y, "x", 1, 0));
+    ck_assert_int_eq(mp_pipe_poll(x, 0), 1);
+    mp_event_free(same);
+    mp_event_free(e);
+    mp_queue_free(q);
+    mp_pipe_free(x);
+    mp_pipe_free(y);
     close_pair();
 }
 

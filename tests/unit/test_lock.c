@@ -171,8 +171,8 @@ MP_TEST(a_child_does_not_inherit_ownership)
 
 MP_TEST(nonsense)
 {
-    mp_lock *l = (mp_lock *)&l;
-    mp_rlock *r = (mp_rlock *)&r;
+    mp_lock *l = (mp_lock *)(void *)&l;
+    mp_rlock *r = (mp_rlock *)(void *)&r;
     mp_arena *a;
     mp_assert_ok(mp_arena_new(&a, NULL));
     mp_assert_err(mp_lock_new(NULL, NULL), MP_EINVAL);

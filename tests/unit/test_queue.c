@@ -347,7 +347,8 @@ MP_TEST(waited_for_with_others)
 
 MP_TEST(found_by_name)
 {
-    EACH_KIND(k) {
+    EACH_KIND(k)
+    {
         char name[64];
         mp_queue *q, *other;
         snprintf(name, sizeof name, "test-queue-%d", (int)getpid());
