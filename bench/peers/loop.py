@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""loop.py soon|timers|switch [SECONDS]: asyncio at what loop_libmp does."""
+"""loop.py soon|switch [SECONDS]: asyncio at what loop_libmp does."""
 
 import asyncio
 import sys
 import time
 
-CHAINS, TIMERS = 64, 1_000_000
+CHAINS = 64
 calls = 0
 
 
@@ -28,24 +28,6 @@ def soon(seconds):
     print(f"loop_soon\tpy_asyncio\t{calls / (time.monotonic() - start):g}\tcalls/s")
 
 
-def timers(seconds):
-    loop = asyncio.new_event_loop()
-    x = 12345
-
-    def fire():
-        global calls
-        calls += 1
-        if calls == TIMERS:
-            loop.stop()
-
-    start = time.monotonic()
-    for _ in range(TIMERS):
-        x = (x * 6364136223846793005 + 1442695040888963407) % 2**64
-        loop.call_later((x >> 33) % 100 / 1000, fire)
-    loop.run_forever()
-    print(f"loop_timers\tpy_asyncio\t{(time.monotonic() - start) * 1e3:g}\tms")
-
-
 def switch(seconds):
     end = time.monotonic() + seconds
 
@@ -65,5 +47,5 @@ def switch(seconds):
     print(f"task_switch\tpy_asyncio\t{(time.monotonic() - start) / n * 1e9:g}\tns")
 
 
-tests = {"soon": soon, "timers": timers, "switch": switch}
+tests = {"soon": soon, "switch": switch}
 tests[sys.argv[1]](float(sys.argv[2]) if len(sys.argv) > 2 else 0.5)

@@ -143,11 +143,12 @@ def loop(seconds):
 
         if test == "switch":
             yield one("c_swapcontext", "loop_swap", BIN / "loop_swap", seconds)
-        if test == "timers":
-            yield one("libuv", "loop_uv", BIN / "loop_uv")
         yield one("libmp", "loop_libmp", BIN / "loop_libmp", test, seconds)
-        script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
-        yield one("py_asyncio", "", *script, peer="python3")
+        if test == "timers":  # asyncio takes half a minute
+            yield one("libuv", "loop_uv", BIN / "loop_uv")
+        else:
+            script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
+            yield one("py_asyncio", "", *script, peer="python3")
 
 
 # ---- pools ----

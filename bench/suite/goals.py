@@ -84,6 +84,11 @@ GOALS = (
     _at_least(0.4, "pack_small", "c_msgpack"),
     _at_most(0.1, "pool_apply", "py_Pool.apply"),
     _at_least(20, "pool_imap", "py_Pool.imap"),
+    _at_most(0.1, "pool_apply", "py_Pool.apply"),
+    _at_least(20, "pool_imap", "py_Pool.imap"),
+    # A format is read with each call, and its arguments and the whole message are checked; the
+    # rival is a program written for this one message.
+    _at_least(0.4, "pack_small", "c_msgpack"),
     _at_most(1.3, "sync_uncontended", "c_robust"),
     _at_least(0.9, "sync_contended_2p", "c_robust"),
     _at_least(0.9, "value_2p_locked_inc", "c_pthread_mutex"),

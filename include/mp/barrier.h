@@ -40,7 +40,7 @@ typedef struct mp_barrier_opts {
 
 // Makes a barrier for that many parties. Errors: MP_EINVAL (no parties; a name that is not
 // one; arena and name), MP_EOVERFLOW (above MP_BARRIER_MAX), -EEXIST (the name), -ENOMEM,
-// -EMFILE, -ENOSPC. Since 0.1.
+// -EMFILE, -ENOSPC, -EFBIG. Since 0.1.
 MP_API MP_NODISCARD int mp_barrier_new(mp_barrier **out, unsigned parties,
                                        const mp_barrier_opts *opts);
 

@@ -32,7 +32,7 @@ typedef struct mp_event_opts {
 } mp_event_opts;
 
 // Makes an event, its flag down. Errors: MP_EINVAL (a name that is not one; arena and
-// name), -EEXIST (the name), -ENOMEM, -EMFILE, -ENOSPC. Since 0.1.
+// name), -EEXIST (the name), -ENOMEM, -EMFILE, -ENOSPC, -EFBIG. Since 0.1.
 MP_API MP_NODISCARD int mp_event_new(mp_event **out, const mp_event_opts *opts);
 
 // Attaches to the event of that name, in a process that did not inherit it. Errors:

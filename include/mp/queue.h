@@ -44,9 +44,12 @@ typedef struct mp_queue_opts {
     const char *name; // to be found by mp_queue_attach(); NULL: for this process and its children
     mp_queue_kind kind;
     bool ack;         // items are redelivered unless acknowledged
-    size_t max_items; // 0 = no limit but max_bytes
-    size_t max_bytes; // of items in the queue, some overhead included; 0 = 256 MiB.
-                      // Memory is taken as it is needed
+    size_t max_items; // 0 = no limit but max_bytes. What a consumer has in its hand is not
+                      // counted: up to 15 items of an MP_FIFO of 32 and more; or, with ack,
+                      // those that were not acknowledged
+    size_t max_bytes; // of items in the queue, some overhead included; 0 = 256 MiB. Memory is
+                      // taken as it is needed. In an MP_FIFO without ack, items of up to 2 KiB
+                      // (at most 1 GiB) and longer ones are counted apart
 } mp_queue_opts;
 
 // Makes a queue. Does not block. Errors: MP_EINVAL (an unknown kind, not a name), -EEXIST
@@ -90,7 +93,8 @@ MP_API MP_NODISCARD int64_t mp_queue_get_new(mp_queue *q, void **data, int timeo
 
 // Takes up to n items: waits for the first as mp_queue_get() does, then takes what is there.
 // They lie one behind the other in buf, each aligned to 8; items[i] tells where and how long.
-// Returns how many. Errors: as mp_queue_get(). Since 0.1.
+// With opts->ack it takes one, as mp_queue_task_done() would know only the last. Returns how
+// many. Errors: as mp_queue_get(). Since 0.1.
 MP_API MP_NODISCARD int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items,
                                               size_t n, int timeout_ms);
 
@@ -101,7 +105,7 @@ MP_API MP_NODISCARD int64_t mp_queue_next_size(mp_queue *q, int timeout_ms);
 // ---- acknowledging (opts->ack) ----
 
 typedef struct mp_queue_item {
-    uint64_t tag;      // names this delivery to mp_queue_ack()
+    uint64_t tag;      // names this delivery to mp_queue_ack(); never 0
     int64_t priority;  // 0 unless MP_PRIORITY
     uint32_t attempts; // deliveries before this one: 0 the first time
 } mp_queue_item;
@@ -127,8 +131,9 @@ MP_API int mp_queue_return(mp_queue *q, uint64_t tag);
 MP_API int mp_queue_task_done(mp_queue *q);
 
 // Waits until every item that was put has been reported. A consumer that dies without
-// reporting leaves its item unreported for good, unless opts->ack. Errors: MP_ETIMEDOUT,
-// MP_ECLOSED (freed meanwhile), MP_EINVAL. Since 0.1.
+// reporting leaves its item unreported for good, unless opts->ack; then those in the hands of
+// the dead come back when somebody gets. Counts fewer than 2^28 unreported items. Errors:
+// MP_ETIMEDOUT, MP_ECLOSED (freed meanwhile), MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int mp_queue_join(mp_queue *q, int timeout_ms);
 
 // ---- looking, waiting, ending ----
@@ -144,8 +149,10 @@ MP_API bool mp_queue_full(mp_queue *q);
 
 // Returns a descriptor for poll(2), epoll(7) or an event loop: readable whenever a get would
 // not block, and now and then for nothing, so get with timeout 0. It stays the queue's. From
-// this call on gets of this process cost a system call or two more. mp_wait() takes queues
-// as they are. Errors: MP_ENOTSUP (attached by name), MP_EINVAL. Since 0.1.
+// this call on gets of this process cost a system call or two more. A process that is killed
+// rings nobody: for what it held unacknowledged, or was just putting, look once in a while as
+// well, by a timer. mp_wait() does so, and takes queues as they are. Errors: MP_ENOTSUP (attached
+// by name), MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int mp_queue_fd(mp_queue *q);
 
 typedef enum mp_shutdown {

@@ -44,7 +44,7 @@ typedef struct mp_rwlock_opts {
 } mp_rwlock_opts;
 
 // Makes a lock that nobody holds. Errors: MP_EINVAL (a name that is not one; arena and
-// name), -EEXIST (the name), -ENOMEM, -EMFILE, -ENOSPC. Since 0.1.
+// name), -EEXIST (the name), -ENOMEM, -EMFILE, -ENOSPC, -EFBIG. Since 0.1.
 MP_API MP_NODISCARD int mp_rwlock_new(mp_rwlock **out, const mp_rwlock_opts *opts);
 
 // Attaches to the lock of that name, in a process that did not inherit it. Errors:

@@ -46,7 +46,7 @@ typedef struct mp_semaphore_opts {
 
 // Makes a semaphore of `value` units. Errors: MP_EINVAL (value above the bound; a name
 // that is not one; arena and name), MP_EOVERFLOW (above MP_SEMAPHORE_MAX), -EEXIST (the
-// name), -ENOMEM, -EMFILE, -ENOSPC. Since 0.1.
+// name), -ENOMEM, -EMFILE, -ENOSPC, -EFBIG. Since 0.1.
 MP_API MP_NODISCARD int mp_semaphore_new(mp_semaphore **out, unsigned value,
                                          const mp_semaphore_opts *opts);
 

@@ -56,13 +56,15 @@ typedef struct mp_url_opts {
                           // host in the URL. An address is matched as a name
     bool tls_any_client;  // listen: let clients in that show no certificate
 
+    bool foreign;   // connect: the listener is not of libmp. It is found out without this, but
+                    // nanomsg over ws loses messages while it is asked
     bool insecure;  // listen where others reach it without key or TLS
     int connect_ms; // connect: how long to try; 0 = 10 s, MP_FOREVER
     int linger_ms;  // after the end: how long to go on without progress until what was sent is
                     // given up; 0 = 5 s
 
-    mp_pipe_opts pipe; // sizes, as for mp_pipe_new(); ring_max: 0 = 4 MiB. A message longer than max_size is never
-                       // received, and refused to a sender of libmp: MP_EMSGSIZE
+    mp_pipe_opts pipe; // sizes, as for mp_pipe_new(); ring_max: 0 = 4 MiB. A message longer than
+                       // max_size is never received, and refused to a sender of libmp: MP_EMSGSIZE
     char *error;       // where a failing call puts a sentence that names the URL, what is wrong
     size_t error_size; // and what helps: 300 bytes will do. Cut if longer
 } mp_url_opts;

@@ -30,8 +30,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEADER   4096 // two rings' words, before their data
-#define PAUSE_MS 1000 // least time without progress that breaks a message off
+#define HEADER 4096 // two rings' words, before their data
 
 struct header {
     struct mp__ring rings[2]; // [0]: from a to b
@@ -69,6 +68,7 @@ static int map_end(struct mp__channel *c, int memfd, int end, const struct mp__c
     c->can_send = !o->oneway || end == 1;
     c->can_recv = !o->oneway || end == 0;
     c->ring_max = o->ring_max;
+    c->pause_ms = MP__PAUSE_MS;
     c->max_size = c->send_max = o->max_size;
     c->tx.spin.off = c->rx.spin.off = o->no_spin;
     c->tx.check_every = c->tx.check_in = 1;
@@ -236,9 +236,9 @@ int mp__channel_break(struct mp__channel *c, int error)
     return error;
 }
 
-int mp__channel_pause(int timeout_ms)
+int mp__channel_pause(const struct mp__channel *c, int timeout_ms)
 {
-    return timeout_ms >= 0 && timeout_ms < PAUSE_MS ? PAUSE_MS : timeout_ms;
+    return timeout_ms >= 0 && timeout_ms < c->pause_ms ? c->pause_ms : timeout_ms;
 }
 
 bool mp__channel_look_gone(struct mp__channel *c)

@@ -19,6 +19,9 @@ struct mp__channel_opts {
     bool no_spin;
 };
 
+#define MP__PAUSE_MS        1000  // within a machine
+#define MP__PAUSE_REMOTE_MS 10000 // a network may be slow to come back
+
 // Keeps what is seldom needed out of the way of what is always.
 #define MP__SLOW __attribute__((noinline, cold))
 
@@ -39,6 +42,7 @@ struct mp__channel {
     size_t send_max; // ... that goes
     size_t ring_max;
     size_t tx_offset; // of the sending ring's data in the memfd
+    int pause_ms;     // least time without progress that breaks a message off
     bool can_send, can_recv;
     _Atomic uint32_t ended; // of MP__CLOSING, MP__GONE, MP__BROKEN; 0 while all is well
 
@@ -46,6 +50,8 @@ struct mp__channel {
         _Alignas(128) struct mp__ring_tx ring;
         struct mp__spin spin;
         size_t target;     // what the present wait wants free
+        uint64_t begun_at; // pump: where the present message begins
+        bool held;         // ... which is not shown before it is complete
         unsigned full;     // times there was no room since the ring grew
         unsigned check_in; // sends until the next look whether the peer lives
         unsigned check_every;
@@ -209,6 +215,6 @@ int mp__channel_break(struct mp__channel *c, int error);
 
 // What timeout_ms means once a part of a message is through: a pause without
 // progress; even a call that shall not block gives the peer time to go on.
-int mp__channel_pause(int timeout_ms);
+int mp__channel_pause(const struct mp__channel *c, int timeout_ms);
 
 #endif

@@ -28,6 +28,7 @@
 #include <string.h>
 
 #define RING_MIN   (UINT64_C(64) << 10)
+#define RING_MAX   (UINT64_C(1) << 30) // full of empty items, it is within a place's count
 #define LONG       (UINT64_C(1) << 32) // in the word of length: struct reference follows
 #define STEAL_NS   INT64_C(200000)     // what is in the hand of another is his for so long
 #define PILE_FIRST 64                  // pauses
@@ -81,7 +82,7 @@ static void ring_read(struct mp__queue *s, uint64_t pos, void *to, size_t n)
 static uint64_t ring_max(const struct mp__queue *s)
 {
     uint64_t max = RING_MIN;
-    while (max * 2 <= s->max_bytes)
+    while (max < RING_MAX && max * 2 <= s->max_bytes)
         max *= 2;
     return max;
 }
@@ -115,6 +116,11 @@ void mp__fifo_release(struct mp__queue *s)
         mp__object_release(s, ring & ~UINT64_C(63));
 }
 
+bool mp__fifo_idle(struct mp__queue *s)
+{
+    return atomic_load(&s->fifo.put.owner) == 0 && atomic_load(&s->fifo.get.owner) == 0;
+}
+
 // ---- the producers' side ----
 
 static int lock_put(struct mp__queue *s, mp__deadline d)
@@ -124,10 +130,10 @@ static int lock_put(struct mp__queue *s, mp__deadline d)
     if (r != MP_EOWNERDEAD)
         return r;
     // What lies beyond tail is nobody's; a ring that was to replace this one is not wanted.
-    uint64_t half = f->new_ring;
-    f->new_ring = 0;
-    if (half && half != (atomic_load(&f->ring) & ~UINT64_C(63)))
-        mp__object_release(s, half);
+    // If it does so already, the old one is left over.
+    if (atomic_load(&f->new_ring) == (atomic_load(&f->ring) & ~UINT64_C(63)))
+        atomic_store(&f->new_ring, f->old_ring);
+    mp__object_release_from(s, &f->new_ring);
     mp__mutex_consistent(&f->put);
     return 0;
 }
@@ -172,24 +178,24 @@ static void copy_ring(struct mp__queue *s, uint64_t to, uint64_t new_cap)
 static int grow(struct mp__queue *s, mp__deadline d)
 {
     struct mp__fifo *f = &s->fifo;
-    uint64_t old = atomic_load(&f->ring), cap = UINT64_C(2) << (old & 63), ring;
-    int r = mp__object_alloc_unset(s, (size_t)cap, &ring);
+    uint64_t old = atomic_load(&f->ring), cap = UINT64_C(2) << (old & 63);
+    f->old_ring = old & ~UINT64_C(63);
+    int r = mp__object_alloc_into(s, (size_t)cap, &f->new_ring);
     if (r < 0)
         return r;
-    f->new_ring = ring;
     MP__POINT("queue.growing");
     if ((r = lock_get(s, d)) < 0) {
-        f->new_ring = 0;
-        mp__object_release(s, ring);
+        mp__object_release_from(s, &f->new_ring);
         return r;
     }
+    uint64_t ring = atomic_load(&f->new_ring);
     copy_ring(s, ring, cap);
     MP__POINT("queue.copied");
     atomic_store(&f->ring, ring | (unsigned)__builtin_ctzll(cap));
     MP__POINT("queue.grown");
     mp__mutex_unlock(&f->get);
-    f->new_ring = 0;
-    mp__object_release(s, old & ~UINT64_C(63));
+    atomic_store(&f->new_ring, f->old_ring);
+    mp__object_release_from(s, &f->new_ring);
     return 0;
 }
 
@@ -274,40 +280,43 @@ static int64_t put_reference(mp_queue *q, const struct reference *ref, mp__deadl
     return r ? r : put;
 }
 
-// Repeats an attempt until there was room.
-static int64_t until_room(mp_queue *q, const mp_slice *items, size_t n, const struct reference *ref,
-                          mp__deadline d)
+static bool has_all_items(struct mp__queue *s)
+{
+    mp__place head = atomic_load(&s->fifo.head), tail = atomic_load(&s->fifo.tail);
+    return s->max_items && mp__place_items(head, tail) >= s->max_items;
+}
+
+// One attempt. Who waits for room has no block: he may be killed, and it would be lost.
+static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
+{
+    struct mp__queue *s = q->shared;
+    struct reference ref = {.size = item->size};
+    if (has_all_items(s))
+        return mp__queue_put_end(s);
+    int r = mp__queue_block(s, item->size, d, &ref.block);
+    if (r < 0)
+        return r;
+    memcpy(mp__object_at(s, ref.block), item->data, item->size);
+    MP__POINT("queue.block");
+    int64_t put = put_reference(q, &ref, d);
+    if (put <= 0)
+        mp__queue_unblock(s, ref.block, ref.size);
+    return put;
+}
+
+int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
     for (;;) {
         uint32_t seen = atomic_load(mp__place_low(&s->fifo.head));
-        int64_t put = ref ? put_reference(q, ref, d) : put_short(q, items, n, d);
+        int64_t put =
+            items->size > MP__QUEUE_INLINE ? put_long(q, items, d) : put_short(q, items, n, d);
         if (put != 0)
             return put;
         int r = mp__queue_wait(s, &s->space_sleepers, mp__place_low(&s->fifo.head), seen, d);
         if (r < 0)
             return r;
     }
-}
-
-static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
-{
-    struct reference ref = {.size = item->size};
-    int r = mp__queue_block(q->shared, item->size, d, &ref.block);
-    if (r < 0)
-        return r;
-    memcpy(mp__object_at(q->shared, ref.block), item->data, item->size);
-    MP__POINT("queue.block");
-    int64_t put = until_room(q, NULL, 0, &ref, d);
-    if (put < 0)
-        mp__queue_unblock(q->shared, ref.block, ref.size);
-    return put;
-}
-
-int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
-{
-    return items->size > MP__QUEUE_INLINE ? put_long(q, items, d)
-                                          : until_room(q, items, n, NULL, d);
 }
 
 // ---- hands ----
@@ -347,13 +356,13 @@ static int take_hand(struct mp__queue *s, struct mp__hand **out)
     return 0;
 }
 
-static int my_hand_slow(mp_queue *q, struct mp__hand **out)
+static int my_hand_slow(mp_queue *q, struct mp__hand **out, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
     uint64_t token = mp__fork_token();
     if (!token)
         return -ENOMEM;
-    int r = lock_get(s, MP__NEVER);
+    int r = lock_get(s, d);
     if (r < 0)
         return r;
     if (atomic_load(&q->token) == token) { // another thread was faster
@@ -367,28 +376,39 @@ static int my_hand_slow(mp_queue *q, struct mp__hand **out)
     return r;
 }
 
-static inline int my_hand(mp_queue *q, struct mp__hand **out)
+static inline int my_hand(mp_queue *q, struct mp__hand **out, mp__deadline d)
 {
     if (mp__fork_is_mine(atomic_load_explicit(&q->token, memory_order_acquire))) {
         *out = atomic_load_explicit(&q->hand, memory_order_relaxed);
         return 0;
     }
-    return my_hand_slow(q, out);
+    return my_hand_slow(q, out, d);
+}
+
+void mp__fifo_leave(mp_queue *q)
+{
+    if (mp__fork_is_mine(atomic_load(&q->token)))
+        atomic_store(&atomic_load(&q->hand)->owner, 0);
 }
 
 static int lock_hand(struct mp__queue *s, struct mp__hand *h, mp__deadline d)
 {
     int r = mp__queue_lock(&h->lock, d);
-    if (r != MP_EOWNERDEAD)
-        return r;
-    // Its owner may have died while it filled the hand: whoever gets that lock knows.
-    if ((r = lock_get(s, d)) < 0) {
+    if (r == MP_EOWNERDEAD) {
+        h->unsure = true;
         mp__mutex_consistent(&h->lock);
+    } else if (r < 0) {
+        return r;
+    }
+    if (!h->unsure)
+        return 0;
+    // If the run is still in the ring as well, whoever gets that lock empties the hand.
+    if ((r = lock_get(s, d)) < 0) {
         mp__mutex_unlock(&h->lock);
         return r;
     }
     mp__mutex_unlock(&s->fifo.get);
-    mp__mutex_consistent(&h->lock);
+    h->unsure = false;
     return 0;
 }
 
@@ -497,7 +517,7 @@ static int64_t deliver(struct mp__queue *s, struct mp__hand *h, const struct mp_
         return MP_EPROTO;
     memcpy(&word, h->data + at, sizeof word);
     uint64_t size = word & ~LONG, after = at + sizeof word + padded(size);
-    if (size > MP__QUEUE_INLINE || after > MP__HAND_BYTES)
+    if (size > MP__QUEUE_INLINE || after > MP__HAND_BYTES || (word & LONG && size != sizeof ref))
         return MP_EPROTO;
     const void *bytes = h->data + at + sizeof word;
     int r = word & LONG ? take_reference(s, bytes, w, &ref) : mp__want_take(w, bytes, size);
@@ -518,7 +538,7 @@ static int64_t from_my_hand(mp_queue *q, const struct mp__want *w, mp__deadline 
 {
     struct mp__queue *s = q->shared;
     struct mp__hand *h;
-    int64_t r = my_hand(q, &h);
+    int64_t r = my_hand(q, &h, d);
     if (r < 0 || (r = lock_hand(s, h, d)) < 0)
         return r;
     if (left_in(h) == 0) {
@@ -567,6 +587,20 @@ static int wait_for_ring(struct mp__queue *s, uint32_t seen, mp__deadline d)
     return r == MP_ETIMEDOUT && soon < d ? 0 : r;
 }
 
+// After a shutdown, and nothing was found. Who was putting then has done so when he gives the
+// lock back. What another hand has, it may yet leave behind. MP_EOF: there will be nothing.
+static int64_t look_last(mp_queue *q, const struct mp__want *w, mp__deadline d)
+{
+    struct mp__queue *s = q->shared;
+    if (lock_put(s, d) < 0)
+        return MP_ETIMEDOUT;
+    mp__mutex_unlock(&s->fifo.put);
+    int64_t r = from_my_hand(q, w, d);
+    if (r == MP_ETIMEDOUT)
+        r = from_other_hands(q, w);
+    return r == MP_ETIMEDOUT && !others_have(s) ? MP_EOF : r;
+}
+
 int64_t mp__fifo_get(mp_queue *q, const struct mp__want *w, mp__deadline d, bool patient)
 {
     struct mp__queue *s = q->shared;
@@ -576,10 +610,12 @@ int64_t mp__fifo_get(mp_queue *q, const struct mp__want *w, mp__deadline d, bool
         int64_t r = from_my_hand(q, w, d);
         if (r == MP_ETIMEDOUT && (waited || end))
             r = from_other_hands(q, w);
+        if (r == MP_ETIMEDOUT && end)
+            r = look_last(q, w, d);
         if (r != MP_ETIMEDOUT)
             return r;
-        if (end || d == 0)
-            return end ? end : MP_ETIMEDOUT;
+        if (d == 0)
+            return MP_ETIMEDOUT;
         if ((r = wait_for_ring(s, seen, d)) < 0)
             return r;
     }
@@ -608,8 +644,7 @@ bool mp__fifo_full(mp_queue *q)
     struct mp__queue *s = q->shared;
     mp__place head = atomic_load(&s->fifo.head), tail = atomic_load(&s->fifo.tail);
     uint64_t bytes = mp__place_bytes(head, tail);
-    return (s->max_items && mp__place_items(head, tail) >= s->max_items) ||
-           bytes + 16 > ring_max(s) || atomic_load(&s->blocks) >= s->max_bytes;
+    return has_all_items(s) || bytes + 16 > ring_max(s) || atomic_load(&s->blocks) >= s->max_bytes;
 }
 
 uint32_t mp__fifo_puts(struct mp__queue *s)

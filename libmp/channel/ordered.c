@@ -66,6 +66,11 @@ static size_t block_size(const struct item *i)
     return sizeof *i + (size_t)i->size;
 }
 
+size_t mp__ordered_overhead(void)
+{
+    return sizeof(struct item);
+}
+
 // ---- the heap, of numbers of slots ----
 
 static bool goes_before(const struct mp__queue *s, const struct item *a, const struct item *b)
@@ -147,6 +152,11 @@ int mp__ordered_init(struct mp__queue *s)
     return 0;
 }
 
+bool mp__ordered_idle(struct mp__queue *s)
+{
+    return atomic_load(&s->ordered.lock.owner) == 0;
+}
+
 void mp__ordered_release(struct mp__queue *s)
 {
     uint64_t offset = atomic_load(&s->ordered.table);
@@ -210,35 +220,38 @@ static int enter(struct mp__queue *s, uint64_t offset)
     return 0;
 }
 
+static bool has_all_items(struct mp__queue *s)
+{
+    return s->max_items && atomic_load(&s->ordered.ready) >= s->max_items;
+}
+
+// 0 or 1, how many were put; or an error.
 static int put_block(mp_queue *q, uint64_t offset, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
-    for (;;) {
-        uint32_t seen = atomic_load(&s->ordered.left);
-        int r = lock(s, d);
-        if (r < 0)
-            return r;
-        bool full = s->max_items && atomic_load(&s->ordered.ready) >= s->max_items;
-        r = mp__queue_put_end(s);
-        if (r == 0 && !full)
-            r = enter(s, offset);
-        if (r == 0 && !full)
-            atomic_fetch_add(&s->ordered.came, 1);
-        mp__mutex_unlock(&s->ordered.lock);
-        if (r == 0 && !full)
-            mp__queue_came(q, &s->ordered.came, 1);
-        if (r < 0 || !full)
-            return r;
-        if ((r = mp__queue_wait(s, &s->space_sleepers, &s->ordered.left, seen, d)) < 0)
-            return r;
+    int r = lock(s, d);
+    if (r < 0)
+        return r;
+    bool full = has_all_items(s);
+    r = mp__queue_put_end(s);
+    if (r == 0 && !full && (r = enter(s, offset)) == 0) {
+        atomic_fetch_add(&s->ordered.came, 1);
+        r = 1;
     }
+    mp__mutex_unlock(&s->ordered.lock);
+    if (r > 0)
+        mp__queue_came(q, &s->ordered.came, 1);
+    return r;
 }
 
-int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d)
+// One attempt. Who waits for room has no block: he may be killed, and it would be lost.
+static int try_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
     struct item head = {.priority = priority, .size = item->size};
     uint64_t offset;
+    if (has_all_items(s))
+        return mp__queue_put_end(s);
     int r = mp__queue_block(s, block_size(&head), d, &offset);
     if (r < 0)
         return r;
@@ -247,16 +260,38 @@ int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__dea
     if (item->size)
         memcpy(it + 1, item->data, item->size);
     r = put_block(q, offset, d);
-    if (r < 0)
+    if (r <= 0)
         mp__queue_unblock(s, offset, block_size(&head));
     return r;
 }
 
+int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d)
+{
+    struct mp__queue *s = q->shared;
+    for (;;) {
+        uint32_t seen = atomic_load(&s->ordered.left);
+        int r = try_put(q, priority, item, d);
+        if (r == 0)
+            r = mp__queue_wait(s, &s->space_sleepers, &s->ordered.left, seen, d);
+        else
+            return r < 0 ? r : 0;
+        if (r < 0)
+            return r;
+    }
+}
+
 // ---- taking ----
 
+#define TAG_SLOT   36                  // where the slot begins
+#define TAG_IS_ONE (UINT64_C(1) << 35) // so that none is 0
+#define TAG_TIMES  28                  // where the number of the delivery begins
+
+// Names a delivery: a later one of the same item has another.
 static uint64_t tag_of(const struct item *it)
 {
-    return (uint64_t)it->slot << 32 | (uint32_t)it->sequence;
+    return (uint64_t)it->slot << TAG_SLOT | TAG_IS_ONE |
+           (uint64_t)(it->attempts & 127) << TAG_TIMES |
+           (it->sequence & ((UINT64_C(1) << TAG_TIMES) - 1));
 }
 
 // Forgets an item that is in no heap. Locked; the block is released later.
@@ -308,8 +343,9 @@ static void hold(mp_queue *q, struct table *t, struct item *it, mp__life mine, m
     it->holder = mine;
     MP__POINT("acked.held");
     heap_pop(q->shared, t);
-    atomic_fetch_sub(&o->ready, 1);
     atomic_fetch_add(&o->held, 1);
+    atomic_fetch_sub(&o->ready, 1);
+    atomic_fetch_add(&o->left, 1); // room for another
     atomic_store(&q->last_tag, tag_of(it));
     if (told)
         *told = (mp_queue_item){tag_of(it), it->priority, attempts};
@@ -390,10 +426,10 @@ int mp__ordered_ack(mp_queue *q, uint64_t tag, bool back)
     if (r < 0 || (r = lock(s, MP__NEVER)) < 0)
         return r;
     struct table *t = table_of(s);
-    uint32_t slot = (uint32_t)(tag >> 32);
+    uint32_t slot = (uint32_t)(tag >> TAG_SLOT);
     struct item *it = slot < t->slots && t->item[slot] ? item_in(s, t, slot) : NULL;
     uint64_t gone = 0, size = 0;
-    if (!it || (uint32_t)it->sequence != (uint32_t)tag || it->holder != mine) {
+    if (!it || tag_of(it) != tag || it->holder != mine) {
         r = MP_ENOTHELD;
     } else if (back) {
         give_back(s, t, it);
@@ -432,8 +468,7 @@ int64_t mp__ordered_size(mp_queue *q)
 bool mp__ordered_full(mp_queue *q)
 {
     struct mp__queue *s = q->shared;
-    return (s->max_items && atomic_load(&s->ordered.ready) >= s->max_items) ||
-           atomic_load(&s->blocks) + sizeof(struct item) > s->max_bytes;
+    return has_all_items(s) || atomic_load(&s->blocks) + sizeof(struct item) > s->max_bytes;
 }
 
 uint32_t mp__ordered_puts(struct mp__queue *s)
@@ -441,7 +476,16 @@ uint32_t mp__ordered_puts(struct mp__queue *s)
     return (uint32_t)(__atomic_load_n(&s->ordered.sequence, __ATOMIC_RELAXED) & MP__PLACE_COUNT);
 }
 
+// An item goes to and fro between the two counts: none is believed only with the lock.
 uint32_t mp__ordered_unreported(struct mp__queue *s)
 {
-    return atomic_load(&s->ordered.ready) + atomic_load(&s->ordered.held);
+    struct mp__ordered *o = &s->ordered;
+    uint32_t n = atomic_load(&o->ready) + atomic_load(&o->held);
+    if (n)
+        return n;
+    if (lock(s, 0) < 0)
+        return 1; // as far as can be told
+    n = atomic_load(&o->ready) + atomic_load(&o->held);
+    mp__mutex_unlock(&o->lock);
+    return n;
 }

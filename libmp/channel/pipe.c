@@ -261,6 +261,7 @@ int mp__pipe_adopt_remote(mp_pipe **out, int (*take)(void *arg, struct mp__chann
 void mp__pipe_made_remote(mp_pipe *p, uint64_t max_size)
 {
     p->remote = true;
+    p->channel.pause_ms = MP__PAUSE_REMOTE_MS;
     if (max_size && max_size < p->channel.send_max)
         p->channel.send_max = (size_t)max_size;
 }

@@ -117,8 +117,25 @@ bool mp__pump_begin(struct mp__channel *c, uint64_t size)
     if (!room_for(c, 2 * (size_t)MP__WORD))
         return false;
     grow_if_due(c);
+    c->tx.begun_at = c->tx.ring.pos;
+    c->tx.held = size > 0 && size <= c->tx.ring.cap / 4;
     mp__ring_put(&c->tx.ring, &size, MP__WORD);
     return true;
+}
+
+static void complete(struct mp__channel *c)
+{
+    c->tx.ring.pos = mp__padded(c->tx.ring.pos);
+    c->tx.held = false;
+}
+
+void mp__pump_publish_whole(struct mp__channel *c)
+{
+    uint64_t pos = c->tx.ring.pos;
+    if (c->tx.held)
+        c->tx.ring.pos = c->tx.begun_at;
+    mp__channel_publish(c);
+    c->tx.ring.pos = pos;
 }
 
 int64_t mp__pump_put(struct mp__channel *c, const void *data, size_t n, uint64_t left)
@@ -134,7 +151,7 @@ int64_t mp__pump_put(struct mp__channel *c, const void *data, size_t n, uint64_t
     if (n)
         mp__ring_put(t, data, n);
     if (n == left)
-        t->pos = mp__padded(t->pos);
+        complete(c);
     return (int64_t)n;
 }
 
@@ -158,7 +175,7 @@ void mp__pump_filled(struct mp__channel *c, size_t n, uint64_t left)
     struct mp__ring_tx *t = &c->tx.ring;
     t->pos += n;
     if (n == left)
-        t->pos = mp__padded(t->pos);
+        complete(c);
 }
 
 bool mp__pump_want_room(struct mp__channel *c, size_t n)
@@ -167,7 +184,7 @@ bool mp__pump_want_room(struct mp__channel *c, size_t n)
     size_t half = (size_t)t->cap / 2, need = n + 2 * (size_t)MP__WORD;
     if (need > half)
         need = half;
-    if (t->cap < c->ring_max && ++c->tx.full >= MP__GROW_AFTER)
+    if (t->cap < c->ring_max && !c->tx.held && ++c->tx.full >= MP__GROW_AFTER)
         need = (size_t)t->cap; // empty, to be made larger
     atomic_store_explicit(&t->ring->need, need, memory_order_relaxed);
     atomic_store_explicit(&t->ring->want_space, 1, memory_order_release);

@@ -39,6 +39,10 @@ bool mp__pump_want_data(struct mp__channel *c);
 // Begins a message of `size` bytes if there is room for its beginning.
 bool mp__pump_begin(struct mp__channel *c, uint64_t size);
 
+// Shows the reader what was put before the present message only, when all of that fits into the
+// ring: so he never sees one begin that a bad line may keep from coming. Else all that was put.
+void mp__pump_publish_whole(struct mp__channel *c);
+
 // Puts up to n bytes of the message in which `left` bytes, n of them or more, are still to
 // come. Returns how many went in; MP_EPROTO when the reader damaged the ring.
 int64_t mp__pump_put(struct mp__channel *c, const void *data, size_t n, uint64_t left);

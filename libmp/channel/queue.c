@@ -3,7 +3,7 @@
 // The handle of a queue, and what its two engines share: making and ending, waiting, joining,
 // the descriptor. A call first tries without a clock; only who has to wait reads one.
 #include "channel/queue.h"
-#include "os/fork.h"
+#include "os/point.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -55,14 +55,22 @@ static int wakes(uint64_t n)
     return n < INT_MAX ? (int)n : INT_MAX;
 }
 
+static void ring(mp_queue *q)
+{
+    ssize_t w = write(q->eventfd, &(uint64_t){1}, 8);
+    (void)w; // fails only when it is readable already
+}
+
 void mp__queue_came(mp_queue *q, _Atomic uint32_t *word, uint64_t n)
 {
     struct mp__queue *s = q->shared;
     mp__sleepers_wake(&s->data_sleepers, word, wakes(n));
-    if (atomic_load_explicit(&s->poll_wanted, memory_order_relaxed) && q->eventfd >= 0 &&
-        atomic_exchange(&s->poll_wanted, 0)) {
-        ssize_t w = write(q->eventfd, &(uint64_t){1}, 8);
-        (void)w; // fails only when it is readable already
+    uint32_t wanted = atomic_load(&s->poll_wanted);
+    if (wanted & 1 && q->eventfd >= 0) {
+        MP__POINT("queue.ringing");
+        ring(q);
+        MP__POINT("queue.rung");
+        atomic_compare_exchange_strong(&s->poll_wanted, &wanted, wanted & ~1u);
     }
 }
 
@@ -104,6 +112,16 @@ void mp__queue_unblock(struct mp__queue *s, uint64_t offset, uint64_t size)
     mp__sleepers_wake(&s->space_sleepers, &s->blocks_freed, INT_MAX);
 }
 
+static void wake_all(struct mp__queue *s)
+{
+    atomic_fetch_add(&s->blocks_freed, 1);
+    atomic_fetch_add(&s->done_changed, 1);
+    mp__sleepers_wake(&s->data_sleepers, mp__queue_data_word(s), INT_MAX);
+    mp__sleepers_wake(&s->space_sleepers, mp__queue_space_word(s), INT_MAX);
+    mp__sleepers_wake(&s->space_sleepers, &s->blocks_freed, INT_MAX);
+    mp__sleepers_wake(&s->done_sleepers, &s->done_changed, INT_MAX);
+}
+
 // ---- making and ending ----
 
 static int make_handle(mp_queue **out, struct mp__queue *s, bool polled)
@@ -133,15 +151,30 @@ static int init_shared(struct mp__queue *s, const mp_queue_opts *o)
     return mp__queue_is_fifo(s) ? mp__fifo_init(s) : mp__ordered_init(s);
 }
 
+static bool is_idle(struct mp__queue *s)
+{
+    return !mp__sleepers_any(&s->data_sleepers) && !mp__sleepers_any(&s->space_sleepers) &&
+           !mp__sleepers_any(&s->done_sleepers) &&
+           (mp__queue_is_fifo(s) ? mp__fifo_idle(s) : mp__ordered_idle(s));
+}
+
+static void release_parts(struct mp__queue *s)
+{
+    if (mp__queue_is_fifo(s))
+        mp__fifo_release(s);
+    else
+        mp__ordered_release(s);
+}
+
+// Where somebody waits or works, nothing is used again: he shall find that it was freed.
 static void free_shared(struct mp__queue *s)
 {
-    if (mp__object_is_mine(s)) {
-        if (mp__queue_is_fifo(s))
-            mp__fifo_release(s);
-        else
-            mp__ordered_release(s);
-    }
-    mp__object_free(s, true);
+    bool mine = mp__object_is_mine(s), idle = mine && is_idle(s);
+    if (idle)
+        release_parts(s);
+    mp__object_free(s, idle);
+    if (mine && !idle)
+        wake_all(s);
 }
 
 int mp_queue_new(mp_queue **out, const mp_queue_opts *opts)
@@ -185,8 +218,11 @@ void mp_queue_free(mp_queue *q)
 {
     if (!q)
         return;
-    if (mp__queue_is_valid(q))
+    if (mp__queue_is_valid(q)) {
+        if (mp__queue_is_fifo(q->shared))
+            mp__fifo_leave(q);
         free_shared(q->shared);
+    }
     if (q->eventfd >= 0)
         close(q->eventfd);
     free(q);
@@ -224,10 +260,13 @@ static int check_items(mp_queue *q, const mp_slice *items, size_t n, int timeout
 {
     if (!mp__queue_is_valid(q) || (!items && n) || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
+    uint64_t most = q->shared->max_bytes;
+    if (!mp__queue_is_fifo(q->shared))
+        most -= mp__ordered_overhead();
     for (size_t i = 0; i < n; i++) {
         if (!items[i].data && items[i].size)
             return MP_EINVAL;
-        if (items[i].size > q->shared->max_bytes)
+        if (items[i].size > most)
             return MP_EMSGSIZE;
     }
     return mp__queue_put_end(q->shared);
@@ -271,16 +310,12 @@ static int64_t get_now(mp_queue *q, const struct mp__want *w, mp__deadline d, bo
     return mp__queue_is_fifo(q->shared) ? mp__fifo_get(q, w, d, patient) : mp__ordered_get(q, w, d);
 }
 
-void mp__queue_settle(mp_queue *q)
+void mp__queue_ring_again(mp_queue *q)
 {
-    if (!atomic_load_explicit(&q->fd_given, memory_order_relaxed))
-        return;
     mp__queue_silence(q);
     mp__queue_arm(q);
-    if (mp__queue_ready(q)) {
-        ssize_t w = write(q->eventfd, &(uint64_t){1}, 8);
-        (void)w;
-    }
+    if (mp__queue_ready(q))
+        ring(q);
 }
 
 static int64_t get(mp_queue *q, const struct mp__want *w, int timeout_ms)
@@ -290,7 +325,8 @@ static int64_t get(mp_queue *q, const struct mp__want *w, int timeout_ms)
     int64_t r = get_now(q, w, 0, timeout_ms != 0);
     if (r == MP_ETIMEDOUT && timeout_ms != 0)
         r = get_now(q, w, mp__deadline_in(timeout_ms), true);
-    mp__queue_settle(q);
+    if (atomic_load_explicit(&q->fd_given, memory_order_relaxed))
+        mp__queue_ring_again(q);
     return r;
 }
 
@@ -313,8 +349,10 @@ int64_t mp_queue_get_new(mp_queue *q, void **data, int timeout_ms)
 int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items, size_t n,
                           int timeout_ms)
 {
-    if (!buf || !items || n == 0)
+    if (!mp__queue_is_valid(q) || !buf || !items || n == 0)
         return MP_EINVAL;
+    if (q->shared->ack)
+        n = 1; // the tags of others would be lost
     size_t at = 0, got = 0;
     int64_t r = 0;
     while (got < n && at <= cap) {
@@ -402,7 +440,10 @@ int mp_queue_task_done(mp_queue *q)
 {
     if (!mp__queue_is_valid(q))
         return MP_EINVAL;
-    return q->shared->ack ? mp_queue_ack(q, atomic_exchange(&q->last_tag, 0)) : report(q->shared);
+    if (!q->shared->ack)
+        return report(q->shared);
+    uint64_t tag = atomic_exchange(&q->last_tag, 0);
+    return tag ? mp_queue_ack(q, tag) : MP_ENOTHELD;
 }
 
 int mp_queue_join(mp_queue *q, int timeout_ms)
@@ -451,7 +492,9 @@ bool mp__queue_ready(mp_queue *q)
 
 void mp__queue_arm(mp_queue *q)
 {
-    atomic_store(&q->shared->poll_wanted, 1);
+    uint32_t was = atomic_load(&q->shared->poll_wanted);
+    while (!atomic_compare_exchange_weak(&q->shared->poll_wanted, &was, (was | 1) + 2))
+        continue;
     atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -469,7 +512,7 @@ int mp_queue_fd(mp_queue *q)
     if (q->eventfd < 0)
         return MP_ENOTSUP;
     atomic_store(&q->fd_given, true);
-    mp__queue_settle(q);
+    mp__queue_ring_again(q);
     return q->eventfd;
 }
 
@@ -493,9 +536,7 @@ int mp_queue_shutdown(mp_queue *q, mp_shutdown how)
         atomic_store(&s->ended, 1 + MP_DROP);
         tell_joiners(s);
     }
-    _Atomic uint32_t *data = mp__queue_data_word(s), *space = mp__queue_space_word(s);
-    mp__sleepers_wake(&s->data_sleepers, data, INT_MAX);
-    mp__sleepers_wake(&s->space_sleepers, space, INT_MAX);
-    mp__queue_came(q, data, INT_MAX);
+    wake_all(s);
+    mp__queue_came(q, mp__queue_data_word(s), INT_MAX);
     return 0;
 }

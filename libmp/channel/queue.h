@@ -60,6 +60,7 @@ struct mp__hand {
     _Atomic mp__life owner; // the process it belongs to
     uint64_t next;          // hand in the list: offset, 0 = the last
     mp__place to;           // where the run ends in the ring
+    bool unsure;            // its owner died, and perhaps while he filled it
     // Where the first item lies in data << 32 | how many there are. Written last when a run
     // comes, and in one store when an item leaves.
     _Atomic uint64_t left;
@@ -71,7 +72,8 @@ struct mp__hand {
 struct mp__fifo {
     _Alignas(128) struct mp__mutex put; // guards the ring's contents from tail on
     mp__place seen_head;                // as the producers last looked
-    uint64_t new_ring;                  // a larger ring being filled: offset, 0 = none
+    _Atomic uint64_t new_ring;          // a larger ring being filled: offset, 0 = none
+    uint64_t old_ring;                  // the one that it replaces
     _Alignas(128) _Atomic mp__place tail;
     _Alignas(128) struct mp__mutex get;
     uint64_t filling; // the hand that a consumer is filling: offset, 0 = none
@@ -97,7 +99,9 @@ struct mp__queue {
     uint64_t max_items, max_bytes;
     // Looked at in each call and seldom written.
     _Alignas(128) _Atomic uint32_t ended; // 1 + mp_shutdown
-    _Atomic uint32_t poll_wanted;         // somebody polls the eventfd
+    // Somebody polls the eventfd: 1, and above it how often that was said. Who rings takes
+    // back what he saw, after it: if he dies before, or somebody asks meanwhile, it stays.
+    _Atomic uint32_t poll_wanted;
     struct mp__sleepers data_sleepers, space_sleepers;
     _Alignas(128) _Atomic uint64_t blocks; // bytes in blocks of long items
     _Atomic uint32_t blocks_freed;         // futex: changes when one is
@@ -152,6 +156,8 @@ static inline _Atomic uint32_t *mp__queue_space_word(struct mp__queue *s)
 
 int mp__fifo_init(struct mp__queue *s);
 void mp__fifo_release(struct mp__queue *s);
+bool mp__fifo_idle(struct mp__queue *s); // nobody is at work in it
+void mp__fifo_leave(mp_queue *q);        // the handle's hand is free for others
 // Puts the first of n items, and those behind it that find room as well. Returns how many.
 int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d);
 // `patient`: the caller will wait if there is nothing, so nothing is taken from others yet.
@@ -163,6 +169,8 @@ uint32_t mp__fifo_puts(struct mp__queue *s); // items ever put, modulo 2^28
 
 int mp__ordered_init(struct mp__queue *s);
 void mp__ordered_release(struct mp__queue *s);
+bool mp__ordered_idle(struct mp__queue *s);
+size_t mp__ordered_overhead(void); // of each item
 int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__deadline d);
 int64_t mp__ordered_get(mp_queue *q, const struct mp__want *w, mp__deadline d);
 int mp__ordered_ack(mp_queue *q, uint64_t tag, bool back);
@@ -215,6 +223,6 @@ bool mp__queue_is_valid(const mp_queue *q);
 bool mp__queue_ready(mp_queue *q);
 void mp__queue_arm(mp_queue *q);
 void mp__queue_silence(mp_queue *q);
-void mp__queue_settle(mp_queue *q); // keeps the promise of mp_queue_fd()
+void mp__queue_ring_again(mp_queue *q); // keeps the promise of mp_queue_fd(), for all
 
 #endif

@@ -221,7 +221,7 @@ static MP__SLOW int take_pieces(struct mp__channel *c, char *p, uint64_t size, i
         if (x->pos == x->seen) {
             if (x->returned != x->pos) // the length: a sender may wait for all of the ring
                 mp__channel_give_back(c);
-            int r = wait_data(c, mp__channel_pause(timeout_ms));
+            int r = wait_data(c, mp__channel_pause(c, timeout_ms));
             if (r == MP_EOF)
                 return mp__channel_break(c, MP_ETRUNCATED);
             if (r == MP_ETIMEDOUT)

@@ -205,6 +205,7 @@ int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts 
     q->kind = listen ? MP__LISTEN : MP__CONNECT;
     q->transport = r->url.transport;
     q->protocol = MP__SP_PAIR0;
+    q->foreign = o->foreign;
     q->timeout_ms = o->connect_ms ? o->connect_ms : CONNECT_MS;
     q->linger_ms = o->linger_ms ? o->linger_ms : LINGER_MS;
     memcpy(q->url, r->url.text, sizeof q->url);

@@ -201,7 +201,7 @@ static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t s
         size_t k = (size_t)(size < step - head ? size : step - head);
         size_t need = head + (size_t)mp__padded(k); // steps are multiples of 8 but for the last
         if (mp__ring_free(t) < need) {
-            int r = wait_room(c, need, begun ? mp__channel_pause(timeout_ms) : timeout_ms);
+            int r = wait_room(c, need, begun ? mp__channel_pause(c, timeout_ms) : timeout_ms);
             if (r == MP_ETIMEDOUT && begun)
                 return mp__channel_break(c, MP_EBROKEN);
             if (r < 0)

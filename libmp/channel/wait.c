@@ -83,8 +83,8 @@ static int take(mp_wait_item *items, size_t n, const struct pollfd *fds)
             mp__channel_woken(&items[i].pipe->channel, fds[0].revents, fds[1].revents);
             fds += 2;
         } else if (items[i].queue) {
-            if (fds++->revents)
-                mp__queue_silence(items[i].queue);
+            if (fds++->revents) // others poll the same descriptor
+                mp__queue_ring_again(items[i].queue);
         } else {
             if (fds->revents & POLLNVAL)
                 return -EBADF;
@@ -147,8 +147,6 @@ int mp_wait(mp_wait_item *items, size_t n, int timeout_ms)
     for (size_t i = 0; i < n; i++)
         if (items[i].pipe)
             mp__channel_settle(&items[i].pipe->channel);
-        else if (items[i].queue)
-            mp__queue_settle(items[i].queue);
     if (fds != some)
         free(fds);
     return r;

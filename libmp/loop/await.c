@@ -81,6 +81,7 @@ static int multi_await(struct multi *m, int timeout_ms)
         return -ENOMEM;
     for (size_t i = 0; i < m->n; i++) {
         m->one[i] = (struct one){.waiter.tell = one_done, .all = m};
+        mp_coro_share(m->list[i]);
         if (!m->list[i]->done)
             mp__waiter_add(&m->one[i].waiter, m->list[i]);
     }
@@ -89,8 +90,10 @@ static int multi_await(struct multi *m, int timeout_ms)
 
 static void multi_end(struct multi *m)
 {
-    for (size_t i = 0; m->one && i < m->n; i++)
+    for (size_t i = 0; m->one && i < m->n; i++) {
         mp__waiter_remove(&m->one[i].waiter);
+        mp_coro_free(m->list[i]);
+    }
     free(m->one);
 }
 

@@ -93,9 +93,9 @@ void mp_coro_free(mp_coro *t)
     if (t->done && t->result < 0 && t->result != MP_ECANCELED && !t->seen)
         mp_log(MP_LOG_ERROR, "task '%s' failed and nobody looked: %s", mp_coro_name(t),
                mp_strerror(t->result));
-    while (t->waiters) { // callbacks of a promise that nobody kept
-        struct waiter *w = t->waiters;
-        mp__waiter_remove(w);
+    // What waits now are callbacks of a promise that nobody kept: all others hold the task.
+    for (struct waiter *w = t->waiters, *next; w; w = next) {
+        next = w->next;
         free(w);
     }
     mp__inbox_drop(t->inbox);
@@ -427,6 +427,15 @@ static void cancel_all(mp_loop *loop)
         mp_coro_cancel(t);
 }
 
+// Cancels what is left, and runs until it has ended; not in a child that was forked by a task.
+static void wind_up(mp_loop *loop)
+{
+    cancel_all(loop);
+    while (*loop->alive && loop->tasks)
+        if (mp_loop_run_until_complete(loop, loop->tasks) < 0)
+            continue; // one that failed, like any other
+}
+
 int mp_coro_run(mp_coro_fn *fn, void *arg, int slow_ms)
 {
     mp_loop *loop;
@@ -441,9 +450,7 @@ int mp_coro_run(mp_coro_fn *fn, void *arg, int slow_ms)
         err = mp_coro_start(&main_task, loop, fn, arg, &(mp_coro_opts){.name = "main"});
     if (!err)
         err = mp_loop_run_until_complete(loop, main_task);
-    cancel_all(loop);
-    while (loop->tasks && mp_loop_run_until_complete(loop, loop->tasks) != MP_ESTATE)
-        ;
+    wind_up(loop);
     mp_coro_free(main_task);
     mp_loop_free(loop);
     return err;

@@ -89,7 +89,7 @@ static int await_with_source(mp_coro *me, mp_coro *promise, mp_future_source *so
     do {
         mp_future_source_progress(source, true);
         int64_t left = mp__left_ns(end);
-        int ms = left < LOOK_MS * 1000000 ? mp__left_ms(end) : LOOK_MS;
+        int ms = left < (int64_t)LOOK_MS * 1000000 ? mp__left_ms(end) : LOOK_MS;
         err = mp__coro_await_done(me, promise, ms);
     } while (err == MP_ETIMEDOUT && mp__left_ns(end) > 0);
     unwatch_source(me->loop, s);

@@ -109,7 +109,7 @@ void mp_loop_free(mp_loop *loop)
 static void run_ready(mp_loop *loop)
 {
     struct ready *r = &loop->ready;
-    for (uint64_t end = r->tail; r->head != end;) {
+    for (uint64_t end = r->tail; r->head != end && *loop->alive;) {
         struct ready_call c = r->ring[r->head++ & r->mask];
         if (c.fn)
             mp__loop_call(loop, c.fn, c.arg);
@@ -121,7 +121,7 @@ static void run_timers(mp_loop *loop, int64_t now)
     mp_loop_call_fn *fn;
     void *arg;
     uint32_t before = loop->timers.order; // not those that they start
-    while (mp__timers_take(&loop->timers, now, before, &fn, &arg))
+    while (*loop->alive && mp__timers_take(&loop->timers, now, before, &fn, &arg))
         mp__loop_call(loop, fn, arg);
 }
 
@@ -162,7 +162,7 @@ static void turn(mp_loop *loop, bool until_empty)
     int64_t now = mp__now();
     if (loop->timers.count)
         run_timers(loop, now);
-    if (!until_empty || something_left(loop))
+    if (*loop->alive && (!until_empty || something_left(loop)))
         look(loop, now);
 }
 
@@ -181,11 +181,18 @@ static int enter(mp_loop *loop)
     return 0;
 }
 
-static void leave(mp_loop *loop)
+static int leave(mp_loop *loop)
 {
     mp__loop_here = NULL;
     atomic_store(&loop->stopped, false);
     atomic_store(&loop->running, false);
+    return *loop->alive ? 0 : MP_EOWNER;
+}
+
+// Not in a child that a callback forked and that came back from it.
+static bool goes_on(const mp_loop *loop)
+{
+    return !loop->stopped && *loop->alive;
 }
 
 int mp_loop_run(mp_loop *loop)
@@ -193,10 +200,9 @@ int mp_loop_run(mp_loop *loop)
     int err = enter(loop);
     if (err)
         return err;
-    while (!loop->stopped && something_left(loop))
+    while (goes_on(loop) && something_left(loop))
         turn(loop, true);
-    leave(loop);
-    return 0;
+    return leave(loop);
 }
 
 int mp_loop_run_forever(mp_loop *loop)
@@ -204,10 +210,9 @@ int mp_loop_run_forever(mp_loop *loop)
     int err = enter(loop);
     if (err)
         return err;
-    while (!loop->stopped)
+    while (goes_on(loop))
         turn(loop, false);
-    leave(loop);
-    return 0;
+    return leave(loop);
 }
 
 int mp_loop_run_until_complete(mp_loop *loop, struct mp_coro *task)
@@ -218,11 +223,12 @@ int mp_loop_run_until_complete(mp_loop *loop, struct mp_coro *task)
     if (err)
         return err;
     loop->until = mp_coro_share(task);
-    while (!loop->stopped && !task->done)
+    while (goes_on(loop) && !task->done)
         turn(loop, false);
-    leave(loop);
+    err = leave(loop);
     loop->until = NULL;
-    err = task->done ? mp_coro_result(task, NULL) : MP_ECANCELED;
+    if (!err)
+        err = task->done ? mp_coro_result(task, NULL) : MP_ECANCELED;
     mp_coro_free(task);
     return err;
 }

@@ -33,7 +33,7 @@
 // loads `to` and pops. A new stack is laid out as if its function had called exchange()
 // from `begin`, which calls entry(arg) out of two preserved registers. Backtraces end there.
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(MP__UCONTEXT)
 
 void mp__exchange(void **save, void *to);
 void mp__begin(void);
@@ -96,7 +96,7 @@ static void prepare(struct context *c, void (*entry)(void *), void *arg)
     c->sp = sp;
 }
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(MP__UCONTEXT)
 
 void mp__exchange(void **save, void *to);
 void mp__begin(void);

@@ -14,7 +14,9 @@
 #include <stddef.h>
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
-#define MP__UCONTEXT 1
+#define MP__UCONTEXT 1 // may also be defined from outside, to test it
+#endif
+#ifdef MP__UCONTEXT
 #include <ucontext.h>
 #endif
 

@@ -224,7 +224,7 @@ static void fill(struct mp__entry *e, const struct mp__key *k, const void *value
 static int take_entry(mp_shm_dict *d, struct mp__shard *s, const struct mp__key *k,
                       const void *value, size_t size, uint64_t *slot)
 {
-    if (k->size > MP__DICT_MAX_SIZE || size > MP__DICT_MAX_SIZE)
+    if (size > MP__DICT_MAX_SIZE)
         return -ENOMEM;
     int hand = take(d, s, mp__entry_bytes(k->size, size));
     if (hand < 0)

@@ -10,7 +10,7 @@ _Static_assert(crypto_shorthash_BYTES == 8 && crypto_shorthash_KEYBYTES == 16, "
 
 int mp__dict_key(const mp_shm_dict *d, const void *key, size_t size, struct mp__key *k)
 {
-    if (!mp__object_is(d, MP__SHM_DICT) || (!key && size))
+    if (!mp__object_is(d, MP__SHM_DICT) || (!key && size) || size > MP__DICT_MAX_SIZE)
         return MP_EINVAL;
     *k = (struct mp__key){key ? key : "", size, 0, mp__object_reach(d)};
     crypto_shorthash((unsigned char *)&k->hash, k->bytes, size, d->key);

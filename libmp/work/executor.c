@@ -90,12 +90,11 @@ void mp_executor_free(mp_executor *e)
 // A run of items. Its result: an int for each, the status; then, if `out` is NULL and there
 // are results, those.
 struct chunk {
-    mp_item_fn *fn;
-    const void *in; // NULL: the items lie behind this struct
+    alignas(max_align_t) mp_item_fn *fn; // so that what lies behind the struct is aligned
+    const void *in;                      // NULL: the items lie there
     void *out;
     size_t in_size, out_size, n;
     void *ctx;
-    alignas(max_align_t) char items[];
 };
 
 struct map {
@@ -119,7 +118,7 @@ static size_t results_at(size_t n)
 static int run_chunk(const void *in, void *out, void *ctx)
 {
     const struct chunk *c = in;
-    const char *items = c->in ? c->in : c->items;
+    const char *items = c->in ? c->in : (const void *)(c + 1);
     char *results = c->out ? c->out : (char *)out + results_at(c->n);
     int *status = out;
     (void)ctx;
@@ -148,8 +147,8 @@ static int submit_chunk(struct map *m, size_t i)
     if (c->out)
         c->out = (char *)c->out + at * c->out_size;
     if (m->copies) {
-        if (travels)
-            memcpy(c->items, c->in, travels);
+        if (travels && c->in)
+            memcpy(c + 1, c->in, travels);
         c->in = c->out = NULL;
     }
     size_t result = results_at(n) + (m->copies ? n * c->out_size : 0);
@@ -262,7 +261,7 @@ int mp_executor_map(mp_executor *e, mp_item_fn *fn, const void *in, size_t in_si
     m.buffer = m.opts->buffer ? m.opts->buffer : 4 * workers;
     size_t chunks = (n - 1) / m.chunk + 1;
     m.buffer = m.buffer < chunks ? m.buffer : chunks;
-    m.window = calloc(m.buffer, sizeof *m.window);
+    m.window = calloc(m.buffer, sizeof(mp_future *));
     if (!m.window)
         return -ENOMEM;
     r = run_map(&m);

@@ -153,8 +153,8 @@ int mp_future_add_done_callback(mp_future *f, mp_future_fn *fn, void *arg)
     int r = fn ? mp__future_usable(f) : MP_EINVAL;
     if (r < 0)
         return r;
-    struct callback *c = mp__future_is_done(f) ? NULL : malloc(sizeof *c);
-    if (!c && !mp__future_is_done(f))
+    struct callback *c = malloc(sizeof *c);
+    if (!c)
         return -ENOMEM;
     pthread_mutex_lock(&f->lock);
     bool done = mp__future_is_done(f);

@@ -210,6 +210,7 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
     r = init_pool(p, o);
     if (r < 0) {
         *out = NULL;
+        mp__tasks_free(p);
         release(p);
         return r;
     }

@@ -358,7 +358,8 @@ void mp_thread_free(mp_thread *t)
 static mp_thread *hold_one(void)
 {
     pthread_mutex_lock(&lock);
-    mp_thread *t = living;
+    mp_thread *t = living; // who has ended, and may be freed, is not in the list
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
     while (t && (t->daemon || !t->started || t == current || t == main_thread))
         t = t->next;
     if (t)

@@ -319,8 +319,8 @@ static int make_task(struct task **out, const struct mp__task *what)
 static int grow(struct threads *x)
 {
     pthread_mutex_lock(&x->lock);
-    bool wanted =
-        x->queued >= (size_t)(x->looking + x->sleeping) && x->alive < (uint32_t)x->base.workers;
+    bool wanted = x->queued >= (size_t)x->looking + (size_t)x->sleeping &&
+                  x->alive < (uint32_t)x->base.workers;
     x->alive += wanted;
     pthread_mutex_unlock(&x->lock);
     int r = wanted ? start_worker(x) : 0;

@@ -106,7 +106,7 @@ static void receive(struct link *l)
 {
     struct in *in = &l->in;
     struct mp__piece pieces[2];
-    mp__channel_publish(&l->channel);
+    mp__pump_publish_whole(&l->channel);
     bool large = l->channel.tx.ring.cap >= 4 * DIRECT_LEAST && !l->wire.messages;
     while (large && in->inside && in->left >= DIRECT_LEAST && !dropping(l)) {
         size_t n = mp__pump_space(&l->channel, in->left, pieces);
@@ -143,7 +143,7 @@ void in_run(struct link *l)
         }
         int r = step(l);
         if (r == 0) {
-            mp__channel_publish(&l->channel);
+            mp__pump_publish_whole(&l->channel);
             size_t want = l->in.left < l->wire.left ? (size_t)l->in.left : l->wire.left;
             if (mp__pump_want_room(&l->channel, want))
                 return;
@@ -155,8 +155,10 @@ void in_run(struct link *l)
 // like this, also when it did not read all we sent.
 void in_lost(struct link *l, int err)
 {
-    bool end = err == NNG_ECONNSHUT || err == NNG_ECLOSED || err == NNG_ECONNRESET;
+    bool end = err == NNG_ECONNSHUT || err == NNG_ECLOSED || err == NNG_ECONNRESET ||
+               err == NNG_ECONNREFUSED;        // so it calls the end of TLS
     bool inside = l->in.inside && l->in.begun; // the reader sees that it is cut off
+    mp__channel_publish(&l->channel);
     if (inside || (l->mp ? l->out.over : end))
         mp__channel_close(&l->channel);
     else

@@ -15,10 +15,11 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#define MS         INT64_C(1000000)
-#define GREET_MS   5000 // who connects to us has so long to say who it is
-#define REFUSE_MS  1000
-#define FOREIGN_MS 100 // to take what was sent last
+#define MS          INT64_C(1000000)
+#define GREET_MS    5000 // who connects to us has so long to say who it is
+#define REFUSE_MS   1000
+#define WS_FIRST_MS 3000 // for the answer of one that may know our subprotocol
+#define FOREIGN_MS  100  // to take what was sent last
 
 static unsigned count;
 
@@ -258,10 +259,13 @@ static void dial(struct link *l)
         r = nng_stream_dialer_set_ptr(l->dialer, NNG_OPT_TLS_CONFIG, t->tls);
     if (r == 0 && !l->dial)
         r = nng_aio_alloc(&l->dial, on_dialed, l);
-    if (r)
+    if (r) {
         fail_nng(l, r);
-    else
-        nng_stream_dialer_dial(l->dialer, l->dial);
+        return;
+    }
+    bool first = t->transport == MP__WS && !l->plain;
+    nng_aio_set_timeout(l->dial, first ? WS_FIRST_MS : NNG_DURATION_INFINITE);
+    nng_stream_dialer_dial(l->dialer, l->dial);
 }
 
 void link_connect(struct terms *t, struct mp__channel *channel)
@@ -273,6 +277,7 @@ void link_connect(struct terms *t, struct mp__channel *channel)
     }
     pthread_mutex_lock(&l->lock);
     int r = take_channel(l, channel);
+    l->plain = t->foreign;
     if (r < 0)
         link_fail(l, r, "mpproxy cannot watch one more connection");
     else
@@ -288,12 +293,19 @@ static void small_writes_at_once(nng_stream *s)
     nng_stream_set_bool(s, NNG_OPT_TCP_KEEPALIVE, true);
 }
 
+// Who does not know our subprotocol says so, or falls silent, or closes.
+static bool may_be_foreign(int err)
+{
+    return err == NNG_EPROTO || err == NNG_ETIMEDOUT || err == NNG_ECLOSED ||
+           err == NNG_ECONNSHUT || err == NNG_ECONNRESET;
+}
+
 static void dialed(struct link *l)
 {
     int r = nng_aio_result(l->dial);
     bool ws = l->terms->transport == MP__WS;
     l->dialed = false;
-    if (r == NNG_EPROTO && ws && !l->plain) { // it may not know ours
+    if (ws && !l->plain && may_be_foreign(r)) {
         l->plain = true;
         dial(l);
     } else if (r) {

@@ -161,6 +161,7 @@ struct terms *terms_read(const struct mp__request *q, const int *keys, size_t n,
     }
     t->refs = 1;
     t->listening = q->kind == MP__LISTEN;
+    t->foreign = q->foreign;
     t->transport = (enum mp__transport)q->transport;
     t->protocol = (int)q->protocol;
     t->peer_protocol = mp__sp_peer(t->protocol);

@@ -14,6 +14,7 @@
 struct terms {
     unsigned refs;
     bool listening;
+    bool foreign; // the listener is
     enum mp__transport transport;
     int protocol, peer_protocol; // of SP
     int timeout_ms, linger_ms;

@@ -119,6 +119,39 @@ MP_TEST(a_child_of_a_task_has_no_task)
     mp_assert_ok(mp_coro_run(fork_in_a_task, NULL, 0));
 }
 
+static int fork_and_return(void *arg)
+{
+    pid_t *child = arg;
+    *child = fork();
+    return 1;
+}
+
+static int other_task(void *arg)
+{
+    calls++;
+    (void)arg;
+    return 0;
+}
+
+MP_TEST(a_child_that_comes_back_from_a_task)
+{
+    pid_t child = -1;
+    int status;
+    if (MPTEST_TSAN)
+        mp_skip("the sanitizer loses count of stacks in a fork");
+    mp_assert_ok(mp_loop_new(&loop));
+    mp_assert_ok(mp_coro_start(NULL, loop, fork_and_return, &child, NULL));
+    mp_assert_ok(mp_coro_start(NULL, loop, other_task, NULL, NULL)); // the parent's
+    int r = mp_loop_run(loop);
+    if (child == 0)
+        _exit(r == MP_EOWNER && calls == 0 ? 3 : 4);
+    mp_assert_ok(r);
+    ck_assert_int_eq(calls, 1);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(WEXITSTATUS(status), 3);
+    mp_loop_free(loop);
+}
+
 // ---- what blocks ----
 
 static char named[100];

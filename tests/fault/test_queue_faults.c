@@ -2,6 +2,7 @@
 //
 // Consumers and producers killed at random while items flow. With MP_TEST_LONG=1 in the environment
 // a million items and 200 kills; else a tenth.
+#include "channel/queue.h"
 #include "mptest.h"
 
 #include <mp/queue.h>
@@ -223,4 +224,32 @@ MP_TEST(items_of_a_stopped_consumer_go_to_others)
     mp_queue_free(q);
     close(ready[0]);
     close(ready[1]);
+}
+
+// Who is killed while it waits for room takes none with it.
+MP_TEST_TIMEOUT(producers_killed_while_they_wait, 100)
+{
+    static char big[10000];
+    static const mp_queue_opts kinds[] = {
+        {.max_items = 1, .max_bytes = 100000},
+        {.max_items = 1, .max_bytes = 100000, .ack = true},
+    };
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        mp_queue *q;
+        mp_assert_ok(mp_queue_new(&q, &kinds[k]));
+        mp_assert_ok(mp_queue_put(q, big, sizeof big, 0));
+        for (int i = 0; i < 20; i++) {
+            pid_t pid = fork();
+            if (pid == 0)
+                _exit(mp_queue_put(q, big, sizeof big, MP_FOREVER));
+            mptest_eventually(mp__sleepers_any(&q->shared->space_sleepers), 10);
+            kill(pid, SIGKILL);
+            ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+            mptest_eventually(!mp__sleepers_any(&q->shared->space_sleepers), 10);
+        }
+        ck_assert_int_eq(mp_queue_get(q, big, sizeof big, 0), sizeof big);
+        mp_assert_ok(mp_queue_put(q, big, sizeof big, 0));
+        ck_assert_uint_le(atomic_load(&q->shared->blocks), 2 * (sizeof big + 100));
+        mp_queue_free(q);
+    }
 }

@@ -5,10 +5,12 @@
 #include "points.h"
 
 #include <mp/queue.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 struct stamped {
     uint32_t number, size, check;
@@ -87,6 +89,7 @@ static void *make_acked(void)
 static void use(void *q)
 {
     int n = rand() % 20 == 0 ? 400 : 10;
+    mptest_require(mp_queue_fd(q) >= 0); // so that it is rung
     for (int i = 0; i < n; i++)
         put_stamped(q, i % 10 == 9 ? 5000 : 12 + (size_t)rand() % 300);
     for (int i = 0; i < n; i++)
@@ -140,3 +143,26 @@ KILL_AT_POINTS(lifo, .points = "ordered.", .make = make_lifo, .round = use, .che
                .end = end)
 KILL_AT_POINTS(acked, .points = "acked.", .make = make_acked, .round = use_acked,
                .check = drains_acked, .end = end)
+
+// Who dies before he rang leaves it to the next.
+MP_TEST(killed_before_ringing)
+{
+    mp_queue *q;
+    char x;
+    mp_assert_ok(mp_queue_new(&q, NULL));
+    struct pollfd p = {.fd = mp_queue_fd(q), .events = POLLIN};
+    points_arm("queue.ringing", 0, 1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        points_mortal();
+        _exit(mp_queue_put(q, "a", 1, 0));
+    }
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert_int_eq(points_disarm(), 1);
+    ck_assert_int_eq(poll(&p, 1, 0), 0);
+    mp_assert_ok(mp_queue_put(q, "b", 1, 0));
+    ck_assert_int_eq(poll(&p, 1, 0), 1);
+    mp_assert_ok(mp_queue_get(q, &x, 1, 0));
+    ck_assert_int_eq(x, 'a');
+    mp_queue_free(q);
+}

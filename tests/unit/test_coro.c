@@ -271,16 +271,23 @@ MP_TEST(shield_keeps_a_cancel_away)
     mp_assert_ok(mp_coro_run(shield, NULL, 0));
 }
 
+static int end_wrongly(void *arg)
+{
+    clean_up(arg);
+    return MP_ESTATE;
+}
+
 static int leave_one_behind(void *arg)
 {
     mp_coro_free(start(clean_up, arg));
+    mp_coro_free(start(end_wrongly, arg));
     return mp_coro_sleep(0);
 }
 
 MP_TEST(run_cancels_what_is_left)
 {
     mp_assert_ok(mp_coro_run(leave_one_behind, NULL, 0));
-    ck_assert_str_eq(notes, "clean ");
+    ck_assert_str_eq(notes, "clean clean ");
 }
 
 // ---- several ----

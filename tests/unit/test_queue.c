@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
+#include "channel/queue.h"
 #include "mptest.h"
 
 #include <errno.h>
 #include <mp/arena.h>
-#include <mp/queue.h>
+#include <mp/handle.h>
+#include <mp/process.h>
 #include <mp/wait.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 static mp_queue *new_queue(mp_queue_opts opts)
 {
@@ -413,4 +417,260 @@ MP_TEST(what_makes_no_sense_is_told)
     ck_assert(!mp_queue_full(NULL));
     mp_queue_free(NULL);
     mp_queue_free(q);
+}
+
+// A place counts bytes and items in one word; both wrap, in a ring that grows, too.
+MP_TEST(places_wrap)
+{
+    mp_queue *q = new_queue((mp_queue_opts){.max_items = 5000});
+    struct mp__queue *s = q->shared;
+    mp__place near = ~UINT64_C(0) - (UINT64_C(4000) << 28) - 40;
+    atomic_store(&s->fifo.head, near);
+    atomic_store(&s->fifo.tail, near);
+    s->fifo.seen_head = near;
+    atomic_store(&s->done, near & MP__PLACE_COUNT);
+    mp_assert_ok(mp_queue_join(q, 0));
+    uint32_t x[40], put = 0, got = 0;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 1000; i++) {
+            x[0] = put++;
+            mp_assert_ok(mp_queue_put(q, x, sizeof x, 0));
+        }
+        ck_assert_int_eq(mp_queue_size(q), put - got);
+        for (int i = 0; i < 800 + 200 * (round == 19); i++) {
+            ck_assert_int_eq(mp_queue_get(q, x, sizeof x, 0), sizeof x);
+            ck_assert_uint_eq(x[0], got++);
+            mp_assert_ok(mp_queue_task_done(q));
+        }
+    }
+    mp_assert_err(mp_queue_join(q, 0), MP_ETIMEDOUT);
+    for (; got < put; got++)
+        mp_assert_ok(mp_queue_get(q, x, sizeof x, 0));
+    ck_assert(mp_queue_empty(q));
+    mp_queue_free(q);
+}
+
+MP_TEST(limits_beyond_all_memory)
+{
+    EACH_KIND(k)
+    {
+        mp_queue_opts o = kinds[k];
+        o.max_bytes = o.max_items = SIZE_MAX;
+        mp_queue *q = new_queue(o);
+        put_text(q, "x");
+        ck_assert(!mp_queue_full(q));
+        must_get(q, "x");
+        mp_queue_free(q);
+    }
+}
+
+// What can never be put is not waited for.
+MP_TEST(too_long_with_what_is_kept_beside_it)
+{
+    static char big[8192];
+    EACH_KIND(k)
+    {
+        mp_queue_opts o = kinds[k];
+        o.max_bytes = 8000;
+        mp_queue *q = new_queue(o);
+        size_t size = 8001;
+        while (mp_queue_put(q, big, size, 0) == MP_EMSGSIZE)
+            size--;
+        ck_assert_uint_ge(size, 7900);
+        ck_assert_int_eq(mp_queue_get(q, big, sizeof big, 0), size);
+        mp_queue_free(q);
+    }
+}
+
+MP_TEST(each_delivery_has_a_tag_of_its_own)
+{
+    mp_queue *q = new_queue((mp_queue_opts){.ack = true});
+    mp_queue_item first, again;
+    char x;
+    put_text(q, "a");
+    put_text(q, "b");
+    ck_assert_int_eq(mp_queue_get_item(q, &x, 1, &first, 0), 1);
+    mp_assert_ok(mp_queue_return(q, first.tag));
+    ck_assert_int_eq(mp_queue_get_item(q, &x, 1, &again, 0), 1);
+    mp_assert_err(mp_queue_ack(q, first.tag), MP_ENOTHELD);
+    mp_assert_err(mp_queue_return(q, first.tag), MP_ENOTHELD);
+    ck_assert_int_eq(mp_queue_get(q, &x, 1, 0), 1);
+    mp_assert_ok(mp_queue_task_done(q));
+    mp_assert_err(mp_queue_task_done(q), MP_ENOTHELD); // the other is held by its tag
+    mp_assert_ok(mp_queue_ack(q, again.tag));
+    mp_queue_free(q);
+}
+
+MP_TEST(with_acknowledgement_one_at_a_time)
+{
+    mp_queue *q = new_queue((mp_queue_opts){.ack = true});
+    char buf[64];
+    mp_slice items[2];
+    put_text(q, "a");
+    put_text(q, "b");
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(mp_queue_get_many(q, buf, sizeof buf, items, 2, 0), 1);
+        mp_assert_ok(mp_queue_task_done(q));
+    }
+    mp_assert_ok(mp_queue_join(q, 0));
+    mp_queue_free(q);
+}
+
+// An item goes from those that wait to those that are held, and is not lost sight of.
+MP_TEST(not_joined_before_the_last_is_reported)
+{
+    mp_queue *q = new_queue((mp_queue_opts){.ack = true});
+    _Atomic int *acked =
+        mmap(NULL, sizeof *acked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(acked, MAP_FAILED);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char x;
+        while (mp_queue_get(q, &x, 1, MP_FOREVER) == 1) {
+            atomic_fetch_add(acked, 1);
+            mptest_require(mp_queue_task_done(q) == 0);
+        }
+        _exit(0);
+    }
+    for (int i = 1, r; i <= 2000; i++) {
+        put_text(q, "x");
+        while ((r = mp_queue_join(q, 0)) == MP_ETIMEDOUT)
+            continue;
+        mp_assert_ok(r);
+        ck_assert_int_eq(atomic_load(acked), i);
+    }
+    mp_assert_ok(mp_queue_shutdown(q, MP_DRAIN));
+    int status;
+    waitpid(pid, &status, 0);
+    ck_assert_int_eq(status, 0);
+    mp_queue_free(q);
+    munmap((void *)acked, sizeof *acked);
+}
+
+struct flow {
+    mp_queue *q;
+    uint64_t put, got;
+};
+
+static void *put_until_closed(void *arg)
+{
+    struct flow *f = arg;
+    int r;
+    while ((r = mp_queue_put(f->q, "x", 1, MP_FOREVER)) == 0)
+        f->put++;
+    mptest_require(r == MP_ECLOSED);
+    return NULL;
+}
+
+static void *get_until_the_end(void *arg)
+{
+    struct flow *f = arg;
+    char x;
+    int64_t n;
+    while ((n = mp_queue_get(f->q, &x, 1, MP_FOREVER)) == 1)
+        f->got++;
+    mptest_require(n == MP_EOF);
+    return NULL;
+}
+
+// A put that succeeds while the queue is shut down is got before the end.
+MP_TEST_TIMEOUT(what_was_put_comes_before_the_end, 120)
+{
+    EACH_KIND(k)
+    for (int round = 0; round < 50; round++) {
+        struct flow f = {.q = new_queue(kinds[k])};
+        pthread_t putter, getter;
+        if (kinds[k].ack) {
+            mp_queue_free(f.q);
+            continue; // its end waits for acknowledgements
+        }
+        pthread_create(&getter, NULL, get_until_the_end, &f);
+        pthread_create(&putter, NULL, put_until_closed, &f);
+        usleep((useconds_t)(rand() % 1000));
+        mp_assert_ok(mp_queue_shutdown(f.q, MP_DRAIN));
+        pthread_join(putter, NULL);
+        pthread_join(getter, NULL);
+        ck_assert_uint_eq(f.put, f.got);
+        mp_queue_free(f.q);
+    }
+}
+
+// Another process that waits for the queue does not make its descriptor dumb for this one.
+MP_TEST(the_descriptor_still_tells_when_another_looked)
+{
+    EACH_KIND(k)
+    {
+        mp_queue *q = new_queue(kinds[k]);
+        pid_t pid = fork();
+        if (pid == 0) {
+            mp_wait_item item = MP_WAIT_QUEUE(q);
+            _exit(mp_wait(&item, 1, MP_FOREVER) == 1 ? 0 : 1);
+        }
+        struct pollfd p = {.fd = mp_queue_fd(q), .events = POLLIN};
+        uint32_t before = atomic_load(&q->shared->poll_wanted);
+        mptest_eventually(atomic_load(&q->shared->poll_wanted) != before, 10);
+        put_text(q, "x");
+        int status;
+        waitpid(pid, &status, 0);
+        ck_assert_int_eq(status, 0);
+        ck_assert_int_eq(poll(&p, 1, 1000), 1);
+        must_get(q, "x");
+        mp_queue_free(q);
+    }
+}
+
+MP_TEST(handles_that_go_leave_their_hands)
+{
+    char name[64];
+    mp_queue *q, *other;
+    snprintf(name, sizeof name, "test-queue-hands-%d", (int)getpid());
+    q = new_queue((mp_queue_opts){.name = name});
+    for (int i = 0; i < 20; i++) {
+        mp_assert_ok(mp_queue_attach(&other, name));
+        put_text(q, "x");
+        must_get(other, "x");
+        mp_queue_free(other);
+    }
+    uint64_t first = atomic_load(&q->shared->fifo.hands);
+    ck_assert_uint_eq(((struct mp__hand *)mp__object_at(q->shared, first))->next, 0);
+    mp_assert_ok(mp_shm_unlink(name));
+    mp_queue_free(q);
+}
+
+static int use_what_comes(void *arg)
+{
+    mp_pipe *pipe = arg;
+    mp_handle h;
+    size_t n = 1;
+    mp_queue *q;
+    char x;
+    mptest_require(mp_pipe_recv_handles(pipe, &x, 1, &h, &n, MP_FOREVER) == 0 && n == 1);
+    mptest_require(mp_handle_take_queue(&h, &q) == 0);
+    struct pollfd p = {.fd = mp_queue_fd(q), .events = POLLIN};
+    mptest_require(p.fd >= 0 && poll(&p, 1, 10000) == 1);
+    mptest_require(mp_queue_get(q, &x, 1, 0) == 1 && x == 'a');
+    mptest_require(mp_queue_task_done(q) == 0);
+    mp_queue_free(q);
+    return 0;
+}
+
+MP_TEST(passed_through_a_pipe)
+{
+    mp_pipe *here, *there;
+    mp_process *child; // from before there is a queue
+    mp_assert_ok(mp_pipe_new(&here, &there, NULL));
+    mp_process_opts give = {.give = (mp_pipe *[]){there, NULL}};
+    mp_assert_ok(mp_process_start(&child, use_what_comes, there, &give));
+    mp_queue *q = new_queue((mp_queue_opts){0});
+    put_text(q, "a");
+    mp_assert_ok(mp_pipe_send_handles(here, NULL, 0, (mp_handle[]){MP_HANDLE(q)}, 1, 1000));
+    mp_assert_ok(mp_queue_join(q, 10000));
+    int code = -1;
+    mp_assert_ok(mp_process_join(child, 10000));
+    mp_assert_ok(mp_process_exitcode(child, &code));
+    ck_assert_int_eq(code, 0);
+    mp_process_free(child);
+    mp_queue_free(q);
+    mp_pipe_free(here);
+    mp_pipe_free(there);
 }

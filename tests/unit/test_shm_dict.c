@@ -378,6 +378,22 @@ MP_TEST(keys_differ_in_each_dict)
     mp_arena_delete(arena);
 }
 
+// Longer than what an address space holds: nobody may begin to read it.
+MP_TEST(sizes_beyond_reason)
+{
+    mp_shm_dict *d = new_dict(0);
+    const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 48};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        mp_assert_err(mp_shm_dict_set(d, "k", sizes[i], "v", 1), MP_EINVAL);
+        mp_assert_err(mp_shm_dict_get(d, "k", sizes[i], NULL, 0), MP_EINVAL);
+        mp_assert_err(mp_shm_dict_remove(d, "k", sizes[i]), MP_EINVAL);
+        mp_assert_err(mp_shm_dict_set(d, "k", 1, "v", sizes[i]), -ENOMEM);
+    }
+    ck_assert_int_eq(mp_shm_dict_count(d), 0);
+    mp_shm_dict_free(d);
+    mp_arena_delete(arena);
+}
+
 MP_TEST(nonsense)
 {
     mp_shm_dict *d = new_dict(0), *none = (mp_shm_dict *)arena;

@@ -185,8 +185,9 @@ MP_TEST(failures_reach_the_hook_with_their_text)
 {
     mp_thread *t;
     int result;
+    char name[] = "x.conf";
     ck_assert(!mp_thread_set_hook(note_failure));
-    mp_assert_ok(mp_thread_start(&t, fail_with_text, (char[]){"x.conf"}, NULL));
+    mp_assert_ok(mp_thread_start(&t, fail_with_text, name, NULL));
     mp_assert_ok(mp_thread_join(t, MP_FOREVER));
     mp_assert_ok(mp_thread_result(t, &result));
     ck_assert_int_eq(result, -ENOENT);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+//
+// A foreign peer: nanomsg's pair socket. Arguments and behaviour as peer_nng's.
+#include <nanomsg/nn.h>
+#include <nanomsg/pair.h>
+#include <nanomsg/ws.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int must(int result, const char *what)
+{
+    if (result >= 0)
+        return result;
+    fprintf(stderr, "peer_nanomsg: %s: %s\n", what, nn_strerror(nn_errno()));
+    exit(1);
+}
+
+static void echo(int s)
+{
+    for (;;) {
+        char *data;
+        int n = must(nn_recv(s, &data, NN_MSG, 0), "nn_recv");
+        if (n == 3 && memcmp(data, "end", 3) == 0) {
+            nn_freemsg(data);
+            return;
+        }
+        must(nn_send(s, &data, NN_MSG, 0), "nn_send");
+    }
+}
+
+static void send_all(int s)
+{
+    for (int i = 0; i < 100; i++) {
+        char text[32];
+        size_t n = (size_t)snprintf(text, sizeof text, "message %d", i);
+        must(nn_send(s, text, n, 0), "nn_send");
+    }
+    usleep(300000); // it drops what it has not sent
+}
+
+int main(int argc, char **argv)
+{
+    int limit = -1, ms = 20000, binary = NN_WS_MSG_TYPE_BINARY;
+    if (argc != 4)
+        return 2;
+    int s = must(nn_socket(AF_SP, NN_PAIR), "nn_socket");
+    must(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVMAXSIZE, &limit, sizeof limit), "NN_RCVMAXSIZE");
+    must(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVTIMEO, &ms, sizeof ms), "NN_RCVTIMEO");
+    must(nn_setsockopt(s, NN_SOL_SOCKET, NN_SNDTIMEO, &ms, sizeof ms), "NN_SNDTIMEO");
+    must(nn_setsockopt(s, NN_WS, NN_WS_MSG_TYPE, &binary, sizeof binary), "NN_WS_MSG_TYPE");
+    if (strncmp(argv[2], "ws:", 3) == 0 && strcmp(argv[1], "listen") == 0)
+        argv[2][strlen(argv[2]) - 1] = '\0'; // it wants no path there, not even "/"
+    if (strcmp(argv[1], "listen") == 0)
+        must(nn_bind(s, argv[2]), "nn_bind");
+    else
+        must(nn_connect(s, argv[2]), "nn_connect");
+    if (strcmp(argv[3], "echo") == 0)
+        echo(s);
+    else
+        send_all(s);
+    nn_close(s);
+    return 0;
+}
