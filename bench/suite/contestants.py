@@ -149,6 +149,14 @@ def loop(seconds):
         else:
             script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
             yield one("py_asyncio", "", *script, peer="python3")
+# ---- URLs ----
+
+
+def url(seconds):
+    for test in ("tcp_rtt", "tcp_tp64", "tcp_tp1m"):
+        for who in ("nng_pair0", "libmp", "libmp_to_nng"):
+            command = (BIN / "url_pairs", who, test, seconds)
+            yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
 
 
 # ---- pools ----
@@ -342,8 +350,7 @@ def shm_dict(seconds):
             yield Contestant("dict", metric, "py_Manager.dict",
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
-
-GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, batch)
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, batch)
 
 
 def contestants(seconds):

@@ -48,7 +48,7 @@ static bool take_direct(struct link *l)
 static int gather(struct link *l)
 {
     struct out *o = &l->out;
-    while (WIRE_BUFFER - o->len > 2 * MP__FRAME) {
+    while (WIRE_BUFFER - o->len > 2 * (size_t)MP__FRAME) {
         if (!o->inside) {
             int r = mp__pump_next(&l->channel, &o->left);
             if (r <= 0)
