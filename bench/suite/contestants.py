@@ -250,6 +250,8 @@ def value(seconds):
         for who in limits:
             yield one(who, "value_raw", BIN / "value_raw", who)
         yield one("libmp", "value_libmp", BIN / "value_libmp")
+        if test == "100procs":
+            yield one("libmp(shared)", "value_libmp_so", BIN / "value_libmp_so")
         if test != "atomic":
             yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
 
