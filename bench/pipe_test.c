@@ -13,6 +13,9 @@ static const struct {
     {"tp64", {.metric = "pipe_tp64", .size = 64}},
     {"tp4k", {.metric = "pipe_tp4k", .size = 4096}},
     {"tp1m", {.metric = "pipe_tp1m", .size = PIPE_TEST_MAX}},
+    {"tcp_rtt", {.metric = "tcp_rtt", .size = 64, .echo = true}},
+    {"tcp_tp64", {.metric = "tcp_tp64", .size = 64}},
+    {"tcp_tp1m", {.metric = "tcp_tp1m", .size = PIPE_TEST_MAX}},
 };
 
 struct pipe_test pipe_test_named(const char *name, const char *seconds)
@@ -24,7 +27,7 @@ struct pipe_test pipe_test_named(const char *name, const char *seconds)
             return t;
         }
     }
-    die("no test named %s: rtt, tp64, tp4k or tp1m", name);
+    die("no test named %s: rtt, tp64, tp4k, tp1m, tcp_rtt, tcp_tp64 or tcp_tp1m", name);
 }
 
 // ---- messages ----

@@ -5,6 +5,7 @@
 //
 //   rtt            64 bytes there and back, one at a time
 //   tp64 tp4k tp1m one way, as fast as they go: 64 bytes, 4 KiB, 1 MiB
+//   tcp_...        the same under another name, for those that go over tcp
 //
 // Every message carries its number in its first and last 8 bytes, and both ends
 // check both. A stream ends with a message numbered PIPE_TEST_END, which the

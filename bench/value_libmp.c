@@ -8,6 +8,10 @@
 #include <mp/process.h>
 #include <mp/value.h>
 
+#ifndef WHO
+#define WHO "libmp"
+#endif
+
 static mp_value *value;
 static mp_rlock *lock;
 static uint64_t *number;
@@ -62,7 +66,7 @@ int main(int argc, char **argv)
         die("mp_value_new");
     lock = mp_value_lock(value);
     number = mp_value_ptr(value, uint64_t);
-    value_test("libmp", argv[1], seconds_from(argv[2]));
+    value_test(WHO, argv[1], seconds_from(argv[2]));
     mp_value_free(value);
     return 0;
 }

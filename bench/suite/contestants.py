@@ -149,6 +149,14 @@ def loop(seconds):
         else:
             script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
             yield one("py_asyncio", "", *script, peer="python3")
+# ---- URLs ----
+
+
+def url(seconds):
+    for test in ("tcp_rtt", "tcp_tp64", "tcp_tp1m"):
+        for who in ("nng_pair0", "libmp", "libmp_to_nng"):
+            command = (BIN / "url_pairs", who, test, seconds)
+            yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
 
 
 # ---- pools ----
@@ -242,6 +250,8 @@ def value(seconds):
         for who in limits:
             yield one(who, "value_raw", BIN / "value_raw", who)
         yield one("libmp", "value_libmp", BIN / "value_libmp")
+        if test == "100procs":
+            yield one("libmp(shared)", "value_libmp_so", BIN / "value_libmp_so")
         if test != "atomic":
             yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
 
@@ -342,8 +352,7 @@ def shm_dict(seconds):
             yield Contestant("dict", metric, "py_Manager.dict",
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
-
-GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, batch)
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, batch)
 
 
 def contestants(seconds):

@@ -69,6 +69,13 @@ GOALS = (
     _at_least(3, "pipe_tp1m", "mpich", stable=True),
     _at_least(4, "queue_1p1c", "zmq_pushpull"),
     _at_least(1.5, "queue_2p2c", "zmq_pushpull"),
+    _at_most(1.3, "tcp_rtt", "nng_pair0"),
+    _at_least(20, "tcp_tp64", "nng_pair0"),
+    _at_least(1.2, "tcp_tp1m", "nng_pair0"),
+    # With NNG at the other end it is NNG's receiver that is measured, above all.
+    _at_most(1.3, "tcp_rtt", "nng_pair0", ours="libmp_to_nng"),
+    _at_least(0.5, "tcp_tp64", "nng_pair0", ours="libmp_to_nng"),
+    _at_least(1, "tcp_tp1m", "nng_pair0", ours="libmp_to_nng"),
     # OpenMP with the copies that a pool has to make of private arrays is what arrays in an
     # arena are to beat; its loop in place stands beside ours in the lines.
     _at_least(1, "pool_tiny_range", "pool_tiny_auto:c_openmp"),

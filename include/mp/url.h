@@ -63,6 +63,10 @@ typedef struct mp_url_opts {
     int linger_ms;  // after the end: how long to go on without progress until what was sent is
                     // given up; 0 = 5 s
 
+    int alive_ms; // how long the machine at the other end may be silent until the connection
+                  // is given up (MP_EBROKEN); 0 = 60 s, MP_FOREVER: as long as the system
+                  // believes in it, often hours. Not for ipc, where there is no other machine
+
     mp_pipe_opts pipe; // sizes, as for mp_pipe_new(); ring_max: 0 = 4 MiB. A message longer than
                        // max_size is never received, and refused to a sender of libmp: MP_EMSGSIZE
     char *error;       // where a failing call puts a sentence that names the URL, what is wrong

@@ -22,6 +22,7 @@
 
 #define CONNECT_MS 10000
 #define LINGER_MS  5000
+#define ALIVE_MS   60000
 #define KEY_MAX    4096
 #define RING_MAX   ((size_t)4 << 20)
 
@@ -188,8 +189,8 @@ int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts 
     if (!url)
         return wrong(r, MP_EINVAL, "there is no URL");
     int err = mp__url_read(&r->url, url, listen, r->text);
-    if (!err && (o->connect_ms < MP_FOREVER || o->linger_ms < 0))
-        err = wrong(r, MP_EINVAL, "opts.connect_ms or opts.linger_ms is negative");
+    if (!err && (o->connect_ms < MP_FOREVER || o->alive_ms < MP_FOREVER || o->linger_ms < 0))
+        err = wrong(r, MP_EINVAL, "one of opts.connect_ms, .linger_ms and .alive_ms is negative");
     if (!err)
         err = read_sizes(r, o);
     if (!err && (o->key_file || o->key_fd))
@@ -207,6 +208,7 @@ int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts 
     q->protocol = MP__SP_PAIR0;
     q->foreign = o->foreign;
     q->timeout_ms = o->connect_ms ? o->connect_ms : CONNECT_MS;
+    q->alive_ms = o->alive_ms ? o->alive_ms : ALIVE_MS;
     q->linger_ms = o->linger_ms ? o->linger_ms : LINGER_MS;
     memcpy(q->url, r->url.text, sizeof q->url);
     return err;

@@ -56,6 +56,7 @@ struct mp__request {
     uint32_t protocol; // of the SP hello
     int32_t timeout_ms;
     int32_t linger_ms;
+    int32_t alive_ms;    // -1: as long as the system believes
     uint32_t foreign;    // do not ask whether the listener is of libmp
     uint32_t any_client; // TLS listener: let clients in that show no certificate
     struct mp__rings rings;

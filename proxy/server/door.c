@@ -227,7 +227,7 @@ static void destroy(struct door *d)
 
 static void do_work(struct work *w)
 {
-    struct door *d = (struct door *)((char *)w - offsetof(struct door, work));
+    struct door *d = OWNER_OF(w, struct door, work);
     if (!d->closed) {
         take_accepted(d);
         return;
@@ -240,7 +240,7 @@ static void do_work(struct work *w)
 
 static void on_timer(struct timer *t)
 {
-    struct door *d = (struct door *)((char *)t - offsetof(struct door, timer));
+    struct door *d = OWNER_OF(t, struct door, timer);
     if (d->closed)
         loop_post(&d->work);
     else

@@ -4,6 +4,7 @@
 // comes from NNG's threads (the stream) and from the main thread (bells, timers).
 #include "link.h"
 
+#include "alive.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "door.h"
@@ -111,7 +112,7 @@ static void on_dialed(void *arg)
 
 static void on_bell(struct source *s, uint32_t events)
 {
-    struct link *l = (struct link *)((char *)s - offsetof(struct link, bell));
+    struct link *l = OWNER_OF(s, struct link, bell);
     (void)events; // edge-triggered: the count need not be read
     pthread_mutex_lock(&l->lock);
     out_run(l);
@@ -126,7 +127,7 @@ static void linger(struct link *l)
 
 static void on_sock(struct source *s, uint32_t events)
 {
-    struct link *l = (struct link *)((char *)s - offsetof(struct link, sock));
+    struct link *l = OWNER_OF(s, struct link, sock);
     pthread_mutex_lock(&l->lock);
     mp__pump_hush(&l->channel);
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
@@ -287,10 +288,12 @@ void link_connect(struct terms *t, struct mp__channel *channel)
         loop_set_timer(&l->timer, t->timeout_ms * MS);
 }
 
-static void small_writes_at_once(nng_stream *s)
+static void set_tcp(nng_stream *s, int alive_ms)
 {
     nng_stream_set_bool(s, NNG_OPT_TCP_NODELAY, true); // not all transports have them
     nng_stream_set_bool(s, NNG_OPT_TCP_KEEPALIVE, true);
+    if (alive_ms > 0)
+        alive_within(s, alive_ms);
 }
 
 // Who does not know our subprotocol says so, or falls silent, or closes.
@@ -312,7 +315,7 @@ static void dialed(struct link *l)
         fail_nng(l, r);
     } else {
         nng_stream *s = nng_aio_get_output(l->dial, 0);
-        small_writes_at_once(s);
+        set_tcp(s, l->terms->alive_ms);
         l->mp = ws && !l->plain;
         r = wire_attach(&l->wire, s, l->terms->transport);
         if (r)
@@ -349,7 +352,7 @@ struct link *link_accept(struct door *d, struct terms *t, nng_stream *stream)
     }
     bool ws = t->transport == MP__WS;
     l->door = d;
-    small_writes_at_once(stream);
+    set_tcp(stream, t->alive_ms);
     if (ws && nng_stream_get_string(stream, NNG_OPT_WS_REQUEST_HEADER "Sec-WebSocket-Protocol",
                                     &protocol) == 0)
         l->mp = strncmp(protocol, "mp1.", 4) == 0;
@@ -417,7 +420,7 @@ static void ring_running(struct link *l)
 
 static void on_timer(struct timer *t)
 {
-    struct link *l = (struct link *)((char *)t - offsetof(struct link, timer));
+    struct link *l = OWNER_OF(t, struct link, timer);
     pthread_mutex_lock(&l->lock);
     if (l->phase == REFUSING)
         greet_refuse(l);
@@ -430,7 +433,7 @@ static void on_timer(struct timer *t)
 
 static void do_work(struct work *w)
 {
-    struct link *l = (struct link *)((char *)w - offsetof(struct link, work));
+    struct link *l = OWNER_OF(w, struct link, work);
     pthread_mutex_lock(&l->lock);
     if (l->phase == DIALING && l->dialed)
         dialed(l);

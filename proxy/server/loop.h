@@ -7,7 +7,11 @@
 #define MP_PROXY_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+// The struct that one of the following is a member of.
+#define OWNER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 // A descriptor that is watched.
 struct source {

@@ -48,7 +48,7 @@ static bool take_direct(struct link *l)
 static int gather(struct link *l)
 {
     struct out *o = &l->out;
-    while (WIRE_BUFFER - o->len > 2 * MP__FRAME) {
+    while (WIRE_BUFFER - o->len > 2 * (size_t)MP__FRAME) {
         if (!o->inside) {
             int r = mp__pump_next(&l->channel, &o->left);
             if (r <= 0)
@@ -97,12 +97,29 @@ static int gather_whole(struct link *l)
     return end_message(l) < 0 ? MP_EPROTO : 1;
 }
 
-static void send_staged(struct link *l)
+// What was staged is on its way.
+static void staged_is_sent(struct link *l)
+{
+    struct out *o = &l->out;
+    o->len = 0;
+    if (o->ring) {
+        o->ring = NULL;
+        o->ring_len = 0;
+        mp__channel_give_back(&l->channel);
+    }
+}
+
+// The first at once, for its latency; what follows piles up meanwhile and is sent by NNG's
+// threads, so that the main one has time for others.
+static void send_staged(struct link *l, bool first)
 {
     struct out *o = &l->out;
     if (!o->ring) // what was copied need not wait for the wire
         mp__channel_give_back(&l->channel);
-    wire_send(&l->wire, o->buffer, o->len, o->ring, o->ring_len);
+    if (!first)
+        wire_send(&l->wire, o->buffer, o->len, o->ring, o->ring_len);
+    else if (wire_send_now(&l->wire, o->buffer, o->len, o->ring, o->ring_len))
+        staged_is_sent(l);
 }
 
 // The user has closed, and everything of his is on the wire. The peer is told, if it
@@ -118,7 +135,8 @@ static void finish(struct link *l)
     loop_post(&l->work);
 }
 
-void out_run(struct link *l)
+// `first`: nothing was under way before.
+static void run(struct link *l, bool first)
 {
     struct out *o = &l->out;
     bool whole = l->wire.messages && !l->mp;
@@ -131,7 +149,8 @@ void out_run(struct link *l)
             o->message = NULL;
             wire_send_message(&l->wire, m);
         } else if (o->len || o->ring) {
-            send_staged(l);
+            send_staged(l, first);
+            first = false;
         } else if (r == MP_EOF) {
             finish(l);
         } else {
@@ -142,16 +161,15 @@ void out_run(struct link *l)
     }
 }
 
+void out_run(struct link *l)
+{
+    run(l, true);
+}
+
 void out_sent(struct link *l)
 {
-    struct out *o = &l->out;
-    o->len = 0;
-    if (o->ring) {
-        o->ring = NULL;
-        o->ring_len = 0;
-        mp__channel_give_back(&l->channel);
-    }
-    out_run(l);
+    staged_is_sent(l);
+    run(l, false);
 }
 
 // The peer has closed, or the connection is lost. Which of them, and what it sent before,

@@ -167,6 +167,7 @@ struct terms *terms_read(const struct mp__request *q, const int *keys, size_t n,
     t->peer_protocol = mp__sp_peer(t->protocol);
     t->timeout_ms = q->timeout_ms;
     t->linger_ms = q->linger_ms;
+    t->alive_ms = q->alive_ms;
     t->rings = q->rings;
     memcpy(t->url, q->url, sizeof t->url);
     t->url[sizeof t->url - 1] = '\0';

@@ -17,7 +17,7 @@ struct terms {
     bool foreign; // the listener is
     enum mp__transport transport;
     int protocol, peer_protocol; // of SP
-    int timeout_ms, linger_ms;
+    int timeout_ms, linger_ms, alive_ms;
     struct mp__rings rings;
     struct auth_key *key; // or NULL
     nng_tls_config *tls;  // or NULL

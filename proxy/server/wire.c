@@ -70,7 +70,7 @@ int wire_attach(struct wire *w, nng_stream *stream, enum mp__transport transport
     w->messages = transport == MP__WS;
     w->layered = transport == MP__WS || transport == MP__TLS;
     if (!w->layered)
-        return 0;
+        return nng_aio_alloc(&w->quick, NULL, NULL);
     int r = nng_aio_alloc(&w->probe, NULL, NULL);
     if (r == 0)
         r = nng_aio_alloc(&w->nap, nap_done, w);
@@ -79,6 +79,37 @@ int wire_attach(struct wire *w, nng_stream *stream, enum mp__transport transport
         nng_sleep_aio(w->nap_ms = NAP_LEAST_MS, w->nap);
     }
     return r;
+}
+
+static void set_pieces(struct wire *w, const void *a, size_t na, const void *b, size_t nb)
+{
+    w->niov = 0;
+    if (na)
+        w->iov[w->niov++] = (nng_iov){(void *)(uintptr_t)a, na};
+    if (nb)
+        w->iov[w->niov++] = (nng_iov){(void *)(uintptr_t)b, nb};
+}
+
+// NNG writes to a socket that takes it before nng_stream_send() returns. What did not get
+// through like this is taken back, and sent in the ordinary way.
+bool wire_send_now(struct wire *w, const void *a, size_t na, const void *b, size_t nb)
+{
+    if (!w->quick) {
+        wire_send(w, a, na, b, nb);
+        return false;
+    }
+    set_pieces(w, a, na, b, nb);
+    nng_aio_set_iov(w->quick, w->niov, w->iov);
+    nng_stream_send(w->stream, w->quick);
+    if (nng_aio_count(w->quick) == 0 && nng_aio_result(w->quick) == 0)
+        nng_aio_cancel(w->quick);
+    nng_aio_wait(w->quick);
+    advance(w, nng_aio_result(w->quick) == 0 ? nng_aio_count(w->quick) : 0);
+    if (!w->niov)
+        return true;
+    w->sending = true;
+    start_send(w);
+    return false;
 }
 
 void wire_send(struct wire *w, const void *a, size_t na, const void *b, size_t nb)
@@ -92,11 +123,7 @@ void wire_send(struct wire *w, const void *a, size_t na, const void *b, size_t n
         }
         nng_msg_free(m);
     }
-    w->niov = 0;
-    if (na)
-        w->iov[w->niov++] = (nng_iov){(void *)(uintptr_t)a, na};
-    if (nb)
-        w->iov[w->niov++] = (nng_iov){(void *)(uintptr_t)b, nb};
+    set_pieces(w, a, na, b, nb);
     start_send(w); // without memory for a message, ws says so
 }
 
@@ -221,19 +248,19 @@ void wire_close(struct wire *w)
 
 void wire_fini(struct wire *w)
 {
-    nng_aio *aios[] = {w->nap, w->tx, w->rx, w->probe};
+    nng_aio *aios[] = {w->nap, w->tx, w->rx, w->probe, w->quick};
     wire_close(w);
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof aios / sizeof *aios; i++)
         if (aios[i])
             nng_aio_stop(aios[i]);
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof aios / sizeof *aios; i++)
         nng_aio_free(aios[i]);
     if (w->stream)
         nng_stream_free(w->stream);
     if (w->message)
         nng_msg_free(w->message);
     free(w->buffer);
-    w->nap = w->tx = w->rx = w->probe = NULL;
+    w->nap = w->tx = w->rx = w->probe = w->quick = NULL;
     w->stream = NULL;
     w->message = NULL;
     w->buffer = NULL;

@@ -253,3 +253,58 @@ MP_TEST_TIMEOUT(producers_killed_while_they_wait, 100)
         mp_queue_free(q);
     }
 }
+
+// Nobody is left to make room: a put ends when its time is over, and says that it is full.
+MP_TEST(a_full_queue_whose_consumer_is_dead)
+{
+    mp_queue *q;
+    uint32_t x = 0, n = 0;
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.max_items = 10}));
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            mptest_require(mp_queue_get(q, &x, sizeof x, MP_FOREVER) == sizeof x);
+    for (; x < 1000; x++)
+        mp_assert_ok(mp_queue_put(q, &x, sizeof x, MP_FOREVER));
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    int r;
+    while ((r = mp_queue_put(q, &x, sizeof x, 50)) == 0)
+        ck_assert_uint_le(++n, 10);
+    mp_assert_err(r, MP_ETIMEDOUT);
+    mp_queue_free(q);
+}
+
+// A producer stopped anywhere, also with the lock: others get on or time out, and nothing that
+// comes out is damaged; when it goes on, so does everything.
+MP_TEST_TIMEOUT(producers_stopped, 120)
+{
+    mp_queue *q;
+    uint64_t buf[512], got = 0;
+    make_board();
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.max_items = 100}));
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (uint64_t i = 0;; i = (i + 1) % n_items)
+            mptest_require(mp_queue_put(q, buf, write_item(buf, i), MP_FOREVER) == 0);
+    }
+    for (int round = 0; round < 200; round++) {
+        usleep((useconds_t)(rand() % 300));
+        kill(pid, SIGSTOP);
+        size_t size = write_item(buf, 7);
+        int r = mp_queue_put(q, buf, size, 1);
+        ck_assert_msg(r == 0 || r == MP_ETIMEDOUT, "%s", mp_err_name(r));
+        int64_t n;
+        while ((n = mp_queue_get(q, buf, sizeof buf, 0)) >= 0) {
+            check_item(buf, n);
+            got++;
+        }
+        mp_assert_err(n, MP_ETIMEDOUT);
+        kill(pid, SIGCONT);
+    }
+    ck_assert_uint_gt(got, 0);
+    kill(pid, SIGKILL);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    munmap(board, sizeof *board + n_items);
+    mp_queue_free(q);
+}

@@ -3,6 +3,7 @@
 // What peers, users and the machine do to mpproxy: it goes on, and whoever did nothing wrong
 // does not notice.
 #include "channel/proxy.h"
+#include "os/fdpass.h"
 #include "urltest.h"
 #include "wire/frame.h"
 
@@ -437,6 +438,74 @@ MP_TEST(another_user_has_its_own)
     ck_assert_int_eq(mptest_in_child(connect_as_other, url), 0);
     mp_listener_free(l);
     ck_assert(mptest_eventually(access(url + 6, F_OK) < 0, LONG_MS));
+}
+
+// A process that has become somebody else asks the mpproxy it inherited all the same: for a
+// port, say, that it may not have itself.
+static int misuse_inherited(void *arg)
+{
+    struct mp__request q = {.magic = MP__REQUEST_MAGIC,
+                            .kind = MP__LISTEN,
+                            .transport = MP__TCP,
+                            .protocol = MP__SP_PAIR0,
+                            .rings = {4096, 4096, 100},
+                            .url = "tcp://127.0.0.1:0"};
+    struct mp__answer a;
+    int type, sv[2], asked = 0;
+    socklen_t size = sizeof type;
+    size_t none = 0;
+    (void)arg;
+    if (setgid(12345) < 0 || setuid(12345) < 0)
+        return 77;
+    for (int fd = 3; fd < 100; fd++) { // the control socket is one of those
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+            continue;
+        mptest_require(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv) == 0);
+        if (mp__fds_send(fd, &sv[1], 1, &q, sizeof q) == 0) {
+            close(sv[1]);
+            mptest_require(mp__fds_recv(sv[0], NULL, &none, &a, sizeof a) == sizeof a);
+            mptest_require(a.err == MP_EUNSAFE);
+            asked++;
+        }
+    }
+    return asked == 1 ? 0 : 1;
+}
+
+MP_TEST(another_user_is_refused)
+{
+    mp_url_opts o;
+    if (geteuid() != 0)
+        mp_skip("needs to be root, to become another user");
+    mp_listener *l = listen_at(&tcp, &o);
+    ck_assert_int_eq(mptest_in_child(misuse_inherited, NULL), 0);
+    mp_listener_free(l);
+}
+
+// Nonsense on the control socket harms nobody.
+MP_TEST(requests_that_make_no_sense_are_dropped)
+{
+    mp_url_opts o;
+    mp_listener *l = listen_at(&tcp, &o);
+    struct mp__request q;
+    int type, fds[2];
+    socklen_t size = sizeof type;
+    ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+    for (int fd = 3; fd < 100; fd++) {
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET ||
+            fd == mp_listener_fd(l))
+            continue;
+        for (int i = 0; i < 200; i++) {
+            memset(&q, i, sizeof q);
+            q.magic = i & 1 ? MP__REQUEST_MAGIC : 0;
+            q.kind = (uint32_t)(i >> 1 & 3);
+            q.rings = (struct mp__rings){4096, 4096, 100};
+            mp_assert_ok(mp__fds_send(fd, fds, (size_t)(i % 3), &q, i & 4 ? sizeof q : 7));
+        }
+    }
+    assert_serves(&tcp, l);
+    mp_listener_free(l);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 // Who sent and is gone has sent: mpproxy stays until it is through.

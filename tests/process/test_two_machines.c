@@ -35,11 +35,12 @@ static void write_key(void)
 }
 
 // The other machine: sends numbered messages, and waits for an answer.
-static int be_there(int go, int ready)
+static int be_there(int go, int ready, bool to_its_end)
 {
     char url[100], byte;
     mp_pipe *p;
     mp_url_opts o = {.error = url_error, .error_size = sizeof url_error, .key_file = "key"};
+    o.alive_ms = to_its_end ? 0 : 2000;
     if (unshare(CLONE_NEWNET) < 0)
         return 77;
     mptest_require(write(ready, "", 1) == 1);
@@ -52,12 +53,13 @@ static int be_there(int go, int ready)
         dprintf(2, "%s\n", url_error);
     mptest_require(r == 0);
     static int data[SIZE / sizeof(int)];
-    for (int i = 0; i < MESSAGES; i++) {
+    for (int i = 0; to_its_end && i < MESSAGES; i++) {
         data[0] = i;
         mptest_require(mp_pipe_send(p, data, SIZE, 60000) == 0);
     }
-    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == 1);
-    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == MP_EOF);
+    if (to_its_end)
+        mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == 1);
+    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == (to_its_end ? MP_EOF : MP_EBROKEN));
     mp_pipe_free(p);
     return 0;
 }
@@ -81,11 +83,21 @@ static void receive_with_a_cut(mp_pipe *p)
     }
 }
 
-static void talk_over_the_link(int go, pid_t there)
+// Its machine is gone, and there is nobody who could say so.
+static void silence(mp_pipe *p)
+{
+    char byte;
+    ip("link set here down");
+    mp_assert_err(mp_pipe_recv(p, &byte, 1, 60000), MP_EBROKEN);
+    ip("link set here up");
+}
+
+static void talk_over_the_link(int go, pid_t there, bool to_its_end)
 {
     mp_listener *l;
     mp_pipe *p;
     mp_url_opts o = url_opts(&tcp, true);
+    o.alive_ms = to_its_end ? 0 : 2000;
     ip("link add here type veth peer name there");
     ip("link set there netns %d", (int)there);
     ip("addr add " HERE "/24 dev here");
@@ -94,13 +106,17 @@ static void talk_over_the_link(int go, pid_t there)
     url_assert_ok(mp_listen(&l, "tcp://" HERE ":0", &o));
     ck_assert_int_gt(write(go, mp_listener_url(l), strlen(mp_listener_url(l)) + 1), 0);
     mp_assert_ok(mp_accept(l, &p, LONG_MS));
-    receive_with_a_cut(p);
-    mp_assert_ok(mp_pipe_send(p, "", 1, LONG_MS));
+    if (to_its_end) {
+        receive_with_a_cut(p);
+        mp_assert_ok(mp_pipe_send(p, "", 1, LONG_MS));
+    } else {
+        silence(p);
+    }
     mp_pipe_free(p);
     mp_listener_free(l);
 }
 
-MP_TEST_TIMEOUT(a_link_may_go_down_and_up, 120)
+static void two_machines(bool to_its_end)
 {
     int go[2], ready[2], status;
     char byte;
@@ -114,9 +130,9 @@ MP_TEST_TIMEOUT(a_link_may_go_down_and_up, 120)
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0)
-        _exit(be_there(go[0], ready[1]));
+        _exit(be_there(go[0], ready[1], to_its_end));
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    talk_over_the_link(go[1], pid);
+    talk_over_the_link(go[1], pid, to_its_end);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
     for (int i = 0; i < 2; i++) {
@@ -124,4 +140,14 @@ MP_TEST_TIMEOUT(a_link_may_go_down_and_up, 120)
         close(ready[i]);
     }
     unlink("key");
+}
+
+MP_TEST_TIMEOUT(a_link_may_go_down_and_up, 120)
+{
+    two_machines(true);
+}
+
+MP_TEST_TIMEOUT(a_machine_that_falls_silent_is_given_up, 120)
+{
+    two_machines(false);
 }
