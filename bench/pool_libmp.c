@@ -3,13 +3,15 @@
 // The pool, measured as the limit programs are: the same work, the same arrays, the
 // same checks, lines of `metric <TAB> libmp <TAB> value <TAB> unit`.
 //
-//   pool_libmp tiny | range | item | tiny1 | cpu | large | inplace | start
+//   pool_libmp tiny | range | item | tiny1 | cpu | large | inplace | start | apply | imap
 //              [seconds]
 //
 // A test runs ten times untimed first, since an old answer in shared memory shows only
 // when the input changes, and since fresh pages cost more than the work.
 #include <mp/arena.h>
+#include <mp/imap.h>
 #include <mp/pool.h>
+#include <mp/task.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -286,6 +288,65 @@ static void bench_start(void)
     print("pool_start", (now() - start) / reps * 1e3, "ms");
 }
 
+// ---- tasks, one after another ----
+
+static int square_task(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    int64_t y;
+    (void)size;
+    square(arg, &y, ctx);
+    return mp_task_result(task, &y, sizeof y);
+}
+
+static void bench_apply(void)
+{
+    mp_pool *pool = make_pool();
+    double start = 0;
+    int reps = 0;
+    for (int64_t i = 0; i < 1000 || now() - start < seconds; i++, reps++) {
+        if (i == 999)
+            start = now(), reps = 0;
+        int64_t y = 0;
+        must((int)mp_pool_apply(pool, square_task, &i, sizeof i, &y, sizeof y, NULL), "apply");
+        verify(y == i * i, "apply");
+    }
+    print("pool_apply", (now() - start) / reps * 1e6, "us");
+    mp_pool_free(pool);
+}
+
+// ---- a stream of squares ----
+
+static int next_number(void *item, void *arg)
+{
+    int64_t *n = arg;
+    if (*n == N_TINY1)
+        return 0;
+    *(int64_t *)item = (*n)++;
+    return 1;
+}
+
+static void stream_squares(mp_pool *pool)
+{
+    mp_imap *it;
+    int64_t n = 0, y = 0;
+    must(mp_pool_imap(&it, pool, square, next_number, &n, sizeof n, sizeof y, NULL), "imap");
+    for (int64_t i = 0; i < N_TINY1; i++)
+        verify(mp_imap_next(it, &y, NULL, MP_FOREVER) == i && y == i * i, "imap");
+    mp_imap_free(it);
+}
+
+static void bench_imap(void)
+{
+    mp_pool *pool = make_pool();
+    stream_squares(pool);
+    double start = now();
+    int reps = 0;
+    for (; now() - start < seconds; reps++)
+        stream_squares(pool);
+    print("pool_imap", (double)N_TINY1 * reps / (now() - start), "tasks/s");
+    mp_pool_free(pool);
+}
+
 int main(int argc, char **argv)
 {
     static const struct tiny tiny[] = {
@@ -311,6 +372,10 @@ int main(int argc, char **argv)
         bench_inplace();
     else if (strcmp(test, "start") == 0)
         bench_start();
+    else if (strcmp(test, "apply") == 0)
+        bench_apply();
+    else if (strcmp(test, "imap") == 0)
+        bench_imap();
     else
         return fprintf(stderr, "usage: pool_libmp TEST [seconds]\n"), 2;
     return 0;

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """multiprocessing.Pool and concurrent.futures: pool.py pool|executor TEST SECONDS
 
-TEST is tiny, tiny1, cpu or start as in pool_test.h, or cpu1: cpu with chunks of one.
+TEST is tiny, tiny1, cpu or start as in pool_test.h, or cpu1: cpu with chunks of one; for a
+pool also apply (one task after another) and imap (a hundred thousand, as they come).
 An Executor has no automatic chunk size; it is given the one Pool takes.
 """
 
@@ -109,8 +110,32 @@ def test_cpu(chunk):
     report("pool_cpu_eff", f"{who}({kind})", serial_time / (2 * wall) * 100, "%")
 
 
+def test_apply():
+    p = warm_pool()
+    count, start = 0, now()
+    while now() - start < seconds:
+        assert p.apply(square, (count,)) == count * count
+        count += 1
+    report("pool_apply", "py_Pool.apply", (now() - start) / count * 1e6, "us")
+    close_pool(p)
+
+
+def test_imap():
+    n = 100000
+    p = warm_pool()
+    start = now()
+    for i, y in enumerate(p.imap(square, range(n))):
+        assert y == i * i
+    report("pool_imap", "py_Pool.imap", n / (now() - start), "tasks/s")
+    close_pool(p)
+
+
 if test == "start":
     test_start()
+elif test == "apply":
+    test_apply()
+elif test == "imap":
+    test_imap()
 elif test == "tiny":
     squares("pool_tiny_auto", 1000000, None if which == "pool" else 125000)
 elif test == "tiny1":

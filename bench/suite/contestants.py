@@ -114,6 +114,41 @@ def pipe(seconds):
             yield one(who, "", PYTHON, SCRIPTS / "pipe.py", how, test, seconds, peer="python3")
 
 
+# ---- queues ----
+
+
+def queue(seconds):
+    for n in (1, 2):
+
+        def one(who, target, *command, peer="", n=n):
+            metric = f"queue_{n}p{n}c"
+            return Contestant("queue", metric, who, (*command, n, n, seconds), target, peer)
+
+        yield one("c_mpmc_spin", "queue_mpmc", BIN / "queue_mpmc")
+        yield one("zmq_pushpull", "queue_zmq", BIN / "queue_zmq", peer="zmq")
+        yield one("libmp", "queue_libmp", BIN / "queue_libmp")
+        yield one("py_Queue", "", PYTHON, SCRIPTS / "queues.py", peer="python3")
+
+
+# ---- the event loop ----
+
+LOOP_TESTS = {"soon": "loop_soon", "timers": "loop_timers", "switch": "task_switch"}
+
+
+def loop(seconds):
+    for test, metric in LOOP_TESTS.items():
+
+        def one(who, target, *command, peer="", metric=metric):
+            return Contestant("loop", metric, who, command, target, peer)
+
+        if test == "switch":
+            yield one("c_swapcontext", "loop_swap", BIN / "loop_swap", seconds)
+        yield one("libmp", "loop_libmp", BIN / "loop_libmp", test, seconds)
+        if test == "timers":  # asyncio takes half a minute
+            yield one("libuv", "loop_uv", BIN / "loop_uv")
+        else:
+            script = (PYTHON, SCRIPTS / "loop.py", test, seconds)
+            yield one("py_asyncio", "", *script, peer="python3")
 # ---- URLs ----
 
 
@@ -165,6 +200,72 @@ def pool(seconds):
         if test == "cpu":
             yield one("py_Pool.map(chunk1)", "", PYTHON, SCRIPTS / "pool.py", "pool", "cpu1",
                       seconds, peer="python3")
+    for test in ("apply", "imap"):
+        metric = f"pool_{test}"
+        yield Contestant("pool", metric, "libmp", (BIN / "pool_libmp", test, seconds),
+                         "pool_libmp", "", {})
+        yield Contestant("pool", metric, f"py_Pool.{test}",
+                         (PYTHON, SCRIPTS / "pool.py", "pool", test, seconds), "", "python3", {})
+
+
+# ---- packed values ----
+
+
+def pack(seconds):
+    for who in ("c_msgpack", "libmp"):
+        yield Contestant("pack", "pack_small", who, (BIN / "pack_small", who, seconds),
+                         "pack_small")
+
+
+# ---- locks and values ----
+
+
+def sync(seconds):
+    for test, metric in (("uncontended", "sync_uncontended"), ("contended", "sync_contended_2p")):
+
+        def one(who, target, *command, peer="", test=test, metric=metric):
+            return Contestant("sync", metric, who, (*command, test, seconds), target, peer)
+
+        yield one("c_pthread_mutex", "sync_pthread", BIN / "sync_pthread", "c_pthread_mutex")
+        yield one("c_robust", "sync_pthread", BIN / "sync_pthread", "c_robust")
+        yield one("libmp", "sync_libmp", BIN / "sync_libmp", "libmp")
+        yield one("libmp_rlock", "sync_libmp", BIN / "sync_libmp", "libmp_rlock")
+        yield one("py_Lock", "", PYTHON, SCRIPTS / "sync.py", peer="python3")
+
+
+# Test: (metric, who the limits are)
+VALUE_TESTS = {
+    "locked": ("value_2p_locked_inc", ("c_robust", "c_pthread_mutex")),
+    "atomic": ("value_2p_atomic_add", ("c_atomic_add",)),
+    "100procs": ("value_100procs", ("c_fork",)),
+}
+
+
+def value(seconds):
+    for test, (metric, limits) in VALUE_TESTS.items():
+
+        def one(who, target, *command, peer="", test=test, metric=metric):
+            return Contestant("value", metric, who, (*command, test, seconds), target, peer)
+
+        for who in limits:
+            yield one(who, "value_raw", BIN / "value_raw", who)
+        yield one("libmp", "value_libmp", BIN / "value_libmp")
+        if test == "100procs":
+            yield one("libmp(shared)", "value_libmp_so", BIN / "value_libmp_so")
+        if test != "atomic":
+            yield one("py_Value", "", PYTHON, SCRIPTS / "value.py", peer="python3")
+
+
+# ---- executors ----
+
+
+def executor(seconds):
+    for test in ("burst", "single"):
+        metric = f"executor_thread_{test}"
+        yield Contestant("executor", metric, "py_ThreadPoolExecutor",
+                         (PYTHON, SCRIPTS / "executor.py", test, seconds), "", "python3")
+        yield Contestant("executor", metric, "libmp", (BIN / "executor_libmp", test, seconds),
+                         "executor_libmp")
 
 
 # ---- batches ----
@@ -226,7 +327,32 @@ def batch(seconds):
             yield Contestant("batch", metric, who, command, once=test == "rss", **needs)
 
 
-GROUPS = (pipe, url, pool, batch)
+# ---- shared dicts ----
+
+
+DICT_TESTS = {
+    "get1": "dict_get1",
+    "get2": "dict_get2",
+    "mixed": "dict_mixed2",
+    "large": "dict_get_large",
+}
+
+
+def shm_dict(seconds):
+    for test, metric in DICT_TESTS.items():
+
+        def program(name, who, test=test, metric=metric):
+            return Contestant("dict", metric, who, (BIN / name, who, test, seconds), name)
+
+        if test != "mixed":
+            yield program("dict_shm", "c_raw_hash")
+        yield program("dict_libmp", "libmp")
+        yield program("dict_shm", "c_robust_mutex")
+        if test != "large":
+            yield Contestant("dict", metric, "py_Manager.dict",
+                             (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
+
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, batch)
 
 
 def contestants(seconds):

@@ -6,7 +6,8 @@
 #
 #   awk -v name=mp_pipe -v date=... -v version=... [-v links=DIR] -f headers.awk FILE.h
 #
-# With links, each function gets a page of its own name that refers to this one.
+# With links, each function gets a page of its own name that refers to this one. A comment
+# that begins with "Inside:" ends the page; what follows it is for readers of the header.
 
 function escape(s) {
     gsub(/\\/, "\\e", s)
@@ -62,7 +63,7 @@ function flush_declaration() {
 
 # Each function of a declaration gets a page that refers to this one.
 function link_functions(text, fn) {
-    if (links == "" || text ~ /^(#define|typedef|enum)/)
+    if (links == "" || text ~ /^(#define [A-Z]|typedef|enum)/)
         return
     while (match(text, /mp_[a-z_]+\(/)) {
         fn = substr(text, RSTART, RLENGTH - 1)
@@ -74,7 +75,8 @@ function link_functions(text, fn) {
     }
 }
 
-/^\/\/ SPDX/ { next }
+/^\/\/ Inside:/ { flush_declaration(); inside = 1 }
+inside || /^\/\/ SPDX/ { next }
 /^#if|^#endif|^#include|^#ifdef|^extern "C"|^}$/ && !depth { if (top == 0 && comment != "") { essay = comment; comment = ""; top = 1 } next }
 /^#define MP_[A-Z]+_H$/ { next }
 /^\/\// {

@@ -42,8 +42,9 @@ typedef enum mp_kind {
     X(MP_EOWNER, -1003, MISUSE,                                                                    \
       "this process does not own the handle (it was inherited or given away)")                     \
     X(MP_ENOFUNC, -1004, MISUSE, "the function is not known in the process that should run it")    \
-    X(MP_EOVERFLOW, -1005, MISUSE, "a size is too large to be computed (count x size overflows)")  \
-    X(MP_EDEPTH, -1006, MISUSE, "pools are nested too deeply")                                     \
+    X(MP_EOVERFLOW, -1005, MISUSE,                                                                 \
+      "a number does not fit: count x size, or a value into its type")                             \
+    X(MP_EDEPTH, -1006, MISUSE, "nested too deeply")                                               \
     X(MP_EMSGSIZE, -1007, MISUSE, "the message does not fit")                                      \
     X(MP_ENOTHELD, -1008, MISUSE, "the caller does not hold it")                                   \
     X(MP_EHELD, -1009, MISUSE, "the caller holds it already")                                      \

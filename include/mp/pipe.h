@@ -13,6 +13,8 @@
 //     gets MP_EOF; what it sends from then on is MP_EPIPE;
 //  5. mp_pipe_free() in the process that holds the end.
 //
+// Messages also carry open descriptors, pipe ends and shared objects: mp/handle.h.
+//
 // A plain fork() does not copy an end: in the child every call gives MP_EOWNER,
 // and the child holds nothing open. Two peers that both send more than fits and
 // never receive wait for each other, as with any pipe.
@@ -64,8 +66,8 @@ MP_API MP_NODISCARD int mp_pipe_send(mp_pipe *p, const void *data, size_t size, 
 // Blocks up to timeout_ms for its first byte, then as mp_pipe_send() does.
 // Errors: MP_EOF (the other end is closed, and everything it sent was read),
 // MP_ETRUNCATED (its process died inside this message; MP_EBROKEN from then on),
-// MP_ETIMEDOUT,
-// MP_EMSGSIZE, MP_ESTATE (an end that only sends), MP_ECLOSED, MP_EOWNER,
+// MP_ETIMEDOUT, MP_EMSGSIZE, MP_ETYPE (the message carries handles: it stays, for
+// mp_pipe_recv_handles()), MP_ESTATE (an end that only sends), MP_ECLOSED, MP_EOWNER,
 // MP_EPROTO (the peer damaged the buffer; MP_EBROKEN from then on), MP_EBROKEN,
 // MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_pipe_recv(mp_pipe *p, void *buf, size_t cap, int timeout_ms);
@@ -85,11 +87,22 @@ MP_API MP_NODISCARD int mp_pipe_poll(mp_pipe *p, int timeout_ms);
 
 // Returns a descriptor for poll(2), epoll(7) or a foreign event loop. It is
 // readable whenever a receive would not block: level-triggered and truthful, no
-// call to re-arm it. A bell that comes late may make it readable for nothing, once:
-// receive with timeout 0 in an event loop. After a send that gave MP_ETIMEDOUT with timeout 0
-// nothing tells of room: try again. The descriptor stays the pipe's: do not read, close or give it
-// away. From this call on each receive costs a system call or two. Errors: MP_ESTATE (an end that
-// only sends), MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
+// call to re-arm it. In a loop:
+//
+//   poll(2)   wait for POLLIN; receive with timeout 0 until MP_ETIMEDOUT, or one message
+//   epoll(7)  EPOLLIN; with EPOLLET receive until MP_ETIMEDOUT
+//   libuv     uv_poll_init() and uv_poll_start() with UV_READABLE; receive until
+//             MP_ETIMEDOUT; uv_close() the uv_poll_t before the pipe is freed
+//   others    whatever they have for reading from a socket: GLib's g_unix_fd_add() with
+//             G_IO_IN, Python's add_reader()
+//
+// A bell that comes late may make it readable for nothing, once: hence timeout 0. MP_EOF and
+// other ends keep it readable: take it out of the loop then. Only calls of this process's
+// receiving thread change it, so wait and receive there. There is nothing to wait for to
+// send: after MP_ETIMEDOUT with timeout 0, try again later. The descriptor stays the pipe's:
+// do not read, close or give it away; it goes when the end is given or sent away. From this
+// call on each receive costs a system call or two. Errors: MP_ESTATE (an end that only sends),
+// MP_EOWNER, MP_ECLOSED, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_pipe_fd(mp_pipe *p);
 
 // Closes this end: wakes the peer and this end's own blocked calls (MP_ECLOSED).

@@ -9,6 +9,8 @@
 //  3. mp_pool_close() (or mp_pool_terminate()), mp_pool_join(), mp_pool_free();
 //     mp_pool_free() alone ends it at once.
 //
+// For single tasks with arguments and results of any size see mp/task.h.
+//
 // For a single map, mp_map() and mp_map_range() do all of it: fork now, see
 // everything the caller sees, map, end.
 //
@@ -64,12 +66,20 @@ typedef int mp_item_fn(const void *in, void *out, void *ctx);
 // other value becomes the status of the whole range.
 typedef int mp_range_fn(size_t begin, size_t end, const void *in, void *out, void *ctx);
 
+// What a worker runs before anything else: other than 0, and it ends with that exit code.
+typedef int mp_pool_init_fn(void *arg);
+
 typedef struct mp_pool_opts {
-    int workers;      // 0 = mp_cpu_count(); at most 1024
-    const char *name; // seen in ps as "name" and "name-1", ...; NULL = "mp-pool"
-    size_t staging;   // bytes of shared memory for arrays that are copied; 0 = 64 MiB. Larger
-                      // arrays go through it part by part; two chunks a worker are taken
-                      // in any case, and more than the system has is an error of the map
+    int workers;           // 0 = mp_cpu_count(); at most 1024
+    const char *name;      // seen in ps as "name" and "name-1", ...; NULL = "mp-pool"
+    size_t staging;        // bytes of shared memory for arrays that are copied; 0 = 64 MiB. Larger
+                           // arrays go through it part by part; two chunks a worker are taken
+                           // in any case, and more than the system has is an error of the map
+    mp_pool_init_fn *init; // run by each worker when it begins; NULL = none
+    void *init_arg;        // passed on as it is: memory from before the pool
+    int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
+                           // ends when it has done what it is at, and another takes its place;
+                           // 0 = no limit
 } mp_pool_opts;
 
 typedef struct mp_map_opts {
@@ -85,6 +95,8 @@ typedef struct mp_map_opts {
 // Makes a pool and starts its workers. Does not wait for them. Errors: MP_EINVAL,
 // MP_EDEPTH (pools inside workers of pools, 8 deep), -EAGAIN (too many
 // processes), -ENOMEM, -EMFILE, -EFBIG (a small limit of file size: ulimit -f).
+// Workers that die before they are ready, in opts->init for instance, are replaced,
+// and after three such deaths a worker in a row the pool is broken: MP_EBROKEN.
 // Since 0.1.
 MP_API MP_NODISCARD int mp_pool_new(mp_pool **out, const mp_pool_opts *opts);
 
@@ -106,12 +118,6 @@ MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const 
                                           size_t in_size, void *out, size_t out_size, size_t n,
                                           void *ctx, const mp_map_opts *opts);
 
-// Runs fn once in a worker, and waits: a map of one item. Returns as
-// mp_pool_map(), but what the task returned instead of MP_ETASK goes to *result,
-// which may be NULL. Since 0.1.
-MP_API MP_NODISCARD int mp_pool_apply(mp_pool *pool, mp_item_fn *fn, const void *in, size_t in_size,
-                                      void *out, size_t out_size, void *ctx, int *result);
-
 // Inside a range task: "I am at item i now", so that a crash names the item and
 // costs only what the range had not done: items before i count as done, i as
 // failed, those after it are run again. Without it a crash costs the whole range.
@@ -126,12 +132,12 @@ MP_API const char *mp_pool_error(mp_pool *pool);
 // How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.
 MP_API int mp_pool_workers(const mp_pool *pool);
 
-// No more maps: a running one is finished, then the workers end. Idempotent,
-// does not block. Since 0.1.
+// No more maps and tasks: those that were begun or posted are finished, then the
+// workers end. Idempotent, does not block. Since 0.1.
 MP_API int mp_pool_close(mp_pool *pool);
 
-// Kills the workers now; a running map gives MP_ECANCELED. Idempotent, does not
-// block. Since 0.1.
+// Kills the workers now; a running map gives MP_ECANCELED, and so do tasks.
+// Idempotent, does not block. Since 0.1.
 MP_API int mp_pool_terminate(mp_pool *pool);
 
 // Waits until all its processes are gone, after close or terminate (MP_ESTATE if

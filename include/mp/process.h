@@ -14,7 +14,7 @@
 // protection; what a plain fork() makes never had it. Each running child costs its
 // parent two descriptors.
 //
-// In a child: stdout and stderr were flushed before the fork and are flushed at
+// In a child: its end waits for its threads that are no daemons (mp/thread.h); stdout and stderr were flushed before the fork and are flushed at
 // its end, which is _exit(): atexit handlers and destructors of the parent do
 // not run, and files the child opened with fopen() are its to close. Descriptors
 // of the user's stay open as after fork(); those of libmp do not. As after any
@@ -102,8 +102,8 @@ MP_API mp_process *mp_process_parent(void);
 // owners'. Also collects children that ended. Since 0.1.
 MP_API size_t mp_process_active_children(mp_process **list, size_t cap);
 
-// Call it first in main(), if at exit the children that nobody joined shall be
-// waited for and daemonic ones killed, as in Python. Without it they are killed
+// Call it first in main(), if at exit the threads and then the children that nobody joined
+// shall be waited for and daemonic ones killed, as in Python. Without it they are killed
 // when the program ends. Registers an atexit() handler, which does nothing in
 // forked children. May be called again. Errors: -ENOMEM. Since 0.1.
 MP_API int mp_runtime_init(void);

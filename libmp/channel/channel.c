@@ -37,6 +37,18 @@ struct header {
 };
 _Static_assert(sizeof(struct header) <= HEADER, "the rings' words fit before their data");
 
+static pthread_mutex_t channels = PTHREAD_MUTEX_INITIALIZER;
+
+void mp__channels_lock(void)
+{
+    pthread_mutex_lock(&channels);
+}
+
+void mp__channels_unlock(void)
+{
+    pthread_mutex_unlock(&channels);
+}
+
 static int map_end(struct mp__channel *c, int memfd, int end, const struct mp__channel_opts *o)
 {
     c->map_size = HEADER + 2 * o->ring_max;
@@ -66,6 +78,7 @@ static int map_end(struct mp__channel *c, int memfd, int end, const struct mp__c
 static void clear(struct mp__channel *c)
 {
     *c = (struct mp__channel){.bell = -1, .peer_bell = -1, .sock = -1, .memfd = -1, .epoll = -1};
+    pthread_mutex_init(&c->post.lock, NULL);
 }
 
 // The memory of both rings, with the words set up by a's mapping.
@@ -171,6 +184,7 @@ static void close_fd(int *fd)
 
 void mp__channel_release(struct mp__channel *c)
 {
+    mp__parcels_forget(c);
     close_fd(&c->epoll);
     close_fd(&c->bell);
     close_fd(&c->peer_bell);
@@ -179,6 +193,14 @@ void mp__channel_release(struct mp__channel *c)
     if (c->map)
         munmap(c->map, c->map_size);
     c->map = NULL;
+}
+
+void mp__channel_abandon(struct mp__channel *c)
+{
+    for (struct mp__parcel *p = c->post.first; p; p = p->next)
+        p->head.n_fds = 0;
+    c->bell = c->peer_bell = c->sock = c->memfd = -1;
+    mp__channel_release(c);
 }
 
 void mp__channel_ring(int fd)
@@ -200,14 +222,17 @@ static void tell(struct mp__channel *c, uint32_t tx_bits, uint32_t rx_bits)
 
 void mp__channel_close(struct mp__channel *c)
 {
-    if (!(atomic_fetch_or(&c->ended, MP__CLOSING) & MP__CLOSING))
-        tell(c, MP__TX_CLOSED, MP__RX_CLOSED);
+    if (atomic_fetch_or(&c->ended, MP__CLOSING) & MP__CLOSING)
+        return;
+    tell(c, MP__TX_CLOSED, MP__RX_CLOSED);
+    mp__parcels_clear(c); // nobody can receive them any more
 }
 
 int mp__channel_break(struct mp__channel *c, int error)
 {
     atomic_fetch_or(&c->ended, MP__BROKEN);
     tell(c, MP__RING_BROKEN, MP__RING_BROKEN);
+    mp__parcels_clear(c);
     return error;
 }
 
@@ -222,4 +247,101 @@ bool mp__channel_look_gone(struct mp__channel *c)
     if (!(atomic_load(&c->ended) & MP__GONE) && poll(&p, 1, 0) > 0)
         atomic_fetch_or(&c->ended, MP__GONE);
     return atomic_load(&c->ended) & MP__GONE;
+}
+
+// ---- moving an end ---------------------------------------------------------------
+
+void mp__channel_describe(const struct mp__channel *c, struct mp__channel_state *s,
+                          int fds[MP__CHANNEL_FDS])
+{
+    *s = (struct mp__channel_state){
+        .side = c->tx_offset != HEADER,
+        .can_send = c->can_send,
+        .can_recv = c->can_recv,
+        .no_spin = c->tx.spin.off,
+        .ended = atomic_load(&c->ended),
+        .ring_max = c->rx.ring.max_cap,
+        .ring_grows = c->ring_max,
+        .max_size = c->max_size,
+        .send_max = c->send_max,
+        .tx_pos = c->tx.ring.pos,
+        .tx_seen = c->tx.ring.seen,
+        .tx_cap = c->tx.ring.cap,
+        .rx_pos = c->rx.ring.pos,
+        .rx_returned = c->rx.ring.returned,
+        .rx_cap = c->rx.ring.cap,
+        .sent = c->post.sent,
+        .taken = c->post.taken,
+    };
+    fds[0] = c->bell;
+    fds[1] = c->peer_bell;
+    fds[2] = c->sock;
+    fds[3] = c->memfd;
+}
+
+static bool power_up_to(uint64_t x, uint64_t max)
+{
+    return x >= MP__RING_MIN && x <= max && (x & (x - 1)) == 0;
+}
+
+// What the rings are used with is within the memory, which cannot shrink.
+static bool plausible(const struct mp__channel_state *s, int memfd)
+{
+    struct stat st;
+    const uint64_t bools = s->side | s->can_send | s->can_recv | s->no_spin | s->remote;
+    if (bools > 1 || s->ended & ~(uint64_t)(MP__GONE | MP__BROKEN) ||
+        !power_up_to(s->ring_max, MP__RING_LIMIT) || !power_up_to(s->ring_grows, s->ring_max) ||
+        !power_up_to(s->tx_cap, s->ring_max) || !power_up_to(s->rx_cap, s->ring_max))
+        return false;
+    if (s->max_size > PTRDIFF_MAX || s->send_max > s->max_size ||
+        s->tx_pos - s->tx_seen > s->tx_cap || s->rx_pos - s->rx_returned > s->rx_cap ||
+        (s->tx_pos | s->rx_pos) % MP__WORD)
+        return false;
+    return fcntl(memfd, F_GET_SEALS) > 0 && (fcntl(memfd, F_GET_SEALS) & F_SEAL_SHRINK) &&
+           fstat(memfd, &st) == 0 && st.st_size == (off_t)(HEADER + 2 * s->ring_max);
+}
+
+int mp__channel_rebuild(struct mp__channel *c, const struct mp__channel_state *s,
+                        const int fds[MP__CHANNEL_FDS])
+{
+    clear(c);
+    if (!plausible(s, fds[3]))
+        return MP_EPROTO;
+    const struct mp__channel_opts o = {.ring_size = s->tx_cap,
+                                       .ring_max = s->ring_max,
+                                       .max_size = s->max_size,
+                                       .no_spin = s->no_spin};
+    mp__spin_init();
+    int r = mp__memfd_commit(fds[3], 0, HEADER);
+    if (r == 0 && s->can_send)
+        r = mp__memfd_commit(fds[3], HEADER + s->side * s->ring_max, s->tx_cap);
+    if (r == 0 && s->can_recv)
+        r = mp__memfd_commit(fds[3], HEADER + !s->side * s->ring_max, s->rx_cap);
+    if (r == 0)
+        r = map_end(c, fds[3], (int)s->side, &o);
+    if (r < 0)
+        return r;
+    c->bell = fds[0];
+    c->peer_bell = fds[1];
+    c->sock = fds[2];
+    c->send_max = (size_t)s->send_max;
+    c->can_send = s->can_send;
+    c->can_recv = s->can_recv;
+    c->ring_max = s->ring_grows;
+    atomic_store(&c->ended, (uint32_t)s->ended);
+    c->tx.ring.pos = s->tx_pos;
+    c->tx.ring.seen = s->tx_seen;
+    c->rx.ring.pos = c->rx.ring.seen = s->rx_pos;
+    c->rx.ring.returned = s->rx_returned;
+    c->rx.ring.cap = s->rx_cap;
+    c->post.sent = s->sent;
+    c->post.taken = s->taken;
+    return 0;
+}
+
+bool mp__channel_same(const struct mp__channel *c, const struct mp__channel *d)
+{
+    struct stat x, y;
+    return fstat(c->memfd, &x) < 0 || fstat(d->memfd, &y) < 0 ||
+           (x.st_ino == y.st_ino && x.st_dev == y.st_dev);
 }

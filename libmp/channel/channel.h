@@ -5,9 +5,11 @@
 #ifndef MP_CHANNEL_CHANNEL_H
 #define MP_CHANNEL_CHANNEL_H
 
+#include "channel/parcel.h"
 #include "os/spin.h"
 #include "shm/ring.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 struct mp__channel_opts {
@@ -56,6 +58,7 @@ struct mp__channel {
         uint64_t checked_pos;
         int64_t checked_at;
         int slice_ms;
+        bool watching; // the present wait sleeps until the socket is readable
     } tx;
 
     struct {
@@ -66,9 +69,25 @@ struct mp__channel {
         unsigned delay;    // pauses to wait so that messages pile up
         unsigned skip;     // empty views for which not to try
         unsigned skip_next;
-        bool rung; // our own bell is known to be readable (epoll only)
+        bool rung;        // our own bell is known to be readable (epoll only)
+        uint64_t carried; // size of the message that find_message() found with a parcel
     } rx;
+
+    // The socket, which both threads read (channel/parcel.h).
+    struct {
+        _Alignas(128) pthread_mutex_t lock;
+        struct mp__parcel *first, *last; // that came, in order
+        size_t n_fds;                    // in them
+        uint64_t sent, taken;            // parcels so far: their numbers
+        _Atomic uint32_t watched;        // the sending thread sleeps there: it reads
+        bool wanted;                     // ... and a receiving thread waits for that
+        bool stuck;                      // what is next cannot be kept now
+        unsigned arms;                   // requests for "space" since it was read
+    } post;
 };
+
+#define MP__RING_MIN   4096 // bytes
+#define MP__RING_LIMIT ((size_t)1 << 30)
 
 #define MP__WORD 8            // of length before each message, and its alignment
 #define MP__STEP (128u << 10) // the most of a message that is published at once
@@ -94,6 +113,21 @@ int64_t mp__channel_next_size(struct mp__channel *c, int timeout_ms);
 int64_t mp__channel_recv(struct mp__channel *c, void *buf, size_t cap, int timeout_ms);
 int64_t mp__channel_recv_new(struct mp__channel *c, void **data, int timeout_ms);
 
+// The same with a parcel. Sending: p stays the caller's, and so do its descriptors.
+// Receiving: a message that carries one is MP_ETYPE for the calls above, and stays; here
+// open(arg, p) is called before it is taken. An error of open() is the result, and the
+// message stays (unless it is MP_EPROTO); after that only a message that does not come
+// whole (MP_ETRUNCATED and others) is an error with the parcel opened. Another message is
+// taken without.
+int mp__channel_send_parcel(struct mp__channel *c, const void *data, size_t size,
+                            struct mp__parcel *p, int timeout_ms);
+typedef int mp__parcel_opener(void *arg, struct mp__parcel *p);
+int64_t mp__channel_recv_parcel(struct mp__channel *c, void *buf, size_t cap,
+                                mp__parcel_opener *open, void *arg, int timeout_ms);
+
+// Waits for a message: 1 if it carries a parcel, 0 if not, or the error.
+int mp__channel_carries(struct mp__channel *c, int timeout_ms);
+
 // A descriptor that is readable whenever a receive would not block. -errno.
 int mp__channel_fd(struct mp__channel *c);
 
@@ -112,10 +146,43 @@ void mp__channel_close(struct mp__channel *c);
 // Lets go of descriptors and memory, silently.
 void mp__channel_release(struct mp__channel *c);
 
+// ---- moving an end to another process ----
+
+// What its descriptors and the shared memory do not tell. Both threads' calls are over.
+// As it is in a parcel: words, in this order.
+struct mp__channel_state {
+    uint64_t side; // 0 is a
+    uint64_t can_send, can_recv, no_spin, ended;
+    uint64_t remote; // told by the pipe: the other end is mpproxy
+    uint64_t ring_max, ring_grows, max_size, send_max;
+    uint64_t tx_pos, tx_seen, tx_cap;
+    uint64_t rx_pos, rx_returned, rx_cap;
+    uint64_t sent, taken; // parcels
+};
+#define MP__CHANNEL_FDS 4
+
+void mp__channel_describe(const struct mp__channel *c, struct mp__channel_state *s,
+                          int fds[MP__CHANNEL_FDS]);
+
+// Makes the end anew from what may come from an enemy: MP_EPROTO if it makes no sense.
+// Takes the descriptors over on success.
+int mp__channel_rebuild(struct mp__channel *c, const struct mp__channel_state *s,
+                        const int fds[MP__CHANNEL_FDS]);
+
+// Lets go of memory, and forgets the descriptors: they are somebody else's.
+void mp__channel_abandon(struct mp__channel *c);
+
+// Whether both are ends of one channel, or the same end.
+bool mp__channel_same(const struct mp__channel *c, const struct mp__channel *d);
+
+// Descriptors of channels come and go under this lock, and a fork takes it: so the
+// child finds them all. It is the innermost but for those of the C library.
+void mp__channels_lock(void);
+void mp__channels_unlock(void);
+
 // An end that nobody has used yet may move to another process: its descriptors, in the
 // order of `fds`, travel through a socket, and its options beside them. The end stays here
 // until it is released.
-enum { MP__CHANNEL_FDS = 4 };
 void mp__channel_export(const struct mp__channel *c, int fds[MP__CHANNEL_FDS]);
 
 // Makes the other process's end from them: end 0 is the `a` of mp__channel_pair(), 1 the

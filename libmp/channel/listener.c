@@ -234,7 +234,7 @@ static int take(void *arg, struct mp__channel *c)
 static int accept_one(mp_listener *l, mp_pipe **out)
 {
     struct taking t = {.sock = l->sock};
-    int r = mp__pipe_adopt(out, take, &t);
+    int r = mp__pipe_adopt_remote(out, take, &t);
     if (r == MP_EOF || r == MP_EPIPE || r == -ECONNRESET)
         return atomic_load(&l->closed) ? MP_ECLOSED : MP_EBROKEN;
     if (r == 0) {

@@ -7,7 +7,8 @@
 // goes through it in the child: an end that is being given to this very child
 // becomes its own, all others are let go, so that nobody keeps an end open by
 // accident and the end of data comes when it should. Descriptors are made and closed
-// under the list's lock, which a fork takes too: none is ever seen outside the list.
+// under the lock of all channels, which a fork takes too: none is ever seen outside the
+// list.
 #include "channel/pipe.h"
 
 #include "channel/give.h"
@@ -18,13 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_MIN     4096
-#define RING_LIMIT   ((size_t)1 << 30)
 #define RING_DEFAULT ((size_t)64 << 10)
 #define RING_GROWS   ((size_t)1 << 20)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the list, and forks
-static struct mp_pipe *owned;
+static struct mp_pipe *owned; // guarded by the lock of all channels
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void list_add(struct mp_pipe *p)
@@ -49,12 +47,12 @@ static void list_remove(struct mp_pipe *p)
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    mp__channels_lock();
 }
 
 static void after_fork_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
 }
 
 static void after_fork_child(void)
@@ -69,7 +67,7 @@ static void after_fork_child(void)
             mp__channel_release(&p->channel);
         }
     }
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
 }
 
 static void set_hooks(void)
@@ -83,7 +81,7 @@ static bool mine(const mp_pipe *p)
 }
 
 // What every call asks first.
-static int usable(const mp_pipe *p)
+int mp__pipe_usable(const mp_pipe *p)
 {
     if (!p)
         return MP_EINVAL;
@@ -96,38 +94,44 @@ static int usable(const mp_pipe *p)
 
 int mp__pipe_receivable(const mp_pipe *p)
 {
-    int r = usable(p);
+    int r = mp__pipe_usable(p);
     return r == 0 && !p->channel.can_recv ? MP_ESTATE : r;
+}
+
+int mp__pipe_sendable(const mp_pipe *p)
+{
+    int r = mp__pipe_usable(p);
+    return r == 0 && !p->channel.can_send ? MP_ESTATE : r;
 }
 
 // ---- handing over --------------------------------------------------------------
 
 int mp__pipe_give_begin(mp_pipe *p)
 {
-    int r = usable(p);
+    int r = mp__pipe_usable(p);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&lock);
+    mp__channels_lock();
     if (p->giving) {
         r = MP_EINVAL;
     } else {
         p->giving = true;
         p->giver = pthread_self();
     }
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
     return r;
 }
 
 void mp__pipe_give_end(mp_pipe *p, bool given)
 {
-    pthread_mutex_lock(&lock);
+    mp__channels_lock();
     p->giving = false;
     if (given) {
         list_remove(p);
         p->owner = 0; // nobody's here
         mp__channel_release(&p->channel);
     }
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
 }
 
 // ---- the public calls ------------------------------------------------------------
@@ -136,7 +140,7 @@ static size_t round_size(size_t size, size_t fallback)
 {
     if (size == 0)
         return fallback;
-    size_t p = RING_MIN;
+    size_t p = MP__RING_MIN;
     while (p < size)
         p *= 2;
     return p;
@@ -146,7 +150,7 @@ int mp__pipe_read_opts(const mp_pipe_opts *opts, struct mp__channel_opts *o)
 {
     static const mp_pipe_opts defaults;
     opts = opts ? opts : &defaults;
-    if (opts->ring_size > RING_LIMIT || opts->ring_max > RING_LIMIT)
+    if (opts->ring_size > MP__RING_LIMIT || opts->ring_max > MP__RING_LIMIT)
         return MP_EINVAL;
     if (opts->ring_max && opts->ring_size > opts->ring_max)
         return MP_EINVAL;
@@ -173,14 +177,45 @@ static int make_ends(mp_pipe *x, mp_pipe *y, uint64_t token, const struct mp__ch
     x->owner = y->owner = token;
     x->giving = y->giving = false;
     x->remote = y->remote = false;
-    pthread_mutex_lock(&lock);
+    mp__channels_lock();
     int r = mp__channel_pair(&x->channel, &y->channel, o);
     if (r == 0) {
         list_add(x);
         list_add(y);
     }
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
     return r;
+}
+
+int mp__pipe_adopt(mp_pipe **out, const struct mp__channel_state *s, const int fds[MP__CHANNEL_FDS])
+{
+    pthread_once(&once, set_hooks);
+    mp_pipe *p = alloc_end();
+    *out = NULL;
+    if (!p)
+        return -ENOMEM;
+    p->owner = mp__fork_token();
+    p->giving = false;
+    p->remote = s->remote;
+    mp__channels_lock();
+    int r = p->owner ? mp__channel_rebuild(&p->channel, s, fds) : -ENOMEM;
+    if (r == 0)
+        list_add(p);
+    mp__channels_unlock();
+    if (r < 0)
+        free(p);
+    else
+        *out = p;
+    return r;
+}
+
+void mp__pipe_undo(mp_pipe *p)
+{
+    mp__channels_lock();
+    list_remove(p);
+    mp__channel_abandon(&p->channel);
+    mp__channels_unlock();
+    free(p);
 }
 
 int mp__pipe_new(mp_pipe **a, mp_pipe **b, const struct mp__channel_opts *o)
@@ -199,7 +234,7 @@ int mp__pipe_new(mp_pipe **a, mp_pipe **b, const struct mp__channel_opts *o)
     return 0;
 }
 
-int mp__pipe_adopt(mp_pipe **out, int (*take)(void *arg, struct mp__channel *c), void *arg)
+int mp__pipe_adopt_remote(mp_pipe **out, int (*take)(void *arg, struct mp__channel *c), void *arg)
 {
     pthread_once(&once, set_hooks);
     uint64_t token = mp__fork_token();
@@ -211,11 +246,11 @@ int mp__pipe_adopt(mp_pipe **out, int (*take)(void *arg, struct mp__channel *c),
     p->owner = token;
     p->giving = false;
     p->remote = true;
-    pthread_mutex_lock(&lock);
+    mp__channels_lock();
     int r = take(arg, &p->channel);
     if (r == 0)
         list_add(p);
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
     if (r < 0)
         free(p);
     else
@@ -252,7 +287,7 @@ int mp_pipe_new(mp_pipe **a, mp_pipe **b, const mp_pipe_opts *opts)
 
 int mp_pipe_send(mp_pipe *p, const void *data, size_t size, int timeout_ms)
 {
-    int r = usable(p);
+    int r = mp__pipe_usable(p);
     if (r < 0)
         return r;
     if ((!data && size) || timeout_ms < MP_FOREVER)
@@ -307,9 +342,9 @@ int mp_pipe_fd(mp_pipe *p)
         return r;
     if (p->channel.epoll >= 0)
         return p->channel.epoll;
-    pthread_mutex_lock(&lock);
+    mp__channels_lock();
     r = mp__channel_fd(&p->channel);
-    pthread_mutex_unlock(&lock);
+    mp__channels_unlock();
     return r;
 }
 
@@ -325,10 +360,10 @@ void mp_pipe_free(mp_pipe *p)
         return;
     if (mine(p)) {
         mp__channel_close(&p->channel);
-        pthread_mutex_lock(&lock);
+        mp__channels_lock();
         list_remove(p);
         mp__channel_release(&p->channel);
-        pthread_mutex_unlock(&lock);
+        mp__channels_unlock();
     }
     free(p);
 }

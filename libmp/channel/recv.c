@@ -2,6 +2,7 @@
 //
 // The receiving side of a channel, and what those need who wait for several.
 #include "channel/channel.h"
+#include "os/point.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -84,6 +85,8 @@ static int wait_data(struct mp__channel *c, int timeout_ms)
         return 0;
     if (end == MP_EPROTO || (end == 0 && r == 0)) // woken for something that is not there
         return mp__channel_break(c, MP_EPROTO);
+    if (end == MP_EOF)
+        mp__parcels_clear(c); // the sender died before it published the message
     return end ? end : r;
 }
 
@@ -170,6 +173,21 @@ void mp__channel_settle(struct mp__channel *c)
     c->rx.rung = true;
 }
 
+// A length that is none, or that of a message with a parcel: MP_ETYPE, and its size in
+// rx.carried. That there is a parcel is made sure of here; there may be no room for it.
+static MP__SLOW int64_t odd_length(struct mp__channel *c, uint64_t len)
+{
+    struct mp__parcel *p;
+    c->rx.carried = len & ~MP__CARRIES;
+    if (mp__ring_view(&c->rx.ring) < MP__WORD || !(len & MP__CARRIES) ||
+        c->rx.carried > c->max_size)
+        return mp__channel_break(c, MP_EPROTO);
+    int r = mp__parcel_fetch(c, &p);
+    if (r == 0)
+        mp__parcel_done(c, false);
+    return r == MP_EPROTO ? mp__channel_break(c, r) : MP_ETYPE;
+}
+
 // Finds the next message: its length, or the error.
 static int64_t find_message(struct mp__channel *c, int timeout_ms)
 {
@@ -190,7 +208,7 @@ static int64_t find_message(struct mp__channel *c, int timeout_ms)
     const void *at = x->data + (x->pos & (x->cap - 1));
     uint64_t len = __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
     if (mp__ring_view(x) < MP__WORD || len > c->max_size)
-        return mp__channel_break(c, MP_EPROTO);
+        return odd_length(c, len);
     return (int64_t)len;
 }
 
@@ -251,7 +269,7 @@ int64_t mp__channel_next_size(struct mp__channel *c, int timeout_ms)
 {
     int64_t len = find_message(c, timeout_ms);
     mp__channel_settle(c);
-    return len;
+    return len == MP_ETYPE ? (int64_t)c->rx.carried : len;
 }
 
 bool mp__channel_poll(struct mp__channel *c, int timeout_ms)
@@ -285,6 +303,49 @@ int64_t mp__channel_recv_new(struct mp__channel *c, void **data, int timeout_ms)
         } else {
             *data = buf;
         }
+    }
+    mp__channel_settle(c);
+    return len;
+}
+
+// The message at hand, which carries a parcel: opens it, then takes the message.
+static int64_t take_with_parcel(struct mp__channel *c, void *buf, size_t cap,
+                                mp__parcel_opener *open, void *arg, int timeout_ms)
+{
+    struct mp__parcel *p;
+    uint64_t len = c->rx.carried;
+    if (len > cap)
+        return MP_EMSGSIZE;
+    int r = mp__parcel_fetch(c, &p);
+    if (r == 0) {
+        r = open(arg, p);
+        MP__POINT("pipe.parcel_opened");
+        mp__parcel_done(c, r == 0);
+    }
+    if (r == MP_EPROTO)
+        mp__channel_break(c, r);
+    if (r == 0)
+        r = take_message(c, buf, len, timeout_ms);
+    return r < 0 ? r : (int64_t)len;
+}
+
+int mp__channel_carries(struct mp__channel *c, int timeout_ms)
+{
+    int64_t len = find_message(c, timeout_ms);
+    mp__channel_settle(c);
+    return len == MP_ETYPE ? 1 : len < 0 ? (int)len : 0;
+}
+
+int64_t mp__channel_recv_parcel(struct mp__channel *c, void *buf, size_t cap,
+                                mp__parcel_opener *open, void *arg, int timeout_ms)
+{
+    int64_t len = find_message(c, timeout_ms);
+    if (len == MP_ETYPE) {
+        len = take_with_parcel(c, buf, cap, open, arg, timeout_ms);
+    } else if (len >= 0) {
+        int r = (uint64_t)len > cap ? MP_EMSGSIZE : take_message(c, buf, (uint64_t)len, timeout_ms);
+        if (r < 0)
+            len = r;
     }
     mp__channel_settle(c);
     return len;

@@ -3,7 +3,9 @@
 // The sending side of a channel.
 #include "channel/channel.h"
 #include "os/memfd.h"
+#include "os/point.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -47,6 +49,8 @@ static void room_arm(void *arg)
     // Woken for half a ring, not for every message that leaves.
     size_t half = (size_t)c->tx.ring.cap / 2;
     size_t need = c->tx.target > half ? c->tx.target : half;
+    c->tx.watching = mp__socket_watch(c); // first: a byte that was taken before is seen by the
+                                          // second look
     atomic_store_explicit(&r->need, need, memory_order_relaxed);
     MP__PROBE();
     atomic_store_explicit(&r->want_space, 1, memory_order_release);
@@ -55,20 +59,22 @@ static void room_arm(void *arg)
 static int room_sleep(void *arg, mp__deadline d)
 {
     struct mp__channel *c = arg;
-    struct pollfd p = {.fd = c->sock, .events = POLLIN | POLLRDHUP};
-    int left = mp__left_ms(d), slice = MP__OMITS(MP__SLICES) ? INT_MAX : c->tx.slice_ms;
+    short in = c->tx.watching ? POLLIN : 0;
+    struct pollfd p = {.fd = c->sock, .events = in | POLLRDHUP};
+    int left = mp__left_ms(d), slice = c->tx.slice_ms;
+    if (MP__OMITS(MP__SLICES) && c->tx.watching)
+        slice = INT_MAX;
     int n = poll(&p, 1, left >= 0 && left < slice ? left : slice);
     if (n == 0 && left >= 0 && left <= slice)
         return MP_ETIMEDOUT;
-    if (n == 0) // not half a ring, but perhaps enough: the receiver may have stopped there
+    // Not half a ring, but perhaps enough: the receiver may have stopped there.
+    if (n == 0 && c->tx.watching)
         c->tx.slice_ms = slice * 2 < SLICE_MAX_MS ? slice * 2 : SLICE_MAX_MS;
     if (n > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
         atomic_fetch_or(&c->ended, MP__GONE);
     if (n > 0 && (p.revents & POLLIN)) {
         MP__PROBE();
-        char bytes[64];
-        ssize_t got = recv(c->sock, bytes, sizeof bytes, MSG_DONTWAIT);
-        (void)got;
+        mp__socket_read(c);
     }
     return 0;
 }
@@ -114,7 +120,10 @@ static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms
     consider_growing(c, d);
     c->tx.target = need;
     c->tx.slice_ms = SLICE_MIN_MS;
+    c->tx.watching = false;
     int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
+    if (c->tx.watching)
+        mp__socket_leave(c);
     int end = end_error(c);
     if (end < 0)
         return end;
@@ -170,11 +179,19 @@ static MP__SLOW int check_peer(struct mp__channel *c, size_t size)
     return 0;
 }
 
+// Whether it is put whole; if not, it flows through in steps.
+static inline bool fits_whole(const struct mp__ring_tx *t, size_t size)
+{
+    return size <= MP__STEP - MP__WORD && MP__WORD + (size_t)mp__padded(size) <= t->cap / 4;
+}
+
 // A message too long to be put whole: flows through, so that copying in and out
-// overlap. Once a part is in, only all of it will do.
-static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t size, int timeout_ms)
+// overlap. Once a part is in, only all of it will do. `carries` is MP__CARRIES or 0.
+static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t size,
+                                uint64_t carries, int timeout_ms)
 {
     struct mp__ring_tx *t = &c->tx.ring;
+    const uint64_t length = size | carries;
     bool begun = false;
     if (size > t->cap)
         consider_growing(c, mp__deadline_in(timeout_ms));
@@ -192,7 +209,7 @@ static MP__SLOW int send_pieces(struct mp__channel *c, const char *p, uint64_t s
             continue; // the ring may have grown: other steps
         }
         if (!begun)
-            mp__ring_put(t, &size, MP__WORD);
+            mp__ring_put(t, &length, MP__WORD);
         begun = true;
         mp__ring_put(t, p, k);
         p += k;
@@ -212,6 +229,28 @@ static inline void fetch_ahead(const struct mp__ring_tx *t)
     mp__prefetch_write(t->data + ((t->pos + AHEAD + 64) & (t->cap - 1)));
 }
 
+// Puts and publishes a message for which there is room.
+static inline void put_whole(struct mp__channel *c, const void *data, size_t size, uint64_t carries)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    size_t need = MP__WORD + (size_t)mp__padded(size);
+    uint64_t length = size | carries;
+    char *here = mp__ring_here(t, need);
+    if (here) {
+        memcpy(here, &length, MP__WORD);
+        if (size)
+            memcpy(here + MP__WORD, data, size);
+        t->pos += need;
+    } else {
+        mp__ring_put(t, &length, MP__WORD);
+        if (size)
+            mp__ring_put(t, data, size);
+        t->pos = mp__padded(t->pos);
+    }
+    fetch_ahead(t);
+    publish(c);
+}
+
 int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int timeout_ms)
 {
     struct mp__ring_tx *t = &c->tx.ring;
@@ -225,28 +264,77 @@ int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int t
         if (r < 0)
             return r;
     }
+    if (!fits_whole(t, size))
+        return send_pieces(c, data, size, 0, timeout_ms);
     size_t need = MP__WORD + (size_t)mp__padded(size);
-    if (size > MP__STEP - MP__WORD || need > t->cap / 4)
-        return send_pieces(c, data, size, timeout_ms);
     if (mp__ring_free(t) < need) {
         r = wait_room(c, need, timeout_ms);
         if (r < 0)
             return r;
     }
-    uint64_t len = size;
-    char *here = mp__ring_here(t, need);
-    if (here) {
-        memcpy(here, &len, MP__WORD);
-        if (size)
-            memcpy(here + MP__WORD, data, size);
-        t->pos += need;
-    } else {
-        mp__ring_put(t, &len, MP__WORD);
-        if (size)
-            mp__ring_put(t, data, size);
-        t->pos = mp__padded(t->pos);
+    put_whole(c, data, size, 0);
+    return 0;
+}
+
+// ---- with a parcel -------------------------------------------------------------------
+
+// Waits until the socket may take a parcel: it is full, or this user has as many
+// descriptors under way as the system allows, which no poll() tells the end of.
+static int wait_socket(struct mp__channel *c, bool full, mp__deadline d)
+{
+    struct pollfd p = {.fd = c->sock, .events = (short)(POLLRDHUP | (full ? POLLOUT : 0))};
+    int left = mp__left_ms(d), slice = full ? SLICE_MAX_MS : SLICE_MIN_MS;
+    if (left == 0)
+        return MP_ETIMEDOUT;
+    if (poll(&p, 1, left > 0 && left < slice ? left : slice) > 0 &&
+        (p.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+        atomic_fetch_or(&c->ended, MP__GONE);
+    return end_error(c);
+}
+
+static int post_parcel(struct mp__channel *c, struct mp__parcel *p, mp__deadline d)
+{
+    p->head.number = c->post.sent;
+    for (;;) {
+        int r =
+            mp__fds_send(c->sock, p->fds, p->head.n_fds, &p->head, sizeof p->head + p->head.size);
+        bool full = r == MP_EAGAIN;
+        if (r == 0)
+            c->post.sent++;
+        // Too many under way, but not of ours: nobody may ever take them.
+        if (r == -ETOOMANYREFS && atomic_load(&c->tx.ring.ring->tail) == c->tx.ring.pos)
+            return r;
+        if (!full && r != -ETOOMANYREFS)
+            return r;
+        r = wait_socket(c, full, d);
+        if (r < 0)
+            return r;
     }
-    fetch_ahead(t);
-    publish(c);
+}
+
+// First room in the ring, then the parcel, then the message: so nothing was sent when
+// time is over, and a message is never without its parcel.
+int mp__channel_send_parcel(struct mp__channel *c, const void *data, size_t size,
+                            struct mp__parcel *p, int timeout_ms)
+{
+    struct mp__ring_tx *t = &c->tx.ring;
+    mp__deadline d = mp__deadline_in(timeout_ms);
+    if (size > c->max_size)
+        return MP_EMSGSIZE;
+    mp__channel_look_gone(c);
+    int r = end_error(c);
+    if (r < 0)
+        return r;
+    size_t first = fits_whole(t, size) ? MP__WORD + (size_t)mp__padded(size) : (size_t)t->cap / 4;
+    if (mp__ring_free(t) < first)
+        r = wait_room(c, first, mp__left_ms(d));
+    if (r == 0)
+        r = post_parcel(c, p, d);
+    if (r < 0)
+        return r;
+    MP__POINT("pipe.parcel_posted");
+    if (!fits_whole(t, size))
+        return send_pieces(c, data, size, MP__CARRIES, timeout_ms);
+    put_whole(c, data, size, MP__CARRIES);
     return 0;
 }

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: MIT
 //
-// mp_wait(): arm every pipe, look at each again, then one poll() over their bells
+// mp_wait(): arm every pipe and queue, look at each again, then one poll() over their bells
 // and hang-ups and the plain descriptors.
 #include "channel/pipe.h"
+#include "channel/queue.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <mp/wait.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #define ON_STACK 16 // items for which no memory is allocated
+#define LOOK_MS  50 // queues tell nobody that a consumer died with items in its hand
 
-// A pipe takes two entries, a descriptor one.
+static bool is_fd(const mp_wait_item *item)
+{
+    return !item->pipe && !item->queue;
+}
+
+// A pipe takes two entries, the others one. (poll() leaves out a queue's -1.)
 static size_t fill(struct pollfd *fds, const mp_wait_item *items, size_t n)
 {
     size_t k = 0;
@@ -21,7 +29,8 @@ static size_t fill(struct pollfd *fds, const mp_wait_item *items, size_t n)
             fds[k++] = (struct pollfd){.fd = c->bell, .events = POLLIN};
             fds[k++] = (struct pollfd){.fd = c->sock, .events = POLLRDHUP};
         } else {
-            fds[k++] = (struct pollfd){.fd = items[i].fd, .events = POLLIN};
+            int fd = items[i].queue ? items[i].queue->eventfd : items[i].fd;
+            fds[k++] = (struct pollfd){.fd = fd, .events = POLLIN};
         }
     }
     return k;
@@ -30,8 +39,10 @@ static size_t fill(struct pollfd *fds, const mp_wait_item *items, size_t n)
 static int check(const mp_wait_item *items, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        int r = items[i].pipe ? mp__pipe_receivable(items[i].pipe) : 0;
-        if (!items[i].pipe && items[i].fd < 0)
+        int r = 0;
+        if (items[i].pipe)
+            r = mp__pipe_receivable(items[i].pipe);
+        else if (items[i].queue ? !mp__queue_is_valid(items[i].queue) : items[i].fd < 0)
             r = MP_EINVAL;
         if (r < 0)
             return r;
@@ -39,15 +50,17 @@ static int check(const mp_wait_item *items, size_t n)
     return 0;
 }
 
-// Marks the pipes that have something; the memory tells.
+// Marks the pipes and queues that have something; the memory tells.
 static size_t look(mp_wait_item *items, size_t n)
 {
     size_t ready = 0;
-    for (size_t i = 0; i < n; i++)
-        if (items[i].pipe) {
-            items[i].ready = mp__channel_readable(&items[i].pipe->channel);
-            ready += items[i].ready;
-        }
+    for (size_t i = 0; i < n; i++) {
+        if (is_fd(&items[i]))
+            continue;
+        items[i].ready = items[i].pipe ? mp__channel_readable(&items[i].pipe->channel)
+                                       : mp__queue_ready(items[i].queue);
+        ready += items[i].ready;
+    }
     return ready;
 }
 
@@ -56,17 +69,22 @@ static void arm(mp_wait_item *items, size_t n)
     for (size_t i = 0; i < n; i++)
         if (items[i].pipe)
             mp__channel_arm(&items[i].pipe->channel);
+        else if (items[i].queue)
+            mp__queue_arm(items[i].queue);
     MP__PROBE_ARMED();
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-// Takes poll's word for the descriptors, and lets the pipes look again.
+// Takes poll's word for the descriptors, and lets the others look again.
 static int take(mp_wait_item *items, size_t n, const struct pollfd *fds)
 {
     for (size_t i = 0; i < n; i++) {
         if (items[i].pipe) {
             mp__channel_woken(&items[i].pipe->channel, fds[0].revents, fds[1].revents);
             fds += 2;
+        } else if (items[i].queue) {
+            if (fds++->revents) // others poll the same descriptor
+                mp__queue_ring_again(items[i].queue);
         } else {
             if (fds->revents & POLLNVAL)
                 return -EBADF;
@@ -77,10 +95,21 @@ static int take(mp_wait_item *items, size_t n, const struct pollfd *fds)
     return 0;
 }
 
+static bool has_queue(const mp_wait_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!items[i].pipe && items[i].queue)
+            return true;
+    return false;
+}
+
 static int wait_all(mp_wait_item *items, size_t n, struct pollfd *fds, mp__deadline d)
 {
+    int most = has_queue(items, n) ? LOOK_MS : INT_MAX;
     for (;;) {
         int ms = mp__left_ms(d);
+        if (ms < 0 || ms > most)
+            ms = most == INT_MAX ? ms : most;
         if (look(items, n))
             ms = 0;
         if (ms) {
@@ -96,7 +125,7 @@ static int wait_all(mp_wait_item *items, size_t n, struct pollfd *fds, mp__deadl
             return r;
         size_t ready = look(items, n);
         for (size_t i = 0; i < n; i++)
-            ready += !items[i].pipe && items[i].ready;
+            ready += is_fd(&items[i]) && items[i].ready;
         if (ready || mp__left_ns(d) == 0)
             return (int)ready;
     }

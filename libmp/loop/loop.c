@@ -1,180 +1,47 @@
 // SPDX-License-Identifier: MIT
 //
-// The event loop of <mp/loop.h>, on libuv.
-//
-// Timers and signals are libuv's. Descriptors are not: uv_poll_t makes each one
-// non-blocking, which is shared with every process that has the same terminal or
-// pipe open, and takes five system calls for one that is watched once. So the
-// loop has an epoll set of its own, one call a watcher, and libuv watches that
-// set as a single descriptor.
-//
-// Life of a watcher: in the list of its loop from add to close. Closed fd
-// watchers stay until the events of the present round are through, since one of
-// those may point to them; libuv's go when libuv says so.
-#include <mp/loop.h>
+// The event loop of <mp/loop.h>: its life and its rounds; see loop.h beside this file for
+// what a round is.
+#include "loop/loop.h"
+
+#include "base/clock.h"
+#include "loop/coro.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/mman.h>
 #include <unistd.h>
-#include <uv.h>
 
-enum kind { FD, CHILD, TIMER, SIGNAL };
-enum { ROUND = 64 }; // events taken at a time
+// While calls wait, the kernel is asked this often.
+#define LOOK_EVERY_NS 50000
 
-struct mp_watch {
-    mp_loop *loop;
-    mp_watch *next, **link; // in loop->watches, or next in loop->closed
-    enum kind kind;
-    bool closed;
-    void *arg;
-    union {
-        mp_fd_fn *fd;
-        mp_child_fn *child;
-        mp_timer_fn *timer;
-        mp_signal_fn *signal;
-    } fn;
-    union {
-        struct {
-            int fd, events;
-        } io;
-        uv_timer_t timer;
-        uv_signal_t signal;
-    } u;
-};
+_Thread_local mp_loop *mp__loop_here;
 
-struct mp_loop {
-    uv_loop_t uv;
-    uv_poll_t poll; // watches epfd
-    int epfd;
-    int active; // descriptors in the epoll set: while there are any, the loop runs
-    bool running, stopped;
-    mp_watch *watches, *closed;
-};
+// ---- life ----
 
-static mp_watch *watch_new(mp_loop *loop, enum kind kind, void *arg)
+// A page that the kernel wipes in forked children. NULL without memory.
+static uint8_t *page_of_life(void)
 {
-    mp_watch *w = calloc(1, sizeof *w);
-    if (!w)
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
         return NULL;
-    w->loop = loop;
-    w->kind = kind;
-    w->arg = arg;
-    w->next = loop->watches;
-    w->link = &loop->watches;
-    if (w->next)
-        w->next->link = &w->next;
-    loop->watches = w;
-    return w;
-}
-
-static void watch_unlink(mp_watch *w)
-{
-    *w->link = w->next;
-    if (w->next)
-        w->next->link = w->link;
-}
-
-// A watcher that libuv has never seen.
-static void watch_discard(mp_watch *w)
-{
-    watch_unlink(w);
-    free(w);
-}
-
-static void free_closed(mp_loop *loop)
-{
-    while (loop->closed) {
-        mp_watch *w = loop->closed;
-        loop->closed = w->next;
-        free(w);
+    if (madvise(p, size, MADV_WIPEONFORK) < 0) {
+        munmap(p, size);
+        return NULL;
     }
+    *p = 1;
+    return p;
 }
 
-static void on_uv_closed(uv_handle_t *h)
+static void release(mp_loop *loop)
 {
-    free(h->data);
-}
-
-static uint32_t to_epoll(int events)
-{
-    return (events & MP_LOOP_READ ? EPOLLIN : 0u) | (events & MP_LOOP_WRITE ? EPOLLOUT : 0u);
-}
-
-static int from_epoll(uint32_t found, int asked)
-{
-    int events = (found & EPOLLIN ? MP_LOOP_READ : 0) | (found & EPOLLOUT ? MP_LOOP_WRITE : 0);
-    if (found & (EPOLLERR | EPOLLHUP))
-        events = asked;
-    return events & asked;
-}
-
-static void count_active(mp_loop *loop, int change)
-{
-    loop->active += change;
-    if (loop->active)
-        uv_ref((uv_handle_t *)&loop->poll);
-    else
-        uv_unref((uv_handle_t *)&loop->poll);
-}
-
-// A resting descriptor is out of the set: epoll reports hang-ups to all in it.
-static int set_events(mp_watch *w, int events)
-{
-    int before = w->u.io.events;
-    if (events == before)
-        return 0;
-    struct epoll_event ev = {.events = to_epoll(events), .data.ptr = w};
-    int op = !before ? EPOLL_CTL_ADD : !events ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-    if (epoll_ctl(w->loop->epfd, op, w->u.io.fd, &ev) < 0 && events)
-        return -errno; // what cannot be taken out is not in: the fd was closed too early
-    w->u.io.events = events;
-    count_active(w->loop, (events != 0) - (before != 0));
-    return 0;
-}
-
-static void child_ended(mp_watch *w)
-{
-    siginfo_t si = {0};
-    struct rusage usage;
-    memset(&usage, 0, sizeof usage);
-    long r;
-    do // the raw call: waitid(3) has no room for the usage
-        r = syscall(SYS_waitid, P_PIDFD, w->u.io.fd, &si, WEXITED | WNOHANG, &usage);
-    while (r < 0 && errno == EINTR);
-    if (r == 0 && si.si_pid == 0)
-        return; // still running
-    set_events(w, 0);
-    int code = r < 0 ? MP_ESTATUS : si.si_code == CLD_EXITED ? si.si_status : -si.si_status;
-    w->fn.child(w, code, &usage, w->arg);
-}
-
-static void dispatch(mp_watch *w, uint32_t found)
-{
-    if (w->closed)
-        return;
-    if (w->kind == CHILD) {
-        child_ended(w);
-        return;
-    }
-    int events = from_epoll(found, w->u.io.events);
-    if (events)
-        w->fn.fd(w, events, w->arg);
-}
-
-static void on_epoll(uv_poll_t *h, int status, int events)
-{
-    (void)status, (void)events;
-    mp_loop *loop = h->data;
-    struct epoll_event ev[ROUND];
-    int n = epoll_wait(loop->epfd, ev, ROUND, 0);
-    for (int i = 0; i < n; i++)
-        dispatch(ev[i].data.ptr, ev[i].events);
+    if (loop->inbox)
+        mp__inbox_drop(loop->inbox);
+    if (loop->alive)
+        munmap((void *)loop->alive, (size_t)sysconf(_SC_PAGESIZE));
+    mp__ready_free(&loop->ready);
+    free(loop);
 }
 
 int mp_loop_new(mp_loop **out)
@@ -185,179 +52,282 @@ int mp_loop_new(mp_loop **out)
     mp_loop *loop = calloc(1, sizeof *loop);
     if (!loop)
         return -ENOMEM;
-    int err = uv_loop_init(&loop->uv); // libuv's errors are -errno
+    mp__timers_init(&loop->timers);
+    int err = -ENOMEM;
+    loop->alive = page_of_life();
+    if (!loop->alive || mp__ready_init(&loop->ready) < 0)
+        goto fail;
+    loop->inbox = mp__inbox_new();
+    if (!loop->inbox) {
+        err = -errno;
+        goto fail;
+    }
+    err = mp__watch_open(loop);
     if (err)
         goto fail;
-    loop->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epfd < 0) {
-        err = -errno;
-        goto fail_uv;
-    }
-    err = uv_poll_init(&loop->uv, &loop->poll, loop->epfd);
-    if (err)
-        goto fail_epoll;
-    loop->poll.data = loop;
-    uv_poll_start(&loop->poll, UV_READABLE, on_epoll);
-    uv_unref((uv_handle_t *)&loop->poll);
     *out = loop;
     return 0;
-fail_epoll:
-    close(loop->epfd);
-fail_uv:
-    uv_loop_close(&loop->uv);
 fail:
-    free(loop);
+    release(loop);
     return err;
 }
 
-int mp_loop_run(mp_loop *loop)
+// In a forked child, too: nothing here reaches what the parent has.
+static void shut(mp_loop *loop)
 {
-    if (!loop)
-        return MP_EINVAL;
+    mp__debug_free(loop);
+    mp__inbox_close(loop->inbox);
+    mp__coro_drop_all(loop);
+    mp__future_drop_all(loop);
+    mp__watch_shut(loop);
+    mp__timers_free(&loop->timers);
+    loop->closed = true;
+}
+
+int mp_loop_close(mp_loop *loop)
+{
+    int err = mp__loop_check(loop);
+    if (err)
+        return err == MP_ECLOSED ? 0 : err;
     if (loop->running)
         return MP_ESTATE;
-    loop->running = true;
-    // libuv forgets a stop once a run returns; one that came before must hold.
-    while (!loop->stopped && uv_run(&loop->uv, UV_RUN_ONCE))
-        free_closed(loop);
-    loop->running = loop->stopped = false;
+    shut(loop);
     return 0;
-}
-
-void mp_loop_stop(mp_loop *loop)
-{
-    if (loop)
-        loop->stopped = true;
-}
-
-int mp_loop_add_fd(mp_loop *loop, mp_watch **out, int fd, int events, mp_fd_fn *fn, void *arg)
-{
-    if (out)
-        *out = NULL;
-    if (!loop || !out || !fn || events & ~(MP_LOOP_READ | MP_LOOP_WRITE))
-        return MP_EINVAL;
-    mp_watch *w = watch_new(loop, FD, arg);
-    if (!w)
-        return -ENOMEM;
-    w->fn.fd = fn;
-    w->u.io.fd = fd;
-    int err = set_events(w, events);
-    if (err) {
-        watch_discard(w);
-        return err;
-    }
-    *out = w;
-    return 0;
-}
-
-int mp_watch_set_events(mp_watch *w, int events)
-{
-    if (!w || w->closed || w->kind != FD || events & ~(MP_LOOP_READ | MP_LOOP_WRITE))
-        return MP_EINVAL;
-    return set_events(w, events);
-}
-
-int mp_loop_add_child(mp_loop *loop, mp_watch **out, int pidfd, mp_child_fn *fn, void *arg)
-{
-    if (out)
-        *out = NULL;
-    if (!loop || !out || !fn)
-        return MP_EINVAL;
-    mp_watch *w = watch_new(loop, CHILD, arg);
-    if (!w)
-        return -ENOMEM;
-    w->fn.child = fn;
-    w->u.io.fd = pidfd;
-    int err = set_events(w, MP_LOOP_READ);
-    if (err) {
-        watch_discard(w);
-        return err;
-    }
-    *out = w;
-    return 0;
-}
-
-static void on_timer(uv_timer_t *h)
-{
-    mp_watch *w = h->data;
-    w->fn.timer(w, w->arg);
-}
-
-int mp_loop_add_timer(mp_loop *loop, mp_watch **out, int ms, mp_timer_fn *fn, void *arg)
-{
-    if (out)
-        *out = NULL;
-    if (!loop || !out || !fn || ms < 0)
-        return MP_EINVAL;
-    mp_watch *w = watch_new(loop, TIMER, arg);
-    if (!w)
-        return -ENOMEM;
-    w->fn.timer = fn;
-    uv_timer_init(&loop->uv, &w->u.timer);
-    w->u.timer.data = w;
-    uv_update_time(&loop->uv); // or the time spent in this callback would count
-    uv_timer_start(&w->u.timer, on_timer, (uint64_t)ms, 0);
-    *out = w;
-    return 0;
-}
-
-static void on_signal(uv_signal_t *h, int sig)
-{
-    mp_watch *w = h->data;
-    w->fn.signal(w, sig, w->arg);
-}
-
-int mp_loop_add_signal(mp_loop *loop, mp_watch **out, int sig, mp_signal_fn *fn, void *arg)
-{
-    if (out)
-        *out = NULL;
-    if (!loop || !out || !fn || sig <= 0 || sig > SIGRTMAX || sig == SIGKILL || sig == SIGSTOP)
-        return MP_EINVAL;
-    mp_watch *w = watch_new(loop, SIGNAL, arg);
-    if (!w)
-        return -ENOMEM;
-    int err = uv_signal_init(&loop->uv, &w->u.signal);
-    if (err) {
-        watch_discard(w);
-        return err;
-    }
-    w->fn.signal = fn;
-    w->u.signal.data = w;
-    err = uv_signal_start(&w->u.signal, on_signal, sig);
-    if (err) {
-        mp_watch_close(w);
-        return err;
-    }
-    *out = w;
-    return 0;
-}
-
-void mp_watch_close(mp_watch *w)
-{
-    if (!w || w->closed)
-        return;
-    w->closed = true;
-    watch_unlink(w);
-    if (w->kind == TIMER || w->kind == SIGNAL) {
-        uv_close(w->kind == TIMER ? (uv_handle_t *)&w->u.timer : (uv_handle_t *)&w->u.signal,
-                 on_uv_closed);
-        return;
-    }
-    set_events(w, 0);
-    w->next = w->loop->closed;
-    w->loop->closed = w;
 }
 
 void mp_loop_free(mp_loop *loop)
 {
     if (!loop)
         return;
-    while (loop->watches)
-        mp_watch_close(loop->watches);
-    free_closed(loop);
-    uv_close((uv_handle_t *)&loop->poll, NULL);
-    uv_run(&loop->uv, UV_RUN_DEFAULT); // lets libuv finish its closing
-    uv_loop_close(&loop->uv);
-    close(loop->epfd);
-    free(loop);
+    if (!loop->closed)
+        shut(loop);
+    release(loop);
+}
+
+// ---- rounds ----
+
+static void run_ready(mp_loop *loop)
+{
+    struct ready *r = &loop->ready;
+    for (uint64_t end = r->tail; r->head != end && *loop->alive;) {
+        struct ready_call c = r->ring[r->head++ & r->mask];
+        if (c.fn)
+            mp__loop_call(loop, c.fn, c.arg);
+    }
+}
+
+static void run_timers(mp_loop *loop, int64_t now)
+{
+    mp_loop_call_fn *fn;
+    void *arg;
+    uint32_t before = loop->timers.order; // not those that they start
+    while (*loop->alive && mp__timers_take(&loop->timers, now, before, &fn, &arg))
+        mp__loop_call(loop, fn, arg);
+}
+
+// How long the kernel may keep us.
+static int64_t time_to_wait(mp_loop *loop, int64_t now)
+{
+    if (!mp__ready_is_empty(&loop->ready) || loop->stopped || (loop->until && loop->until->done))
+        return 0;
+    int64_t next = mp__timers_next(&loop->timers);
+    return next == MP__NEVER ? MP__NEVER : next > now ? next - now : 0;
+}
+
+static void look(mp_loop *loop, int64_t now)
+{
+    int64_t wait = time_to_wait(loop, now);
+    if (wait == 0 && now - loop->looked < LOOK_EVERY_NS)
+        return;
+    if (wait > 0) {
+        mp__inbox_doze(loop->inbox, true);
+        if (!mp__inbox_is_empty(loop->inbox) || loop->stopped)
+            wait = 0;
+    }
+    mp__watch_look(loop, wait);
+    mp__inbox_doze(loop->inbox, false);
+    loop->looked = wait > 0 ? mp__now() : now;
+}
+
+static bool something_left(mp_loop *loop)
+{
+    return !mp__ready_is_empty(&loop->ready) || loop->timers.count || loop->active || loop->tasks ||
+           !mp__inbox_is_empty(loop->inbox);
+}
+
+static void turn(mp_loop *loop, bool until_empty)
+{
+    mp__inbox_run(loop->inbox);
+    run_ready(loop);
+    int64_t now = mp__now();
+    if (loop->timers.count)
+        run_timers(loop, now);
+    if (*loop->alive && (!until_empty || something_left(loop)))
+        look(loop, now);
+}
+
+static int enter(mp_loop *loop)
+{
+    int err = mp__loop_check(loop);
+    if (err)
+        return err;
+    // A child forked in a callback has its parent's loop there, and may run one of its own.
+    if (mp_loop_current())
+        return MP_ESTATE;
+    if (atomic_exchange(&loop->running, true))
+        return MP_ESTATE;
+    mp__loop_here = loop;
+    mp__coro_thread_enter();
+    return 0;
+}
+
+static int leave(mp_loop *loop)
+{
+    mp__loop_here = NULL;
+    atomic_store(&loop->stopped, false);
+    atomic_store(&loop->running, false);
+    return *loop->alive ? 0 : MP_EOWNER;
+}
+
+// Not in a child that a callback forked and that came back from it.
+static bool goes_on(const mp_loop *loop)
+{
+    return !loop->stopped && *loop->alive;
+}
+
+int mp_loop_run(mp_loop *loop)
+{
+    int err = enter(loop);
+    if (err)
+        return err;
+    while (goes_on(loop) && something_left(loop))
+        turn(loop, true);
+    return leave(loop);
+}
+
+int mp_loop_run_forever(mp_loop *loop)
+{
+    int err = enter(loop);
+    if (err)
+        return err;
+    while (goes_on(loop))
+        turn(loop, false);
+    return leave(loop);
+}
+
+int mp_loop_run_until_complete(mp_loop *loop, struct mp_coro *task)
+{
+    if (!task || task->loop != loop)
+        return MP_EINVAL;
+    int err = enter(loop);
+    if (err)
+        return err;
+    loop->until = mp_coro_share(task);
+    while (goes_on(loop) && !task->done)
+        turn(loop, false);
+    err = leave(loop);
+    loop->until = NULL;
+    if (!err)
+        err = task->done ? mp_coro_result(task, NULL) : MP_ECANCELED;
+    mp_coro_free(task);
+    return err;
+}
+
+void mp_loop_stop(mp_loop *loop)
+{
+    if (!loop || !*loop->alive)
+        return;
+    atomic_store(&loop->stopped, true);
+    mp__inbox_ring(loop->inbox);
+}
+
+bool mp_loop_is_running(const mp_loop *loop)
+{
+    return loop && *loop->alive && loop->running;
+}
+
+mp_loop *mp_loop_current(void)
+{
+    mp_loop *loop = mp__loop_here;
+    return loop && *loop->alive ? loop : NULL;
+}
+
+int64_t mp_loop_time(const mp_loop *loop)
+{
+    (void)loop; // all loops have one clock
+    return mp__now() / 1000000;
+}
+
+// ---- calls ----
+
+int64_t mp_loop_call_soon(mp_loop *loop, mp_loop_call_fn *fn, void *arg)
+{
+    int err = mp__loop_check(loop);
+    if (__builtin_expect(err || !fn, 0))
+        return err ? err : MP_EINVAL;
+    return mp__ready_push(&loop->ready, fn, arg);
+}
+
+struct posted {
+    struct note note;
+    mp_loop_call_fn *fn;
+    void *arg;
+};
+
+static void run_posted(struct note *n, bool dropped)
+{
+    struct posted p = *(struct posted *)n;
+    free(n);
+    if (dropped)
+        return;
+    mp_loop *loop = mp__loop_here;
+    mp__loop_call(loop, p.fn, p.arg);
+}
+
+int mp_loop_call_soon_threadsafe(mp_loop *loop, mp_loop_call_fn *fn, void *arg)
+{
+    if (!loop || !fn)
+        return MP_EINVAL;
+    if (!*loop->alive)
+        return MP_EOWNER;
+    struct posted *p = malloc(sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    *p = (struct posted){.note.run = run_posted, .fn = fn, .arg = arg};
+    int err = mp__inbox_push(loop->inbox, &p->note);
+    if (err)
+        free(p);
+    return err;
+}
+
+static int64_t call_at(mp_loop *loop, int64_t when_ns, mp_loop_call_fn *fn, void *arg)
+{
+    int err = mp__loop_check(loop);
+    if (err || !fn)
+        return err ? err : MP_EINVAL;
+    return mp__timers_add(&loop->timers, when_ns, fn, arg);
+}
+
+int64_t mp_loop_call_later(mp_loop *loop, int ms, mp_loop_call_fn *fn, void *arg)
+{
+    if (ms < 0)
+        return MP_EINVAL;
+    return call_at(loop, mp__now() + (int64_t)ms * 1000000, fn, arg);
+}
+
+int64_t mp_loop_call_at(mp_loop *loop, int64_t when, mp_loop_call_fn *fn, void *arg)
+{
+    if (when > MP__NEVER / 1000000) // in some 300,000 years
+        return MP_EINVAL;
+    return call_at(loop, when < 0 ? 0 : when * 1000000, fn, arg);
+}
+
+int mp_loop_cancel(mp_loop *loop, int64_t call)
+{
+    int err = mp__loop_check(loop);
+    if (err || call <= 0)
+        return err ? err : MP_EINVAL;
+    if (call & MP__TIMER_HANDLE)
+        return mp__timers_cancel(&loop->timers, call);
+    return mp__ready_cancel(&loop->ready, (uint64_t)call);
 }

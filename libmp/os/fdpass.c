@@ -74,7 +74,8 @@ static size_t unpack(struct msghdr *m, int *got, struct ucred *from)
     return n;
 }
 
-static int receive(int sock, int *fds, size_t *n, void *data, size_t size, struct ucred *from)
+static int receive(int sock, int flags, int *fds, size_t *n, void *data, size_t size,
+                   struct ucred *from)
 {
     if (!n || size == 0 || size > INT_MAX || !data || *n > MP__FDPASS_MAX || (*n && !fds))
         return MP_EINVAL;
@@ -89,7 +90,7 @@ static int receive(int sock, int *fds, size_t *n, void *data, size_t size, struc
     *n = 0;
     ssize_t bytes;
     do
-        bytes = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+        bytes = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | flags);
     while (bytes < 0 && errno == EINTR);
     if (bytes < 0)
         return error_of(errno);
@@ -115,13 +116,18 @@ static int receive(int sock, int *fds, size_t *n, void *data, size_t size, struc
 
 int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size)
 {
-    return receive(sock, fds, n, data, size, NULL);
+    return receive(sock, 0, fds, n, data, size, NULL);
+}
+
+int mp__fds_peek(int sock, int *fds, size_t *n, void *data, size_t size)
+{
+    return receive(sock, MSG_PEEK | MSG_DONTWAIT, fds, n, data, size, NULL);
 }
 
 int mp__fds_recv_from(int sock, int *fds, size_t *n, void *data, size_t size, struct ucred *from)
 {
     *from = (struct ucred){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
-    int r = receive(sock, fds, n, data, size, from);
+    int r = receive(sock, 0, fds, n, data, size, from);
     if (r < 0 || from->uid != (uid_t)-1)
         return r;
     for (size_t i = 0; i < *n; i++)

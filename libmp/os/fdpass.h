@@ -19,6 +19,11 @@ int mp__fds_send(int sock, const int *fds, size_t n, const void *data, size_t si
 // -EMFILE (no room for them in this process), MP_EINVAL, others of recvmsg(2).
 int mp__fds_recv(int sock, int *fds, size_t *n, void *data, size_t size);
 
+// As mp__fds_recv(), but all of it also stays in the socket, and it does not wait
+// (MP_EAGAIN). So nothing is lost when there is no room for a descriptor: on success
+// read the same bytes once more, without descriptors, and those told here are the only
+// ones.
+int mp__fds_peek(int sock, int *fds, size_t *n, void *data, size_t size);
 // As mp__fds_recv(), and tells who sent it: the socket must have SO_PASSCRED. MP_EPROTO when
 // the kernel did not say.
 struct ucred;

@@ -18,10 +18,17 @@ extern const uint64_t *mp__fork_page;
 // memory for the page.
 uint64_t mp__fork_token(void);
 
+// This process's token, or 0 if it has none yet: two loads.
+static inline uint64_t mp__fork_present(void)
+{
+    const uint64_t *p = __atomic_load_n(&mp__fork_page, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
 // Whether `token` is this process's.
 static inline bool mp__fork_is_mine(uint64_t token)
 {
-    return token != 0 && *mp__fork_page == token;
+    return token != 0 && mp__fork_present() == token;
 }
 
 // fork() with stdout and stderr flushed before, so that what waits in their

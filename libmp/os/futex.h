@@ -14,6 +14,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// No sleep on shared memory is longer than this: who should have woken us, or whoever we
+// wait for, may have been killed, and nobody is told. So each wait looks again so often.
+#define MP__LOOK_NS INT64_C(50000000)
+
 // Sleeps while *word is `seen`. 0: woken, changed, or interrupted; MP_ETIMEDOUT.
 static inline int mp__futex_wait(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)
 {

@@ -13,7 +13,11 @@
 // the limit for files, which raises no SIGXFSZ here).
 int mp__memfd_new(const char *name, size_t size);
 
-// Takes memory for [offset, offset+size) from the system: 0 or -ENOSPC, -ENOMEM.
+// Sets the size of a file that is not sealed yet. -EFBIG, without SIGXFSZ, or -errno.
+int mp__memfd_resize(int fd, size_t size);
+
+// Takes memory for [offset, offset+size) from the system: 0 or -ENOSPC, -ENOMEM (also for
+// more than the machine has left).
 // Costs about 1 us per KiB for fresh pages, nothing for
 // those it has.
 int mp__memfd_commit(int fd, size_t offset, size_t size);

@@ -18,6 +18,7 @@ enum mp__step {
     MP__SETTLE_RECHECK, // the second look of mp__channel_settle()
     MP__SETTLE_BELL,    // its bell for what was left behind
     MP__SLICES,         // a sleeping sender's looks without being rung
+    MP__WATCH,          // leaving the socket to a sender that sleeps there
 };
 
 #ifdef MP_TEST_PROBES

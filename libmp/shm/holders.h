@@ -45,7 +45,7 @@ uint64_t mp__holders_sum(void *obj, struct mp__holders *h);
 // Whether anybody other than the dead holds something; one pass.
 bool mp__holders_any(void *obj, struct mp__holders *h);
 
-// Gives the memory back, when the object is freed.
+// Gives the memory back, when the object is freed and mp__object_is_mine().
 void mp__holders_release(void *obj, struct mp__holders *h);
 
 #endif

@@ -2,12 +2,12 @@
 //
 // Who is alive? The kernel tells the next owner of a robust mutex that the last one died,
 // but nobody that a waiter, a reader or the holder of a semaphore's unit did. So each
-// process that others depend on holds a life in the arena: a robust mutex, locked for as
-// long as the process lives. Others look at it (one load), and see when its owner is gone.
+// process that others depend on holds a life in the arena: a place, and a lock that the
+// kernel drops when the process ends. Others look at it, and see when its owner is gone.
 //
-// A robust mutex belongs to a thread. When the thread that took the life ends and the
-// process goes on, the mutex looks as if the process had died; therefore death is believed
-// only when the process itself (pid and start time) is gone, or cannot be looked up.
+// A life belongs to the process, not to a thread. A process can lose the lock while it
+// lives (shm/life.c); so death is believed only when the process itself (pid and start
+// time) is gone, too. A process that drops the arena gives its life back: it counts as dead.
 //
 // Lives are numbered; a place that a dead process had gets a new number for its next
 // owner, so a number never comes to mean another process.
@@ -37,9 +37,9 @@ static inline uint32_t mp__life_number(mp__life life)
 // -ENOMEM, -EAGAIN (all places are taken).
 int mp__life_mine(void *obj, mp__life *life);
 
-// Whether that process is known to be dead. A load while its life-lock is held; else a
-// look at /proc. False for a process that just ends: look again (MP__LOOK_NS).
-// True for a number that its place has no more.
+// Whether that process is known to be dead. Some loads if the life is one's own or the place
+// has another number; half a microsecond while its lock is held; else a look at /proc. False for a
+// process that just ends: look again (MP__LOOK_NS). True for a number that its place has no more.
 bool mp__life_over(void *obj, mp__life life);
 
 // The pid it has or had, 0 if not known any more.

@@ -4,6 +4,7 @@
 // pid, since the kernel wipes the one inside the mutex when the owner dies.
 #include "shm/mutex.h"
 #include "os/fork.h"
+#include "os/futex.h"
 
 #include <errno.h>
 #include <mp/error.h>
@@ -30,10 +31,17 @@ int mp__mutex_init(struct mp__mutex *m)
     return -err;
 }
 
+// The kind of a mutex is in a field of the C library's own. It never changes.
+bool mp__mutex_is_sound(const struct mp__mutex *m)
+{
+    struct mp__mutex fresh = {0};
+    return mp__mutex_init(&fresh) == 0 && m->lock.__data.__kind == fresh.lock.__data.__kind;
+}
+
 // Our pid, from the lower half of the process's token: no system call.
 static pid_t self(void)
 {
-    uint64_t token = *mp__fork_page;
+    uint64_t token = mp__fork_present();
     return (pid_t)(uint32_t)(token ? token : mp__fork_token());
 }
 
@@ -51,10 +59,8 @@ static void tell_tsan(pthread_mutex_t *lock)
 // No pthread_mutex_trylock(): on a mutex that is not recoverable, glibc's takes the lock,
 // says ENOTRECOVERABLE and keeps it, and everybody else hangs (seen with 2.36). A time
 // long past does the same job.
-static int acquire(pthread_mutex_t *lock, mp__deadline d)
+static int acquire_until(pthread_mutex_t *lock, mp__deadline d)
 {
-    if (d == MP__NEVER)
-        return pthread_mutex_lock(lock);
     struct timespec t = {d / 1000000000, d % 1000000000};
     int err = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &t);
     if (err == 0 || err == EOWNERDEAD)
@@ -62,9 +68,26 @@ static int acquire(pthread_mutex_t *lock, mp__deadline d)
     return err;
 }
 
+// A sleeper looks again now and then, since it may be forgotten: the owner gives the mutex
+// back and is killed before it wakes anybody, and a third party that never slept has taken
+// it when the kernel would have done that. A mutex that seems free needs no clock.
+static int acquire(struct mp__mutex *m, mp__deadline d)
+{
+    int err = ETIMEDOUT;
+    if (d == 0 || atomic_load_explicit(&m->owner, memory_order_relaxed) == 0)
+        err = acquire_until(&m->lock, 0);
+    while (err == ETIMEDOUT && d != 0) {
+        mp__deadline look = mp__now() + MP__LOOK_NS;
+        err = acquire_until(&m->lock, look < d ? look : d);
+        if (look >= d)
+            break;
+    }
+    return err;
+}
+
 int mp__mutex_lock(struct mp__mutex *m, mp__deadline d)
 {
-    int err = acquire(&m->lock, d);
+    int err = acquire(m, d);
     switch (err) {
     case 0:
         break;

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct mp__mutex {
@@ -24,6 +25,10 @@ struct mp__mutex {
 // Makes a lock in shared memory, where it was none. 0 or -errno. Memory may be unmapped
 // without further ado when nobody holds the lock.
 int mp__mutex_init(struct mp__mutex *m);
+
+// Whether there is one in memory that somebody else wrote: other kinds of mutex make the C
+// library abort.
+bool mp__mutex_is_sound(const struct mp__mutex *m);
 
 // 0, or MP_EOWNERDEAD: held in both cases. MP_ETIMEDOUT (d = 0 only tries), MP_EBROKEN.
 int mp__mutex_lock(struct mp__mutex *m, mp__deadline d);

@@ -13,6 +13,9 @@
 //
 // Freeing: the process that made an object gives its memory back. In others (children,
 // those who attached) freeing drops what they have of it and leaves the object to the rest.
+// What has a name belongs to nobody: freeing it drops a handle everywhere, and the memory
+// goes with the last when the name is unlinked. (No other thread of this process may be in a
+// call on it then: it is unmapped.)
 // The header is marked first, so that who still uses it is told (MP_EINVAL, or MP_ECLOSED
 // in a wait); a block that somebody may be about to write to is marked and not used again.
 #ifndef MP_SHM_OBJECT_H
@@ -40,6 +43,7 @@ enum mp__type {
     MP__SHM_DICT,
     MP__SHM_LIST,
     MP__QUEUE,
+    MP__TYPES // so many, and one
 };
 
 // The first bytes of each object. Constant from mp__object_new() to mp__object_free(),
@@ -49,7 +53,8 @@ struct mp__object {
     uint16_t type, version; // of the layout of this type
     uint64_t offset;        // of itself: this address - offset = the arena's base
     uint64_t size;          // bytes, with this header
-    uint64_t maker;         // fork token of the process that made it
+    uint64_t maker;         // who made it: see mp__object_is_mine()
+    uint64_t checksum;      // of type to maker
 };
 
 #define MP__OBJECT_MAGIC 0x6d706f31u // "mpo1"
@@ -85,7 +90,7 @@ static inline uint64_t mp__object_offset(const void *obj, const void *place)
     return (uint64_t)((const char *)place - (const char *)mp__object_base(obj));
 }
 
-// Allocates `size` zeroed bytes (header included), aligned to 64, and fills in the header.
+// Allocates `size` zeroed bytes (header included), aligned to 128, and fills in the header.
 // arena and name as in the options of every object: both NULL: the process's own arena; a
 // name makes a named arena of at least `max` bytes (0: the arena's default) with this object
 // as its root, which nobody finds before mp__object_publish(). Errors: MP_EINVAL (arena and
@@ -99,9 +104,31 @@ int mp__object_publish(void *obj);
 
 // Attaches to the object of that name. MP_EINVAL (not a name), MP_ENOTFOUND, MP_ETYPE (an
 // object of another type), MP_EVERSION, MP_EFORMAT, MP_EUNSAFE, -ENOMEM, -EMFILE. `least` is
-// the least size that the type can have.
+// the least size that the type can have. What lies behind the header is not looked at: the
+// type checks what it uses.
 int mp__object_attach(void **out, const char *name, enum mp__type type, uint16_t version,
                       size_t least);
+
+// The object at that offset of an arena that was adopted (shm/arena.h). Then the reference
+// to the arena is the object's, and dropped when that is freed; after an error it is still
+// the caller's. MP_ENOTFOUND (it was freed), MP_ETYPE, MP_EVERSION, MP_EFORMAT, -ENOMEM.
+int mp__object_adopt(void **out, mp_arena *a, uint64_t offset, enum mp__type type, uint16_t version,
+                     size_t least);
+
+// A reference instead of a name, for one call of a type's attach function by this thread:
+//
+//   r = mp_lock_attach(&l, mp__object_refer(a, offset));
+//   mp__object_referred();
+//
+// so that what came through a pipe is opened, and checked, by the same code as what has a
+// name. The reference to the arena goes to the object, or is dropped.
+const char *mp__object_refer(mp_arena *a, uint64_t offset);
+void mp__object_referred(void);
+
+// Whether mp__object_free() here will give the memory back: then, and only then, parts of
+// the object are to be released before. False for what has a name, and in other processes
+// than the maker: there the free of every type does nothing but call mp__object_free().
+bool mp__object_is_mine(const void *obj);
 
 // Frees an object that mp__object_is() holds for, as told above. `idle` says that nobody
 // uses it, so that its block may be used again.
@@ -111,15 +138,29 @@ void mp__object_free(void *obj, bool idle);
 // A death between the two leaves a block that nobody knows: enter the offset in one store,
 // or where recovery finds it, and soon.
 int mp__object_alloc(void *obj, size_t size, uint64_t *offset);
+int mp__object_alloc_unset(void *obj, size_t size, uint64_t *offset); // not zeroed
 void mp__object_release(void *obj, uint64_t offset);
+
+// The same for a word in the arena that leads to the part. It has the offset exactly as
+// long as the block is in use, whoever is killed when; only its user may change it
+// meanwhile. Not zeroed. Releasing 0 does nothing.
+int mp__object_alloc_into(void *obj, size_t size, _Atomic uint64_t *word);
+void mp__object_release_from(void *obj, _Atomic uint64_t *word);
 
 // Whether [offset, offset+size) lies in memory that the arena holds: to be asked of every
 // offset that came from shared memory which another process may have damaged.
 bool mp__object_holds(const void *obj, uint64_t offset, uint64_t size);
 
-// No sleep in shared memory is longer than this: who should have woken us, or whoever we
-// wait for, may have been killed, and nobody is told. So each wait looks again so often.
-#define MP__LOOK_NS INT64_C(50000000)
+// The same for many questions at a time: from where to where that memory reaches now. It may
+// grow meanwhile, so what lies behind is asked for again before it is called damaged.
+struct mp__reach {
+    uint64_t begin, end;
+};
+struct mp__reach mp__object_reach(const void *obj);
+static inline bool mp__reaches(struct mp__reach r, uint64_t offset, uint64_t size)
+{
+    return offset >= r.begin && offset <= r.end && size <= r.end - offset;
+}
 
 // Sleeps while *word is `seen`, at most MP__LOOK_NS. 0: look again; MP_ETIMEDOUT: d is over.
 static inline int mp__sleep_on(_Atomic uint32_t *word, uint32_t seen, mp__deadline d)

@@ -36,6 +36,7 @@
 #define MP_WORK_CONTROL_H
 
 #include "os/futex.h"
+#include "work/board.h"
 #include "work/schedule.h"
 
 #include <limits.h>
@@ -86,9 +87,12 @@ struct mp__slot {
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
-    int32_t first_status;  // of the lowest item that failed
-    uint64_t first_failed; // that item, or nowhere
-    uint64_t failed;       // items that failed since the caller reset it
+    _Atomic uint32_t errand;         // a slot of the board that is for this worker alone, + 1
+    _Atomic uint64_t tasks, busy_ns; // of all workers that were in this place; see board.h
+    _Atomic uint32_t task;           // the slot of the board that it has, + 1; 0 = none
+    int32_t first_status;            // of the lowest item that failed
+    uint64_t first_failed;           // that item, or nowhere
+    uint64_t failed;                 // items that failed since the caller reset it
 };
 
 struct mp__death {
@@ -101,7 +105,9 @@ enum mp__request { MP__RUN, MP__CLOSE, MP__TERMINATE };
 
 struct mp__control {
     // The caller says, the workers wait for.
-    MP__LINE _Atomic uint32_t epoch;    // futex; number of the latest job, never 0 in one
+    MP__LINE _Atomic uint32_t epoch;    // number of the latest job, never 0 in one
+    _Atomic uint32_t call;              // futex: changes when there is work, or a request
+    _Atomic uint32_t dozing;            // how many workers sleep on it (or died there)
     _Atomic uint32_t closed;            // jobs up to this one are not to be joined
     _Atomic uint32_t request;           // enum mp__request
     MP__LINE _Atomic uint32_t limit;    // futex
@@ -112,9 +118,12 @@ struct mp__control {
     MP__LINE _Atomic uint32_t bell;   // futex
     _Atomic uint32_t caller_sleeps;   // set and cleared by the caller alone
     // The supervisor says.
-    MP__LINE _Atomic uint32_t deaths; // records written; record n is at n % MP__MAX_DEATHS
-    _Atomic uint32_t deaths_taken;    // by the caller
+    MP__LINE _Atomic uint32_t died; // workers, however they ended
+    _Atomic uint32_t deaths;        // records written; record n is at n % MP__MAX_DEATHS
+    _Atomic uint32_t deaths_taken;  // by the caller
     struct mp__death death[MP__MAX_DEATHS];
+
+    struct mp__board board;
 
     MP__LINE struct mp__job job;
     _Atomic uint8_t *done; // enum mp__chunk_state, by chunk
@@ -130,6 +139,14 @@ static inline void mp__ring_caller(struct mp__control *c)
     atomic_fetch_add(&c->bell, 1);
     if (atomic_load(&c->caller_sleeps))
         mp__futex_wake(&c->bell, INT_MAX);
+}
+
+// Calls n workers: there is work, or the end.
+static inline void mp__call_workers(struct mp__control *c, int n)
+{
+    atomic_fetch_add(&c->call, 1);
+    if (atomic_load(&c->dozing))
+        mp__futex_wake(&c->call, n);
 }
 
 // Enters in done[] what a worker has finished: done by itself, or by the supervisor after

@@ -171,7 +171,7 @@ static int open_job(struct map *m)
     if (m->epoch == 0)
         m->epoch = 1;
     atomic_store(&ctl->epoch, m->epoch);
-    mp__futex_wake(&ctl->epoch, (int)(chunks < ctl->workers ? chunks : ctl->workers));
+    mp__call_workers(ctl, (int)(chunks < ctl->workers ? chunks : ctl->workers));
     return 0;
 }
 
@@ -374,7 +374,7 @@ static int wait_for_bell(struct map *m, uint32_t seen)
             return atomic_load(&m->pool->terminated) ? MP_ECANCELED : MP_EBROKEN;
         // The worker that took our wake-up may be stopped.
         if (atomic_load(&ctl->next) < m->schedule.chunks)
-            mp__futex_wake(&ctl->epoch, INT_MAX);
+            mp__call_workers(ctl, INT_MAX);
     }
     if (atomic_load(&m->pool->terminated)) {
         mp__pool_await_end(m->pool);
@@ -510,8 +510,6 @@ static int run_passes(struct map *m)
 int mp__map_run(mp_pool *pool, const struct mp__call *call)
 {
     pool->error[0] = 0;
-    if (call->result)
-        *call->result = 0;
     if (call->n == 0)
         return 0;
     struct map m = {.pool = pool, .ctl = pool->seg.ctl, .call = call};
@@ -523,10 +521,5 @@ int mp__map_run(mp_pool *pool, const struct mp__call *call)
         return r;
     }
     mp__report_text(&m.report, pool->error, sizeof pool->error);
-    r = mp__report_result(&m.report);
-    if (r == MP_ETASK && call->result) {
-        *call->result = m.report.first_status;
-        return 0;
-    }
-    return r;
+    return mp__report_result(&m.report);
 }

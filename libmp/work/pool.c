@@ -48,7 +48,7 @@ static void unlock_registry(void)
 
 static void close_fds(mp_pool *p)
 {
-    int *fds[] = {&p->supervisor, &p->wake, &p->seg.fd};
+    int *fds[] = {&p->supervisor, &p->wake, &p->bell, &p->seg.fd};
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
         if (*fds[i] >= 0)
             close(*fds[i]);
@@ -94,10 +94,18 @@ static void leave_registry(mp_pool *p)
 
 // Forks the supervisor, with all signals blocked, so that no handler of the user's
 // runs in it.
-static int fork_supervisor(mp_pool *p, const char *name)
+static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
 {
     struct mp__supervisor s = {
-        .ctl = p->seg.ctl, .wake = p->wake, .memory = p->seg.fd, .name = name};
+        .ctl = p->seg.ctl,
+        .arena = p->arena,
+        .wake = p->wake,
+        .memory = p->seg.fd,
+        .name = o->name ? o->name : DEFAULT_NAME,
+        .init = o->init,
+        .init_arg = o->init_arg,
+        .max_tasks = o->max_tasks,
+    };
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
         return s.caller;
@@ -121,9 +129,24 @@ static int fork_supervisor(mp_pool *p, const char *name)
 
 static int check_opts(const mp_pool_opts *o)
 {
-    if (o->workers < 0 || o->workers > MP__MAX_WORKERS)
+    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0)
         return MP_EINVAL;
     return mp__worker_depth() >= MAX_DEPTH ? MP_EDEPTH : 0;
+}
+
+// What single tasks need, and a map does not.
+static int init_tasks(mp_pool *p)
+{
+    if (!(p->image = mp__image_new()))
+        return -ENOMEM;
+    p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->bell < 0)
+        return -errno;
+    int r = mp__arena_own(&p->arena);
+    if (r == 0)
+        r = mp__board_init(&p->seg.ctl->board, (void *)p->seg.slots.base, (void *)p->seg.heap.base,
+                           p->bell);
+    return r < 0 ? r : mp__tasks_init(p);
 }
 
 static int init_pool(mp_pool *p, const mp_pool_opts *o)
@@ -132,22 +155,22 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     if (workers > MP__MAX_WORKERS)
         workers = MP__MAX_WORKERS;
     p->staging = o->staging ? o->staging : DEFAULT_STAGING;
-    p->arenas = mp__arena_youngest();
     p->owner = mp__fork_token();
     if (!p->owner)
         return -ENOMEM;
     mp__spin_init();
-    if (!p->one_shot && !(p->image = mp__image_new()))
-        return -ENOMEM;
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake < 0)
         return -errno;
     int r = mp__segment_new(&p->seg, (uint32_t)workers);
+    if (r == 0 && !p->one_shot)
+        r = init_tasks(p);
     if (r < 0)
         return r;
+    p->arenas = mp__arena_youngest();
     for (int i = 0; i < workers; i++)
         p->seg.ctl->slot[i].first_failed = MP__NOWHERE;
-    return fork_supervisor(p, o->name ? o->name : DEFAULT_NAME);
+    return fork_supervisor(p, o);
 }
 
 static void release(mp_pool *p)
@@ -156,7 +179,11 @@ static void release(mp_pool *p)
         mp__segment_free(&p->seg);
     p->seg.fd = -1;
     close_fds(p);
+    if (p->arena)
+        mp__arena_drop(p->arena, false);
     pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->tasks.lock);
+    pthread_mutex_destroy(&p->errands);
     free(p->image);
     free(p);
 }
@@ -174,13 +201,16 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
     mp_pool *p = calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
-    p->supervisor = p->wake = p->seg.fd = -1;
+    p->supervisor = p->wake = p->bell = p->seg.fd = -1;
     p->one_shot = one_shot;
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->tasks.lock, NULL);
+    pthread_mutex_init(&p->errands, NULL);
     *out = p; // before the fork: see above
     r = init_pool(p, o);
     if (r < 0) {
         *out = NULL;
+        mp__tasks_free(p);
         release(p);
         return r;
     }
@@ -233,19 +263,24 @@ void mp__pool_await_end(mp_pool *p)
     mp__pool_ended(p);
 }
 
-static void request(mp_pool *p, enum mp__request what)
+void mp__pool_wake_supervisor(mp_pool *p)
 {
-    atomic_store(&p->seg.ctl->request, what);
     uint64_t one = 1;
     ssize_t n = write(p->wake, &one, sizeof one);
     (void)n; // full: then it is awake anyhow
 }
 
-// Tells the workers to end, once the pool is closed and no map runs.
-static void shut_if_closed(mp_pool *p)
+static void request(mp_pool *p, enum mp__request what)
+{
+    atomic_store(&p->seg.ctl->request, what);
+    mp__pool_wake_supervisor(p);
+}
+
+void mp__pool_shut_if_closed(mp_pool *p)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_load(&p->closed) || pthread_mutex_trylock(&p->lock) != 0)
+    if (!atomic_load(&p->closed) || atomic_load(&p->tasks.unfinished) ||
+        pthread_mutex_trylock(&p->lock) != 0)
         return;
     if (!p->shut) {
         struct mp__control *ctl = p->seg.ctl;
@@ -254,7 +289,7 @@ static void shut_if_closed(mp_pool *p)
             request(p, MP__CLOSE);
         atomic_store(&ctl->closed, atomic_load(&ctl->epoch) + 1);
         atomic_fetch_add(&ctl->epoch, 1);
-        mp__futex_wake(&ctl->epoch, INT_MAX);
+        mp__call_workers(ctl, INT_MAX);
     }
     pthread_mutex_unlock(&p->lock);
 }
@@ -266,7 +301,8 @@ int mp_pool_close(mp_pool *p)
     if (!mp__fork_is_mine(p->owner))
         return MP_EOWNER;
     atomic_store(&p->closed, true);
-    shut_if_closed(p);
+    mp__tasks_progress(p, false);
+    mp__pool_shut_if_closed(p);
     return 0;
 }
 
@@ -280,18 +316,28 @@ int mp_pool_terminate(mp_pool *p)
     atomic_store(&p->closed, true);
     request(p, MP__TERMINATE);
     mp__ring_caller(p->seg.ctl);
+    mp__board_ring(&p->seg.ctl->board);
     return 0;
+}
+
+static bool all_finished(void *arg)
+{
+    mp_pool *p = arg;
+    return atomic_load(&p->tasks.unfinished) == 0;
 }
 
 int mp_pool_join(mp_pool *p, int timeout_ms)
 {
+    mp__deadline d = mp__deadline_in(timeout_ms);
     if (!p || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
     if (!mp__fork_is_mine(p->owner))
         return MP_EOWNER;
     if (!atomic_load(&p->closed))
         return MP_ESTATE;
-    int r = mp__pidfd_wait(p->supervisor, mp__deadline_in(timeout_ms));
+    int r = mp__tasks_await(p, all_finished, p, d);
+    if (r == 0)
+        r = mp__pidfd_wait(p->supervisor, d);
     if (r == 0)
         mp__pool_ended(p);
     return r;
@@ -309,6 +355,7 @@ void mp_pool_free(mp_pool *p)
     }
     mp_pool_terminate(p);
     mp__pool_await_end(p);
+    mp__tasks_free(p);
     leave_registry(p);
     release(p);
 }
@@ -361,7 +408,7 @@ static int map(mp_pool *p, const struct mp__call *call)
     else
         r = mp__map_run(p, call);
     pthread_mutex_unlock(&p->lock);
-    shut_if_closed(p);
+    mp__pool_shut_if_closed(p);
     return r;
 }
 
@@ -373,24 +420,15 @@ static mp_map_opts copy_opts(const mp_map_opts *opts)
 int mp_pool_map(mp_pool *pool, mp_item_fn *fn, const void *in, size_t in_size, void *out,
                 size_t out_size, size_t n, void *ctx, const mp_map_opts *opts)
 {
-    return map(pool, &(struct mp__call){fn, NULL, in, in_size, out, out_size, n, ctx,
-                                        copy_opts(opts), NULL});
+    return map(pool,
+               &(struct mp__call){fn, NULL, in, in_size, out, out_size, n, ctx, copy_opts(opts)});
 }
 
 int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const void *in, size_t in_size, void *out,
                       size_t out_size, size_t n, void *ctx, const mp_map_opts *opts)
 {
-    return map(pool, &(struct mp__call){NULL, fn, in, in_size, out, out_size, n, ctx,
-                                        copy_opts(opts), NULL});
-}
-
-int mp_pool_apply(mp_pool *pool, mp_item_fn *fn, const void *in, size_t in_size, void *out,
-                  size_t out_size, void *ctx, int *result)
-{
-    int ignored;
     return map(pool,
-               &(struct mp__call){
-                   fn, NULL, in, in_size, out, out_size, 1, ctx, {0}, result ? result : &ignored});
+               &(struct mp__call){NULL, fn, in, in_size, out, out_size, n, ctx, copy_opts(opts)});
 }
 
 const char *mp_pool_error(mp_pool *p)
@@ -429,12 +467,12 @@ int mp_map(mp_item_fn *fn, const void *in, size_t in_size, void *out, size_t out
            void *ctx, const mp_map_opts *opts)
 {
     return map_once(
-        &(struct mp__call){fn, NULL, in, in_size, out, out_size, n, ctx, copy_opts(opts), NULL});
+        &(struct mp__call){fn, NULL, in, in_size, out, out_size, n, ctx, copy_opts(opts)});
 }
 
 int mp_map_range(mp_range_fn *fn, const void *in, size_t in_size, void *out, size_t out_size,
                  size_t n, void *ctx, const mp_map_opts *opts)
 {
     return map_once(
-        &(struct mp__call){NULL, fn, in, in_size, out, out_size, n, ctx, copy_opts(opts), NULL});
+        &(struct mp__call){NULL, fn, in, in_size, out, out_size, n, ctx, copy_opts(opts)});
 }

@@ -8,7 +8,9 @@
 #include "os/spin.h"
 #include "work/image.h"
 #include "work/segment.h"
+#include "work/tasks.h"
 
+#include <mp/arena.h>
 #include <pthread.h>
 
 struct mp_pool {
@@ -16,8 +18,9 @@ struct mp_pool {
     mp_pool *next;  // in the registry
     struct mp__segment seg;
     int supervisor; // pidfd
-    int wake;       // eventfd: the supervisor shall look at ctl->request
-    bool one_shot;  // of mp_map(): its workers see what the caller sees
+    int wake;       // eventfd: the supervisor shall look at ctl->request, and at the board
+    int bell;       // eventfd: news of tasks
+    bool one_shot;  // of mp_map(): its workers see what the caller sees, and get no tasks
     size_t staging;
     uint64_t arenas;         // the youngest arena that the workers have
     struct mp__image *image; // the code that the workers have
@@ -26,6 +29,12 @@ struct mp_pool {
     bool shut;            // the workers have been told to end
     struct mp__spin spin;
     char error[256];
+    mp_arena *arena; // where long arguments and results of tasks lie
+    struct mp__tasks tasks;
+    pthread_mutex_t errands; // held by the one mp_pool_everywhere() that runs
+    struct {
+        uint64_t done, failed, retried;
+    } stats; // of tasks; guarded by tasks.lock
 };
 
 // What a map is asked to do: the arguments of mp_pool_map() and its sisters.
@@ -38,7 +47,6 @@ struct mp__call {
     size_t out_size, n;
     void *ctx;
     mp_map_opts opts;
-    int *result; // mp_pool_apply(): where the status goes, instead of MP_ETASK
 };
 
 // Runs it, under the pool's lock: the result of mp_pool_map(), and pool->error.
@@ -49,5 +57,11 @@ bool mp__pool_ended(mp_pool *pool);
 
 // Waits until it is, after a request to terminate; kills it when it does not obey.
 void mp__pool_await_end(mp_pool *pool);
+
+// Tells the workers to end, once the pool is closed, no map runs and no task is unfinished.
+void mp__pool_shut_if_closed(mp_pool *pool);
+
+// The supervisor shall look around.
+void mp__pool_wake_supervisor(mp_pool *pool);
 
 #endif

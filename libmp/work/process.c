@@ -29,6 +29,7 @@
 #include "channel/give.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "work/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,20 +116,46 @@ static void after_fork_parent(void)
     pthread_mutex_unlock(&lock);
 }
 
+// Descriptors low to high, to be closed in one call. Those of children that were started one
+// after the other lie side by side, so that the hundredth need not close two hundred.
+struct run {
+    int low, high; // none if low > high
+};
+
+static void close_run(const struct run *r)
+{
+    if (r->low <= r->high && close_range((unsigned)r->low, (unsigned)r->high, 0) < 0)
+        for (int fd = r->low; fd <= r->high; fd++) // a filter of system calls forbids it
+            close(fd);
+}
+
+static void close_in_run(struct run *r, int *fd)
+{
+    if (*fd >= 0 && *fd == r->low - 1) {
+        r->low--;
+    } else if (*fd >= 0) {
+        close_run(r);
+        *r = (struct run){*fd, *fd};
+    }
+    *fd = -1;
+}
+
 // Lets go of all children, of the own lifeline, which protects who it was made for, and
 // of what is known about the parent. Whoever made this fork puts new ones in place.
 static void after_fork_child(void)
 {
+    struct run run = {0, -1};
     for (struct mp_process *p = children, *next; p; p = next) {
         next = p->next;
         p->next = NULL;
-        close_fd(&p->pidfd);
-        close_fd(&p->line_write);
+        close_in_run(&run, &p->pidfd);
+        close_in_run(&run, &p->line_write);
         if (p != starting)
-            close_fd(&p->line_read);
+            close_in_run(&run, &p->line_read);
         if (p->freed)
             drop(p);
     }
+    close_run(&run);
     children = NULL;
     children_named = 0;
     close_fd(&lifeline);
@@ -194,6 +221,7 @@ static _Noreturn void run_child(struct mp_process *p, mp_process_fn *fn, void *a
     hold_lifeline(fd);
     mp_log(MP_LOG_DEBUG, "started");
     int code = fn(arg);
+    mp__thread_await_all();
     mp_log(MP_LOG_DEBUG, "ends with %d", code & 0xff);
     mp__fork_exit(code);
 }
@@ -565,6 +593,7 @@ static void at_exit(void)
     struct mp_process *p;
     if (!mp__fork_is_mine(exit_token))
         return;
+    mp__thread_await_all();
     pthread_mutex_lock(&lock);
     for (p = children; p; p = p->next)
         if (p->daemon && !p->ended && p->pidfd >= 0)

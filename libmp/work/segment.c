@@ -45,6 +45,11 @@ static int try_size(struct mp__segment *s, size_t size, size_t first)
     return r;
 }
 
+static struct mp__part part_after(const struct mp__part *before, size_t size)
+{
+    return (struct mp__part){before->base + before->size, size, 0};
+}
+
 int mp__segment_new(struct mp__segment *s, uint32_t workers)
 {
     size_t control = round_up(sizeof *s->ctl + workers * sizeof s->ctl->slot[0], 4096);
@@ -57,7 +62,9 @@ int mp__segment_new(struct mp__segment *s, uint32_t workers)
     madvise(s->ctl, size, MADV_DONTDUMP); // a core dump would make all its pages
     char *base = (char *)s->ctl;
     s->done = (struct mp__part){base + control, MP__MAX_CHUNKS, FIRST_DONE};
-    s->status = (struct mp__part){s->done.base + s->done.size, size / 4, 0};
+    s->slots = part_after(&s->done, MP__BOARD_SLOTS * sizeof(struct mp__task_slot));
+    s->heap = part_after(&s->slots, MP__BOARD_SLOTS * sizeof(struct mp__board_entry));
+    s->status = part_after(&s->heap, size / 4);
     s->data.base = s->status.base + s->status.size;
     s->data.size = size - (size_t)(s->data.base - base);
     s->data.held = 0;

@@ -4,7 +4,8 @@
 // the first fork, committed part by part as maps need it and then kept, since fresh
 // pages cost more than copying into used ones.
 //
-//   | control | done: a byte a chunk | status: an int an item | data: staged arrays |
+//   | control | done: a byte a chunk | slots and heap of the board | status: an int an item |
+//   | data: staged arrays |
 #ifndef MP_WORK_SEGMENT_H
 #define MP_WORK_SEGMENT_H
 
@@ -20,7 +21,7 @@ struct mp__segment {
     int fd;
     size_t size;
     struct mp__control *ctl;
-    struct mp__part done, status, data;
+    struct mp__part done, slots, heap, status, data;
 };
 
 // Makes it, with a control block of zeroes for so many workers. 0 or -errno.

@@ -25,6 +25,7 @@
 #define RETRY_MS        100 // after a fork that failed
 #define RETRIES         20  // without any worker, then the pool is broken
 #define RECORDS_FULL_MS 5
+#define MAX_TICK_MS     1000
 
 static struct {
     const struct mp__supervisor *s;
@@ -69,7 +70,7 @@ _Noreturn static void become_worker(uint32_t place, pid_t supervisor)
     close(me.children);
     name_process(place + 1);
     sigprocmask(SIG_SETMASK, &me.s->mask, NULL);
-    mp__worker_run(me.ctl, place);
+    mp__worker_run(me.s, place);
 }
 
 static void kill_workers(void)
@@ -86,6 +87,7 @@ _Noreturn static void end(int code)
     kill_workers();
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
         ;
+    mp__board_ring(&me.ctl->board);
     _exit(code);
 }
 
@@ -125,6 +127,8 @@ static void bury(uint32_t place, pid_t pid, int code)
     uint32_t joined = atomic_load(&slot->joined);
     me.pids[place] = 0;
     me.alive--;
+    atomic_store(&slot->pid, 0);
+    atomic_fetch_add(&ctl->died, 1);
     me.stillborn = atomic_load(&slot->up) ? 0 : me.stillborn + 1;
     mp__enter_finished(ctl, slot);
     if (joined) {
@@ -138,10 +142,32 @@ static void bury(uint32_t place, pid_t pid, int code)
         };
         atomic_store(&ctl->deaths, n + 1);
     }
+    mp__board_bury(&ctl->board, place, &slot->errand, atomic_load(&slot->task), pid, code);
+    atomic_store(&slot->task, 0);
     atomic_store(&slot->claim, 0);
     atomic_store(&slot->awaits, 0);
     atomic_store(&slot->joined, 0);
     mp__ring_caller(ctl);
+}
+
+// Kills who holds a task that is out of time, or cancelled; bury() sees why.
+static void kill_doomed(void)
+{
+    int64_t now = mp__now();
+    for (uint32_t i = 0; i < me.ctl->workers; i++) {
+        uint32_t held = atomic_load(&me.ctl->slot[i].task);
+        if (me.pids[i] && mp__board_dooms(&me.ctl->board, i, held, now))
+            kill(me.pids[i], SIGKILL);
+    }
+}
+
+// How long to sleep: less while a task may run out of time.
+static int nap(int timeout_ms)
+{
+    uint32_t tick = atomic_load(&me.ctl->board.tick_ms);
+    if (tick == 0 || tick > MAX_TICK_MS)
+        return timeout_ms;
+    return timeout_ms < 0 || (int)tick < timeout_ms ? (int)tick : timeout_ms;
 }
 
 static bool records_full(void)
@@ -217,7 +243,8 @@ _Noreturn void mp__supervisor_run(const struct mp__supervisor *s)
             end(1);
         if (request == MP__CLOSE && me.alive == 0)
             end(0);
-        watch(all_buried ? me.retry_ms : RECORDS_FULL_MS);
+        watch(nap(all_buried ? me.retry_ms : RECORDS_FULL_MS));
+        kill_doomed();
         all_buried = reap();
     }
 }

@@ -8,10 +8,12 @@
 #include "os/fork.h"
 #include "os/point.h"
 #include "os/spin.h"
+#include "work/chunk.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <string.h>
 
 static int depth;
 
@@ -23,11 +25,20 @@ static struct {
 } present;
 
 struct worker {
+    const struct mp__supervisor *supervisor;
     struct mp__control *ctl;
+    uint32_t place;
     struct mp__slot *slot;
     struct mp__spin spin_job, spin_limit;
     uint32_t seen;  // the last job it took part in, or missed
     uint32_t chunk; // waited for
+    uint64_t tasks; // and chunks that it has done
+};
+
+// A task as its function sees it.
+struct mp_task {
+    struct mp__task_slot *slot;
+    mp_arena *arena;
 };
 
 static inline void in_order(void)
@@ -124,7 +135,7 @@ static inline void finish_chunk(struct worker *w, uint32_t chunk, bool ok, bool 
     in_order();
     atomic_store_explicit(&slot->n_finished, n + 1, memory_order_relaxed);
     in_order();
-    MP__POINT("finished");
+    MP__POINT("worker.finished");
     if (at_once || n + 1 == MP__HAND)
         mp__enter_finished(w->ctl, slot);
 }
@@ -137,10 +148,10 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
     in_order();
     put(&slot->claim, (uint64_t)chunk + 1);
     in_order();
-    MP__POINT("recorded");
+    MP__POINT("worker.recorded");
     bool ok = job->item_fn ? run_items(job, slot, chunk, r) : run_range(job, slot, chunk, r);
     in_order();
-    MP__POINT("run");
+    MP__POINT("worker.run");
     finish_chunk(w, chunk, ok, job->stride != 0);
 }
 
@@ -175,10 +186,10 @@ static void wait_for_food(struct worker *w, uint32_t chunk)
     if (fed(w))
         return;
     atomic_store(&w->slot->awaits, chunk + 1);
-    MP__POINT("awaits");
+    MP__POINT("worker.awaits");
     mp__ring_caller(w->ctl);
     mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
-    MP__POINT("fed");
+    MP__POINT("worker.fed");
     atomic_store(&w->slot->awaits, 0);
 }
 
@@ -194,15 +205,25 @@ static void run_job(struct worker *w)
         if (next >= chunks)
             break;
         uint32_t chunk = (uint32_t)next;
-        MP__POINT("claimed");
+        MP__POINT("worker.claimed");
         if (stride)
             wait_for_food(w, chunk);
         run_chunk(w, job, chunk, mp__schedule_range(&cursor, chunk));
-        MP__POINT("done");
+        w->tasks++;
+        MP__POINT("worker.done");
         if (stride && chunk % stride == stride - 1)
             mp__ring_caller(ctl);
     }
     present.at = NULL;
+}
+
+// What was printed shall be there when the result is.
+static void flush_streams(void)
+{
+    if (__fpending(stdout))
+        fflush(stdout);
+    if (__fpending(stderr))
+        fflush(stderr);
 }
 
 // Takes part in job `epoch`, if it is still open.
@@ -211,7 +232,7 @@ static void join_job(struct worker *w, uint32_t epoch)
     struct mp__control *ctl = w->ctl;
     atomic_store(&w->slot->joined, epoch);
     atomic_thread_fence(memory_order_seq_cst);
-    MP__POINT("joined");
+    MP__POINT("worker.joined");
     if (mp__job_closed(ctl, epoch)) {
         atomic_store(&w->slot->joined, 0);
         return;
@@ -219,17 +240,14 @@ static void join_job(struct worker *w, uint32_t epoch)
     uint32_t deaths = ctl->job.deaths;
     atomic_fetch_add(&ctl->active, 1);
     run_job(w);
-    if (__fpending(stdout))
-        fflush(stdout);
-    if (__fpending(stderr))
-        fflush(stderr);
+    flush_streams();
     mp__enter_finished(ctl, w->slot);
-    MP__POINT("entered");
+    MP__POINT("worker.entered");
     atomic_store(&w->slot->claim, 0);
     bool last = atomic_fetch_sub(&ctl->active, 1) == 1;
-    MP__POINT("leaving");
+    MP__POINT("worker.leaving");
     atomic_store(&w->slot->joined, 0);
-    MP__POINT("left");
+    MP__POINT("worker.left");
     // The dead are still counted as active: after a death everyone rings.
     if (last || deaths != atomic_load(&ctl->deaths)) {
         mp__ring_caller(ctl);
@@ -237,33 +255,187 @@ static void join_job(struct worker *w, uint32_t epoch)
     }
 }
 
-static bool job_is_new(void *arg)
+// ---- single tasks ----
+
+static void drop_result(mp_task *task)
 {
-    struct worker *w = arg;
-    return atomic_load_explicit(&w->ctl->epoch, memory_order_acquire) != w->seen;
+    void *block = task->slot->result.block;
+    task->slot->result.block = NULL;
+    if (block)
+        mp_arena_free(task->arena, block);
 }
 
-static int sleep_for_job(void *arg, mp__deadline d)
+// Room for a result.
+static int new_result(mp_task *task, size_t size, void **room)
 {
-    struct worker *w = arg;
-    mp__futex_wait(&w->ctl->epoch, w->seen, d);
+    struct mp__bytes *b = &task->slot->result;
+    *room = b->inside;
+    drop_result(task);
+    b->size = 0;
+    if (size > sizeof b->inside) {
+        int r = mp_arena_alloc(task->arena, &b->block, size, 1);
+        if (r < 0)
+            return r;
+        *room = b->block;
+    }
+    b->size = size;
     return 0;
 }
 
-_Noreturn void mp__worker_run(struct mp__control *ctl, uint32_t place)
+int mp_task_result(mp_task *task, const void *data, size_t size)
 {
-    static const struct mp__waiter waiter = {job_is_new, arm_nothing, sleep_for_job};
-    struct worker w = {.ctl = ctl, .slot = &ctl->slot[place]};
+    void *room;
+    if (!task || (!data && size))
+        return MP_EINVAL;
+    int r = new_result(task, size, &room);
+    if (r == 0 && size)
+        memcpy(room, data, size);
+    return r;
+}
+
+// One item, as often as it may be tried.
+static int run_item(const struct mp__chunk_call *call, const void *in, void *out)
+{
+    int status = 0;
+    for (int i = 0; i <= call->retries; i++) {
+        status = call->fn(in, out, call->ctx);
+        end_forks();
+        if (status == 0)
+            break;
+    }
+    return status;
+}
+
+// The result is the states of the items, then their results, written as they come: what a
+// dead worker had done by then counts.
+int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    const struct mp__chunk_call *call = arg;
+    const char *in = (const char *)(call + 1);
+    void *room;
+    (void)size;
+    (void)ctx;
+    int r = new_result(task, mp__chunk_result_size(call->n, call->out_size), &room);
+    if (r < 0)
+        return r;
+    int *status = room;
+    char *out = (char *)room + mp__chunk_results_at(call->n);
+    for (size_t i = 0; i < call->n; i++) {
+        put(&task->slot->at, i);
+        in_order();
+        status[i] = run_item(call, in + i * call->in_size, out + i * call->out_size);
+        in_order();
+    }
+    return 0;
+}
+
+// The next task: an errand first.
+static struct mp__task_slot *take_task(struct worker *w)
+{
+    struct mp__board *b = &w->ctl->board;
+    struct mp__task_slot *t = NULL;
+    if (atomic_load(&w->slot->errand))
+        t = mp__board_take_errand(b, w->place, &w->slot->errand, &w->slot->task);
+    return t ? t : mp__board_take(b, w->place, &w->slot->task);
+}
+
+static void count(_Atomic uint64_t *n, uint64_t more)
+{
+    put(n, atomic_load_explicit(n, memory_order_relaxed) + more);
+}
+
+static void run_task(struct worker *w)
+{
+    struct mp__board *b = &w->ctl->board;
+    struct mp__task_slot *t = take_task(w);
+    if (!t)
+        return;
+    mp_task task = {t, w->supervisor->arena};
+    const void *arg = t->arg.block ? t->arg.block : t->arg.inside;
+    t->result.size = 0;
+    put(&t->at, MP__NOWHERE);
+    present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
+    int64_t start = mp__now();
+    int status = t->fn(&task, arg, t->arg.size, t->ctx);
+    end_forks();
+    present.at = NULL;
+    flush_streams();
+    t->ns = mp__now() - start;
+    t->status = status;
+    t->end = MP__END_RETURNED;
+    MP__POINT("worker.task_run");
+    w->tasks++;
+    count(&w->slot->tasks, 1);
+    count(&w->slot->busy_ns, (uint64_t)t->ns);
+    while (!mp__board_end(b, w->place, &w->slot->task))
+        pause(); // out of time, or cancelled: the supervisor is on its way
+}
+
+// ---- the life of a worker ----
+
+static bool job_is_new(struct worker *w)
+{
+    return atomic_load_explicit(&w->ctl->epoch, memory_order_acquire) != w->seen;
+}
+
+static bool task_is_ready(struct worker *w)
+{
+    return atomic_load_explicit(&w->ctl->board.ready, memory_order_acquire) > 0 ||
+           atomic_load_explicit(&w->slot->errand, memory_order_relaxed) != 0;
+}
+
+static bool has_work(void *arg)
+{
+    return job_is_new(arg) || task_is_ready(arg);
+}
+
+static int sleep_for_work(void *arg, mp__deadline d)
+{
+    struct worker *w = arg;
+    atomic_fetch_add(&w->ctl->dozing, 1);
+    uint32_t call = atomic_load(&w->ctl->call);
+    if (!has_work(w))
+        mp__futex_wait(&w->ctl->call, call, d);
+    atomic_fetch_sub(&w->ctl->dozing, 1);
+    return 0;
+}
+
+static void begin(struct worker *w)
+{
+    const struct mp__supervisor *s = w->supervisor;
     depth++;
     present.owner = mp__fork_token();
-    atomic_store(&w.slot->pid, getpid());
-    atomic_store(&w.slot->up, 1);
-    for (;;) {
+    atomic_store(&w->slot->pid, getpid());
+    int status = s->init ? s->init(s->init_arg) : 0;
+    end_forks();
+    if (status != 0)
+        mp__fork_exit(status & 0xff ? status & 0xff : 1);
+    atomic_store(&w->slot->up, 1);
+}
+
+static bool has_done_enough(const struct worker *w)
+{
+    int most = w->supervisor->max_tasks;
+    return most && w->tasks >= (uint64_t)most;
+}
+
+_Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
+{
+    static const struct mp__waiter waiter = {has_work, arm_nothing, sleep_for_work};
+    struct mp__control *ctl = s->ctl;
+    struct worker w = {.supervisor = s, .ctl = ctl, .place = place, .slot = &ctl->slot[place]};
+    begin(&w);
+    while (!has_done_enough(&w)) {
         mp__wait_until(&w.spin_job, &waiter, &w, MP__NEVER);
         uint32_t epoch = atomic_load(&ctl->epoch);
         if (atomic_load(&ctl->request) != MP__RUN)
-            mp__fork_exit(0);
-        join_job(&w, epoch);
-        w.seen = epoch;
+            break;
+        if (job_is_new(&w)) {
+            join_job(&w, epoch);
+            w.seen = epoch;
+        } else {
+            run_task(&w);
+        }
     }
+    mp__fork_exit(0);
 }

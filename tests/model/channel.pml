@@ -13,12 +13,35 @@
 //   FD     recv.c mp__channel_settle() and a user who polls mp_pipe_fd(), against
 //          publish()
 //   SPACE  mp__wait_until() with send.c room_arm/room_sleep, without its regular
-//          looks, against recv.c give_back()
+//          looks, against recv.c give_back(), while a third thread, which receives at the
+//          sender's end, reads the same socket for parcels (parcel.c)
 //
 // The property is the absence of deadlock: nobody sleeps for ever while what he waits
 // for is in the memory and no bell is under way. run.sh verifies it, and that each
 // of these mistakes is found: NO_PUBLISH_FENCE, NO_ARM_FENCE, NO_RECHECK, NO_BELL,
-// SILENCE_LATE (the bell is read after the flag was raised), NO_SETTLE_BELL.
+// SILENCE_LATE (the bell is read after the flag was raised), NO_SETTLE_BELL, NO_WATCH (the
+// third thread takes bytes from a sleeping sender), WATCH_LATE (the sender says that it
+// will sleep there after it asked for the byte).
+//
+// holds: -DDATA
+// finds: -DDATA -DNO_PUBLISH_FENCE
+// finds: -DDATA -DNO_ARM_FENCE
+// finds: -DDATA -DNO_RECHECK
+// finds: -DDATA -DNO_BELL
+// holds: -DFD
+// finds: -DFD -DNO_PUBLISH_FENCE
+// finds: -DFD -DNO_ARM_FENCE
+// finds: -DFD -DNO_RECHECK
+// finds: -DFD -DNO_BELL
+// finds: -DFD -DSILENCE_LATE
+// finds: -DFD -DNO_SETTLE_BELL
+// holds: -DSPACE -DN=6
+// finds: -DSPACE -DN=6 -DNO_PUBLISH_FENCE
+// finds: -DSPACE -DN=6 -DNO_ARM_FENCE
+// finds: -DSPACE -DN=6 -DNO_RECHECK
+// finds: -DSPACE -DN=6 -DNO_BELL
+// finds: -DSPACE -DN=6 -DNO_WATCH
+// finds: -DSPACE -DN=6 -DWATCH_LATE
 
 #ifndef N
 #define N 4 // messages
@@ -197,6 +220,40 @@ proctype fd_receiver()
 
 // ---- space: room_arm(), room_sleep(), give_back() -----------------------------------------
 
+bit locked;  // the socket's lock at the sender's end, for its two threads
+bit watched; // the sending thread sleeps at the socket, or is about to
+
+inline lock()
+{
+    atomic { !locked; locked = 1 }
+}
+
+inline watch(yes)
+{
+    lock();
+    watched = yes;
+    locked = 0
+}
+
+// mp__parcel_fetch() of a receiving thread: parcels are not in the model, it finds none.
+proctype fetcher()
+{
+    byte i;
+    for (i : 1 .. 3) {
+        lock();
+        if
+#ifndef NO_WATCH
+        :: watched // let_watcher_read()
+        :: !watched ->
+#else
+        :: true ->
+#endif
+            bytes = 0 // it takes what is in front of its parcel
+        fi;
+        locked = 0
+    }
+}
+
 proctype space_sender()
 {
     byte pos;
@@ -206,6 +263,9 @@ proctype space_sender()
         pos++;
         from_sender ! HEAD(pos)
     :: pos < N && pos - tail >= CAP ->
+#ifndef WATCH_LATE
+        watch(1); // mp__socket_watch()
+#endif
         if // half the ring, or all of it when it shall grow
         :: from_sender ! NEED(1)
         :: from_sender ! NEED(CAP)
@@ -216,12 +276,18 @@ proctype space_sender()
 #endif
         if
 #ifndef NO_RECHECK
-        :: pos - tail < CAP
+        :: pos - tail < CAP -> watch(0) // mp__socket_leave()
 #endif
         :: (pos - tail >= CAP) || RECHECK_BLIND ->
+#ifdef WATCH_LATE
+            watch(1);
+#endif
             empty(from_sender); // (in the kernel)
             bytes > 0;          // room_sleep(): poll() ...
-            bytes = 0           // ... and recv() of what is there
+            lock();             // ... and mp__socket_read()
+            bytes = 0;
+            watched = 0;
+            locked = 0
         fi
     od
 }
@@ -276,6 +342,7 @@ init
         run fd_receiver()
 #else
         run space_sender();
+        run fetcher();
         run space_receiver()
 #endif
     }

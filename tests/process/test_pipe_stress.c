@@ -17,6 +17,7 @@
 #include "os/probe.h"
 
 #include <errno.h>
+#include <mp/handle.h>
 #include <mp/pipe.h>
 #include <mp/process.h>
 #include <mp/wait.h>
@@ -26,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -81,6 +83,7 @@ struct plan {
     bool one_cpu, no_spin;
     bool foreign;        // waits through the descriptor, too
     bool space;          // it is room that is waited for
+    bool handles;        // some messages carry them
     enum mp__step omit;  // by both sides
     bool omit_in_sender; // or by the sender only
     int rounds;
@@ -253,6 +256,48 @@ static void take_space(mp_pipe *p)
     }
 }
 
+// ---- strict exchange of space, beside parcels ---------------------------------------------
+
+// On one side a thread sends into a full ring, and another takes descriptors out of the
+// socket that brings the first one's "space". The other side takes all that fits, says so,
+// sends a descriptor right behind, and waits for as much again.
+
+static void *send_quarters(void *arg)
+{
+    send_space(arg);
+    return NULL;
+}
+
+static void take_beside_a_sender(mp_pipe *p)
+{
+    pthread_t t;
+    mptest_require(pthread_create(&t, NULL, send_quarters, p) == 0);
+    for (long i = 0; i < plan->rounds; i += 4) {
+        int fd = mp_pipe_recv_fd(p, 2 * plan->bound_ms);
+        if (fd < 0)
+            give_up(fd == MP_EOF ? LOST : WRONG, p, i, mp_err_name(fd));
+        close(fd);
+    }
+    mptest_require(pthread_join(t, NULL) == 0);
+}
+
+static void send_behind_space(mp_pipe *p)
+{
+    char buf[QUARTER];
+    for (long i = 0; i < plan->rounds; i++) {
+        int64_t r = mp_pipe_recv(p, buf, sizeof buf, plan->bound_ms);
+        if (r == MP_ETIMEDOUT)
+            give_up(LOST, p, i, "nothing comes any more");
+        if (r != QUARTER)
+            give_up(WRONG, p, i, mp_err_name(r));
+        if (i % 4 != 3)
+            continue;
+        dawdle(100);
+        if ((r = mp_pipe_send_fd(p, 0, plan->bound_ms)) < 0)
+            give_up(WRONG, p, i, mp_err_name(r));
+    }
+}
+
 // ---- running a plan --------------------------------------------------------------------
 
 static void pin(int cpu)
@@ -273,7 +318,9 @@ static int second_side(void *arg)
     seed = 0;
     if (plan->omit_in_sender)
         omitted = MP__NOTHING;
-    if (plan->space)
+    if (plan->space && plan->handles)
+        send_behind_space(arg);
+    else if (plan->space)
         take_space(arg);
     else
         ping_pong(arg, false);
@@ -301,7 +348,9 @@ static int run_plan(void *arg)
     mptest_require(rings != MAP_FAILED);
     mp_process_opts give = {.give = (mp_pipe *[]){b, NULL}};
     mptest_require(mp_process_start(&child, second_side, b, &give) == 0);
-    if (plan->space)
+    if (plan->space && plan->handles)
+        take_beside_a_sender(a);
+    else if (plan->space)
         send_space(a);
     else
         ping_pong(a, true);
@@ -352,10 +401,16 @@ MP_TEST_TIMEOUT(waiting_for_space_loses_no_wake_up, 600)
     run_all_ways((struct plan){.name = "space", .space = true}, 40000, 20000);
 }
 
+MP_TEST_TIMEOUT(waiting_for_space_beside_parcels_loses_no_wake_up, 600)
+{
+    run_all_ways((struct plan){.name = "parcels", .space = true, .handles = true}, 20000, 10000);
+}
+
 // ---- streams both ways ------------------------------------------------------------------
 
 // A thread sends and another receives on each end, messages of 0 bytes to three times
-// the largest ring, while the rings grow. Both sides know the messages by heart.
+// the largest ring, while the rings grow; some carry descriptors, so that both threads
+// read the socket for different things. Both sides know the messages by heart.
 
 struct stream {
     mp_pipe *pipe;
@@ -394,6 +449,34 @@ static void nth_message(uint64_t stream, int n, unsigned char *buf, size_t size)
         buf[i] = (unsigned char)((x >> (i % 8 * 8)) + i / 8);
 }
 
+static size_t nth_handles(uint64_t stream, int n)
+{
+    uint64_t x = scramble(stream + (uint64_t)n * 2 + 1);
+    return plan->handles && (x >> 40) % 4 == 0 ? 1 + (x >> 50) % 3 : 0;
+}
+
+// Descriptors that tell which message they belong to.
+static void nth_open(int n, mp_handle *h, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int fd = eventfd((unsigned)(n * 4 + 1) + (unsigned)i, EFD_CLOEXEC | EFD_NONBLOCK);
+        mptest_require(fd >= 0);
+        h[i] = MP_HANDLE(fd);
+    }
+}
+
+static bool are_nth(int n, mp_handle *h, size_t count)
+{
+    bool ok = true;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t x = 0;
+        int fd = mp_handle_take_fd(&h[i]);
+        ok = ok && read(fd, &x, sizeof x) == sizeof x && x == (uint64_t)n * 4 + 1 + i;
+        close(fd);
+    }
+    return ok;
+}
+
 static void *send_stream(void *arg)
 {
     struct stream *s = arg;
@@ -402,12 +485,17 @@ static void *send_stream(void *arg)
     for (int i = 0; i < s->messages; i++) {
         size_t size = nth_size(s->out, i);
         nth_message(s->out, i, buf, size);
+        mp_handle h[3];
+        size_t n = nth_handles(s->out, i);
+        nth_open(i, h, n);
         int r;
         do
-            r = mp_pipe_send(s->pipe, buf, size, dice(2) ? plan->bound_ms : (int)dice(2));
+            r = mp_pipe_send_handles(s->pipe, buf, size, h, n,
+                                     dice(2) ? plan->bound_ms : (int)dice(2));
         while (r == MP_ETIMEDOUT);
         if (r < 0)
             give_up(WRONG, s->pipe, i, mp_err_name(r));
+        mp_handle_close(h, n);
     }
     free(buf);
     return NULL;
@@ -425,6 +513,16 @@ static void take_stream(struct stream *s)
             give_up(LOST, s->pipe, i, "was not woken");
         int64_t r = dice(8) ? mp_pipe_recv(s->pipe, buf, 3 * 65536, plan->bound_ms)
                             : mp_pipe_recv_new(s->pipe, &got, plan->bound_ms);
+        mp_handle h[3];
+        size_t n = 3, carried = nth_handles(s->in, i);
+        if (carried && r == MP_ETYPE) {
+            got = buf;
+            r = mp_pipe_recv_handles(s->pipe, buf, 3 * 65536, h, &n, plan->bound_ms);
+            if (r >= 0 && (n != carried || !are_nth(i, h, n)))
+                give_up(WRONG, s->pipe, i, "other handles");
+        } else if (carried) {
+            give_up(WRONG, s->pipe, i, "no handles");
+        }
         if (r < 0)
             give_up(WRONG, s->pipe, i, mp_err_name(r));
         nth_message(s->in, i, want, (size_t)r);
@@ -457,6 +555,7 @@ static int run_streams(void *arg)
 {
     plan = arg;
     side = "a";
+    no_slices = plan->handles;
     one_cpu = plan->one_cpu;
     if (one_cpu)
         pin(0);
@@ -490,6 +589,21 @@ MP_TEST_TIMEOUT(streams_both_ways_arrive_as_they_were_sent, 300)
                          .no_spin = way == 1 || way == 2,
                          .foreign = way & 2,
                          .rounds = scaled(20000),
+                         .bound_ms = 20000};
+        ck_assert_int_eq(mptest_in_child(run_streams, &p), 0);
+    }
+}
+
+// Here a sender sleeps until it is rung, and the thread beside it must not take that away.
+MP_TEST_TIMEOUT(streams_with_handles_arrive_as_they_were_sent, 300)
+{
+    for (int way = 0; way < 4; way++) {
+        struct plan p = {.name = way & 2 ? "handles, foreign" : "handles",
+                         .one_cpu = way & 1,
+                         .no_spin = way == 1 || way == 2,
+                         .foreign = way & 2,
+                         .handles = true,
+                         .rounds = scaled(8000),
                          .bound_ms = 20000};
         ck_assert_int_eq(mptest_in_child(run_streams, &p), 0);
     }
@@ -539,6 +653,12 @@ MP_TEST_TIMEOUT(no_second_look_for_space_is_caught, 200)
 {
     must_catch("without the second look for space",
                (struct plan){.omit = MP__RECHECK, .omit_in_sender = true, .space = true});
+}
+
+MP_TEST_TIMEOUT(taking_the_space_of_a_sleeper_is_caught, 200)
+{
+    must_catch("that takes the space byte of its own sender",
+               (struct plan){.space = true, .handles = true, .omit = MP__WATCH});
 }
 
 MP_TEST_TIMEOUT(no_space_byte_is_caught, 200)

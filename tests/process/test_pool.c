@@ -367,22 +367,6 @@ MP_TEST(failures_in_a_stream)
     mp_pool_free(p);
 }
 
-MP_TEST(apply_runs_one)
-{
-    mp_pool *p = new_pool(2);
-    long in = 12, out = 0;
-    int result = -1;
-    mp_assert_ok(mp_pool_apply(p, square, &in, 8, &out, 8, NULL, &result));
-    ck_assert_int_eq(out, 144);
-    ck_assert_int_eq(result, 0);
-    in = 27;
-    mp_assert_ok(mp_pool_apply(p, fail_some, &in, 8, &out, 8, NULL, &result));
-    ck_assert_int_eq(result, 27);
-    ck_assert_int_eq(out, 27);
-    mp_assert_ok(mp_pool_apply(p, fail_some, &in, 8, &out, 8, NULL, NULL));
-    mp_pool_free(p);
-}
-
 // ---- the way tasks see the world ----
 
 static int add_ctx(const void *in, void *out, void *ctx)
@@ -472,7 +456,7 @@ MP_TEST(signals_and_names_in_workers)
     sigprocmask(SIG_SETMASK, NULL, &now);
     ck_assert(sigismember(&now, SIGUSR1) && !sigismember(&now, SIGTERM)); // ours is as before
     struct setting s;
-    mp_assert_ok(mp_pool_apply(p, report_setting, NULL, 0, &s, sizeof s, NULL, NULL));
+    mp_assert_ok(mp_pool_map(p, report_setting, NULL, 0, &s, sizeof s, 1, NULL, NULL));
     ck_assert(s.int_ignored);
     ck_assert(s.term_default);
     ck_assert(s.mask_kept);
@@ -532,12 +516,13 @@ MP_TEST(descriptors_do_not_pile_up)
 {
     int before = mptest_fd_count(), there = -1;
     mp_pool *p = new_pool(2), *q = new_pool(2);
-    ck_assert_int_eq(mptest_fd_count(), before + 6); // three a pool
-    mp_assert_ok(mp_pool_apply(p, count_fds, NULL, 0, &there, sizeof there, NULL, NULL));
-    ck_assert_int_eq(there, before);
-    mp_assert_ok(mp_pool_apply(q, count_fds, NULL, 0, &there, sizeof there, NULL, NULL));
-    ck_assert_int_eq(there, before); // nothing of p
-    ck_assert_int_eq(mptest_in_child(fds_in_fork, &before), 0);
+    ck_assert_int_eq(mptest_fd_count(), before + 9); // four a pool, and the arena
+    mp_assert_ok(mp_pool_map(p, count_fds, NULL, 0, &there, sizeof there, 1, NULL, NULL));
+    ck_assert_int_eq(there, before + 2); // the arena, and the bell
+    mp_assert_ok(mp_pool_map(q, count_fds, NULL, 0, &there, sizeof there, 1, NULL, NULL));
+    ck_assert_int_eq(there, before + 2); // nothing of p
+    int inherited = before + 1; // the arena
+    ck_assert_int_eq(mptest_in_child(fds_in_fork, &inherited), 0);
     mp_pool_free(p);
     mp_pool_free(q);
     ck_assert_int_eq(mptest_fd_count(), before);
@@ -564,10 +549,9 @@ static int use_in_worker(const void *in, void *out, void *ctx)
 MP_TEST(a_worker_does_not_own_its_pool)
 {
     mp_assert_ok(mp_pool_new(&global_pool, &(mp_pool_opts){.workers = 1}));
-    int r = 0, result = -1;
-    mp_assert_ok(mp_pool_apply(global_pool, use_in_worker, NULL, 0, &r, sizeof r, NULL, &result));
+    int r = 0;
+    mp_assert_ok(mp_pool_map(global_pool, use_in_worker, NULL, 0, &r, sizeof r, 1, NULL, NULL));
     ck_assert_int_eq(r, MP_EOWNER);
-    ck_assert_int_eq(result, 0);
     long x = 3, y = 0;
     mp_assert_ok(mp_pool_map(global_pool, square, &x, 8, &y, 8, 1, NULL, NULL));
     ck_assert_int_eq(y, 9);
@@ -778,8 +762,6 @@ MP_TEST(bad_arguments)
     mp_assert_err(mp_pool_map(p, square, in, 8, in + 1, 8, 3, NULL, NULL), MP_EINVAL);
     mp_assert_err(mp_pool_map(p, square, in, 8, in, 4, 4, NULL, NULL), MP_EINVAL);
     mp_assert_err(mp_pool_map(p, square, in, 8, out, 8, 4, NULL, &ctx), MP_EINVAL);
-    mp_assert_err(mp_pool_apply(NULL, square, in, 8, out, 8, NULL, NULL), MP_EINVAL);
-    mp_assert_err(mp_pool_apply(p, NULL, in, 8, out, 8, NULL, NULL), MP_EINVAL);
     mp_assert_err(mp_pool_join(NULL, 0), MP_EINVAL);
     mp_assert_err(mp_pool_join(p, -2), MP_EINVAL);
     mp_assert_err(mp_pool_close(NULL), MP_EINVAL);

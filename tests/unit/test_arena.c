@@ -298,3 +298,81 @@ MP_TEST(threads_may_share_it)
     ck_assert_uint_eq(stats(a).blocks, 0);
     mp_arena_delete(a);
 }
+
+MP_TEST(aligned_blocks)
+{
+    mp_arena *a = new_arena(16 << 20);
+    void *p[300];
+    size_t align[300];
+    for (size_t i = 0; i < 300; i++) {
+        size_t size = i * 37 % 3000;
+        align[i] = (size_t)1 << (i % 13);
+        mp_assert_ok(mp_arena_alloc_aligned(a, &p[i], 1, size, align[i]));
+        ck_assert_uint_eq((uintptr_t)p[i] % align[i], 0);
+        memset(p[i], (int)i, size);
+    }
+    for (size_t i = 0; i < 300; i++)
+        for (size_t k = 0; k < i * 37 % 3000; k++)
+            if (((unsigned char *)p[i])[k] != (unsigned char)i)
+                ck_abort_msg("block %zu is not its own at %zu", i, k);
+    ck_assert_uint_eq(stats(a).blocks, 300);
+    for (size_t i = 0; i < 300; i++)
+        mp_assert_ok(mp_arena_free(a, p[i]));
+    ck_assert_uint_eq(stats(a).used, 0);
+    size_t held = stats(a).held;
+    for (int i = 0; i < 5000; i++) { // they are found again
+        mp_assert_ok(mp_arena_alloc_aligned(a, &p[0], 4096, 1, 4096));
+        ck_assert_uint_eq((uintptr_t)p[0] % 4096, 0);
+        mp_assert_ok(mp_arena_free(a, p[0]));
+    }
+    ck_assert_uint_le(stats(a).held, held + (1 << 20));
+    mp_assert_err(mp_arena_alloc_aligned(a, p, 1, 1, 0), MP_EINVAL);
+    mp_assert_err(mp_arena_alloc_aligned(a, p, 1, 1, 3), MP_EINVAL);
+    mp_assert_err(mp_arena_alloc_aligned(a, p, 1, 1, (size_t)1 << 20), MP_EINVAL);
+    mp_assert_err(mp_arena_alloc_aligned(NULL, p, 1, 1, 8), MP_EINVAL);
+    mp_assert_err(mp_arena_alloc_aligned(a, NULL, 1, 1, 8), MP_EINVAL);
+    mp_arena_delete(a);
+}
+
+MP_TEST(offsets_and_the_root)
+{
+    mp_arena *a = new_arena(1 << 20);
+    void *p;
+    mp_assert_ok(mp_arena_alloc(a, &p, 100, 1));
+    uint64_t offset = mp_arena_offset(a, p);
+    ck_assert_uint_ne(offset, 0);
+    ck_assert_ptr_eq(mp_arena_at(a, offset, 100), p);
+    ck_assert_ptr_eq(mp_arena_at(a, offset + 5, 95), (char *)p + 5);
+    ck_assert_ptr_null(mp_arena_at(a, 0, 0));
+    ck_assert_ptr_null(mp_arena_at(a, offset, SIZE_MAX));
+    ck_assert_ptr_null(mp_arena_at(a, UINT64_MAX, 1));
+    ck_assert_ptr_null(mp_arena_at(a, 100, 1));     // the head
+    ck_assert_ptr_null(mp_arena_at(a, 1 << 20, 1)); // not committed
+    ck_assert_ptr_null(mp_arena_at(NULL, offset, 1));
+    ck_assert_uint_eq(mp_arena_offset(a, NULL), 0);
+    ck_assert_uint_eq(mp_arena_offset(a, &p), 0);
+    ck_assert_uint_eq(mp_arena_offset(NULL, p), 0);
+    ck_assert_ptr_null(mp_arena_root(a, 1));
+    mp_assert_err(mp_arena_set_root(a, &p), MP_EINVAL);
+    mp_assert_err(mp_arena_set_root(NULL, p), MP_EINVAL);
+    mp_assert_ok(mp_arena_set_root(a, p));
+    ck_assert_ptr_eq(mp_arena_root(a, 100), p);
+    ck_assert_ptr_null(mp_arena_root(a, 1 << 20));
+    ck_assert_ptr_null(mp_arena_root(NULL, 1));
+    mp_assert_ok(mp_arena_set_root(a, NULL));
+    ck_assert_ptr_null(mp_arena_root(a, 1));
+    mp_arena_delete(a);
+}
+
+MP_TEST(the_peak_stays)
+{
+    mp_arena *a = new_arena(0);
+    void *p, *q;
+    mp_assert_ok(mp_arena_alloc(a, &p, 1000, 1));
+    mp_assert_ok(mp_arena_alloc(a, &q, 5000, 1));
+    size_t used = stats(a).used;
+    mp_assert_ok(mp_arena_free(a, q));
+    ck_assert_uint_eq(stats(a).peak, used);
+    ck_assert_uint_lt(stats(a).used, used);
+    mp_arena_delete(a);
+}

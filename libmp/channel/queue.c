@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: MIT
+//
+// The handle of a queue, and what its two engines share: making and ending, waiting, joining,
+// the descriptor. A call first tries without a clock; only who has to wait reads one.
+#include "channel/queue.h"
+#include "os/point.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define VERSION     1
+#define DEFAULT_MAX (UINT64_C(256) << 20)
+#define LEAST_MAX   4096
+#define PATIENCE    INT64_C(100000000) // ns for a lock that is hardly ever held so long
+
+bool mp__queue_is_valid(const mp_queue *q)
+{
+    return q && mp__object_is(q->shared, MP__QUEUE);
+}
+
+// ---- for the engines ----
+
+int mp__queue_lock(struct mp__mutex *m, mp__deadline d)
+{
+    int r = MP_ETIMEDOUT;
+    if (atomic_load_explicit(&m->owner, memory_order_relaxed) == 0)
+        r = mp__mutex_lock(m, 0);
+    if (r == MP_ETIMEDOUT) {
+        mp__deadline least = mp__now() + PATIENCE;
+        r = mp__mutex_lock(m, d > least ? d : least);
+    }
+    return r;
+}
+
+int mp__want_take(const struct mp__want *w, const void *from, uint64_t size)
+{
+    void *to = w->buf;
+    if (w->discard || (!w->buf && !w->made))
+        return 0;
+    if (w->buf && size > w->cap)
+        return MP_EMSGSIZE;
+    if (w->made && !(to = *w->made = malloc(size ? (size_t)size : 1)))
+        return -ENOMEM;
+    if (size)
+        memcpy(to, from, (size_t)size);
+    return 0;
+}
+
+static int wakes(uint64_t n)
+{
+    return n < INT_MAX ? (int)n : INT_MAX;
+}
+
+static void ring(mp_queue *q)
+{
+    ssize_t w = write(q->eventfd, &(uint64_t){1}, 8);
+    (void)w; // fails only when it is readable already
+}
+
+void mp__queue_came(mp_queue *q, _Atomic uint32_t *word, uint64_t n)
+{
+    struct mp__queue *s = q->shared;
+    mp__sleepers_wake(&s->data_sleepers, word, wakes(n));
+    uint32_t wanted = atomic_load(&s->poll_wanted);
+    if (wanted & 1 && q->eventfd >= 0) {
+        MP__POINT("queue.ringing");
+        ring(q);
+        MP__POINT("queue.rung");
+        atomic_compare_exchange_strong(&s->poll_wanted, &wanted, wanted & ~1u);
+    }
+}
+
+void mp__queue_left(struct mp__queue *s, _Atomic uint32_t *word, uint64_t n)
+{
+    mp__sleepers_wake(&s->space_sleepers, word, wakes(n));
+}
+
+int mp__queue_wait(struct mp__queue *s, struct mp__sleepers *who, _Atomic uint32_t *word,
+                   uint32_t seen, mp__deadline d)
+{
+    int r = d == 0 ? MP_ETIMEDOUT : mp__sleepers_wait(who, word, seen, d);
+    return mp__object_gone(s) ? MP_EINVAL : r;
+}
+
+int mp__queue_block(struct mp__queue *s, size_t size, mp__deadline d, uint64_t *offset)
+{
+    int r;
+    for (;;) {
+        uint32_t seen = atomic_load(&s->blocks_freed);
+        if ((r = mp__queue_put_end(s)) < 0)
+            return r;
+        if (atomic_fetch_add(&s->blocks, size) + size <= s->max_bytes)
+            break;
+        atomic_fetch_sub(&s->blocks, size);
+        if ((r = mp__queue_wait(s, &s->space_sleepers, &s->blocks_freed, seen, d)) < 0)
+            return r;
+    }
+    if ((r = mp__object_alloc_unset(s, size, offset)) < 0)
+        atomic_fetch_sub(&s->blocks, size);
+    return r;
+}
+
+void mp__queue_unblock(struct mp__queue *s, uint64_t offset, uint64_t size)
+{
+    mp__object_release(s, offset);
+    atomic_fetch_sub(&s->blocks, size);
+    atomic_fetch_add(&s->blocks_freed, 1);
+    mp__sleepers_wake(&s->space_sleepers, &s->blocks_freed, INT_MAX);
+}
+
+static void wake_all(struct mp__queue *s)
+{
+    atomic_fetch_add(&s->blocks_freed, 1);
+    atomic_fetch_add(&s->done_changed, 1);
+    mp__sleepers_wake(&s->data_sleepers, mp__queue_data_word(s), INT_MAX);
+    mp__sleepers_wake(&s->space_sleepers, mp__queue_space_word(s), INT_MAX);
+    mp__sleepers_wake(&s->space_sleepers, &s->blocks_freed, INT_MAX);
+    mp__sleepers_wake(&s->done_sleepers, &s->done_changed, INT_MAX);
+}
+
+// ---- making and ending ----
+
+static int make_handle(mp_queue **out, struct mp__queue *s, bool polled)
+{
+    mp_queue *q = calloc(1, sizeof *q);
+    if (!q)
+        return -ENOMEM;
+    q->shared = s;
+    q->eventfd = polled ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    if (polled && q->eventfd < 0) {
+        int err = -errno;
+        free(q);
+        return err;
+    }
+    *out = q;
+    return 0;
+}
+
+static int init_shared(struct mp__queue *s, const mp_queue_opts *o)
+{
+    s->kind = o->kind;
+    s->ack = o->ack;
+    s->max_items = o->max_items;
+    s->max_bytes = o->max_bytes ? o->max_bytes : DEFAULT_MAX;
+    if (s->max_bytes < LEAST_MAX)
+        s->max_bytes = LEAST_MAX;
+    return mp__queue_is_fifo(s) ? mp__fifo_init(s) : mp__ordered_init(s);
+}
+
+static bool is_idle(struct mp__queue *s)
+{
+    return !mp__sleepers_any(&s->data_sleepers) && !mp__sleepers_any(&s->space_sleepers) &&
+           !mp__sleepers_any(&s->done_sleepers) &&
+           (mp__queue_is_fifo(s) ? mp__fifo_idle(s) : mp__ordered_idle(s));
+}
+
+static void release_parts(struct mp__queue *s)
+{
+    if (mp__queue_is_fifo(s))
+        mp__fifo_release(s);
+    else
+        mp__ordered_release(s);
+}
+
+// Where somebody waits or works, nothing is used again: he shall find that it was freed.
+static void free_shared(struct mp__queue *s)
+{
+    bool mine = mp__object_is_mine(s), idle = mine && is_idle(s);
+    if (idle)
+        release_parts(s);
+    mp__object_free(s, idle);
+    if (mine && !idle)
+        wake_all(s);
+}
+
+int mp_queue_new(mp_queue **out, const mp_queue_opts *opts)
+{
+    static const mp_queue_opts defaults;
+    const mp_queue_opts *o = opts ? opts : &defaults;
+    if (!out)
+        return MP_EINVAL;
+    *out = NULL;
+    if ((unsigned)o->kind > MP_PRIORITY)
+        return MP_EINVAL;
+    void *object;
+    int r = mp__object_new(&object, NULL, o->name, 0, MP__QUEUE, VERSION, sizeof(struct mp__queue));
+    if (r < 0)
+        return r;
+    r = init_shared(object, o);
+    if (r == 0)
+        r = make_handle(out, object, !o->name);
+    if (r == 0 && (r = mp__object_publish(object)) < 0) {
+        free(*out);
+        *out = NULL;
+    }
+    if (r < 0)
+        free_shared(object);
+    return r;
+}
+
+int mp_queue_attach(mp_queue **out, const char *name)
+{
+    if (!out)
+        return MP_EINVAL;
+    *out = NULL;
+    void *object;
+    int r = mp__object_attach(&object, name, MP__QUEUE, VERSION, sizeof(struct mp__queue));
+    if (r == 0 && (r = make_handle(out, object, false)) < 0)
+        mp__object_free(object, false);
+    return r;
+}
+
+void mp_queue_free(mp_queue *q)
+{
+    if (!q)
+        return;
+    if (mp__queue_is_valid(q)) {
+        if (mp__queue_is_fifo(q->shared))
+            mp__fifo_leave(q);
+        free_shared(q->shared);
+    }
+    if (q->eventfd >= 0)
+        close(q->eventfd);
+    free(q);
+}
+
+// ---- putting ----
+
+static int64_t put_some(mp_queue *q, int64_t priority, const mp_slice *items, size_t n,
+                        mp__deadline d)
+{
+    if (mp__queue_is_fifo(q->shared))
+        return mp__fifo_put(q, items, n, d);
+    int r = mp__ordered_put(q, priority, items, d);
+    return r < 0 ? r : 1;
+}
+
+static int64_t put(mp_queue *q, int64_t priority, const mp_slice *items, size_t n, int timeout_ms)
+{
+    size_t done = 0;
+    mp__deadline d = 0;
+    int64_t r = 0;
+    while (done < n) {
+        r = put_some(q, priority, items + done, n - done, d);
+        if (r >= 0)
+            done += (size_t)r;
+        else if (r != MP_ETIMEDOUT || d != 0 || timeout_ms == 0)
+            break;
+        else
+            d = mp__deadline_in(timeout_ms);
+    }
+    return done ? (int64_t)done : r;
+}
+
+static int check_items(mp_queue *q, const mp_slice *items, size_t n, int timeout_ms)
+{
+    if (!mp__queue_is_valid(q) || (!items && n) || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    uint64_t most = q->shared->max_bytes;
+    if (!mp__queue_is_fifo(q->shared))
+        most -= mp__ordered_overhead();
+    for (size_t i = 0; i < n; i++) {
+        if (!items[i].data && items[i].size)
+            return MP_EINVAL;
+        if (items[i].size > most)
+            return MP_EMSGSIZE;
+    }
+    return mp__queue_put_end(q->shared);
+}
+
+int mp_queue_put(mp_queue *q, const void *data, size_t size, int timeout_ms)
+{
+    mp_slice item = {data, size};
+    int r = check_items(q, &item, 1, timeout_ms);
+    if (r < 0)
+        return r;
+    int64_t n = put(q, 0, &item, 1, timeout_ms);
+    return n < 0 ? (int)n : 0;
+}
+
+int mp_queue_put_priority(mp_queue *q, int64_t priority, const void *data, size_t size,
+                          int timeout_ms)
+{
+    mp_slice item = {data, size};
+    int r = check_items(q, &item, 1, timeout_ms);
+    if (r == 0 && q->shared->kind != MP_PRIORITY)
+        r = MP_ESTATE;
+    if (r < 0)
+        return r;
+    int64_t n = put(q, priority, &item, 1, timeout_ms);
+    return n < 0 ? (int)n : 0;
+}
+
+int64_t mp_queue_put_many(mp_queue *q, const mp_slice *items, size_t n, int timeout_ms)
+{
+    int r = check_items(q, items, n, timeout_ms);
+    return r < 0 ? r : put(q, 0, items, n, timeout_ms);
+}
+
+// ---- getting ----
+
+static int64_t get_now(mp_queue *q, const struct mp__want *w, mp__deadline d, bool patient)
+{
+    if (mp__queue_dropped(q->shared))
+        return MP_EOF;
+    return mp__queue_is_fifo(q->shared) ? mp__fifo_get(q, w, d, patient) : mp__ordered_get(q, w, d);
+}
+
+void mp__queue_ring_again(mp_queue *q)
+{
+    mp__queue_silence(q);
+    mp__queue_arm(q);
+    if (mp__queue_ready(q))
+        ring(q);
+}
+
+static int64_t get(mp_queue *q, const struct mp__want *w, int timeout_ms)
+{
+    if (!mp__queue_is_valid(q) || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    int64_t r = get_now(q, w, 0, timeout_ms != 0);
+    if (r == MP_ETIMEDOUT && timeout_ms != 0)
+        r = get_now(q, w, mp__deadline_in(timeout_ms), true);
+    if (atomic_load_explicit(&q->fd_given, memory_order_relaxed))
+        mp__queue_ring_again(q);
+    return r;
+}
+
+int64_t mp_queue_get(mp_queue *q, void *buf, size_t cap, int timeout_ms)
+{
+    static char nothing;
+    if (!buf && cap)
+        return MP_EINVAL;
+    return get(q, &(struct mp__want){.buf = buf ? buf : &nothing, .cap = cap}, timeout_ms);
+}
+
+int64_t mp_queue_get_new(mp_queue *q, void **data, int timeout_ms)
+{
+    if (!data)
+        return MP_EINVAL;
+    *data = NULL;
+    return get(q, &(struct mp__want){.made = data}, timeout_ms);
+}
+
+int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items, size_t n,
+                          int timeout_ms)
+{
+    if (!mp__queue_is_valid(q) || !buf || !items || n == 0)
+        return MP_EINVAL;
+    if (q->shared->ack)
+        n = 1; // the tags of others would be lost
+    size_t at = 0, got = 0;
+    int64_t r = 0;
+    while (got < n && at <= cap) {
+        struct mp__want w = {.buf = (char *)buf + at, .cap = cap - at};
+        r = get(q, &w, got ? 0 : timeout_ms);
+        if (r < 0)
+            break;
+        items[got++] = (mp_slice){(char *)buf + at, (size_t)r};
+        at += ((size_t)r + 7) & ~(size_t)7;
+    }
+    return got ? (int64_t)got : r;
+}
+
+int64_t mp_queue_next_size(mp_queue *q, int timeout_ms)
+{
+    return get(q, &(struct mp__want){0}, timeout_ms);
+}
+
+int64_t mp_queue_get_item(mp_queue *q, void *buf, size_t cap, mp_queue_item *item, int timeout_ms)
+{
+    static char nothing;
+    if (!mp__queue_is_valid(q) || (!buf && cap) || !item)
+        return MP_EINVAL;
+    if (!q->shared->ack)
+        return MP_ESTATE;
+    struct mp__want w = {.buf = buf ? buf : &nothing, .cap = cap, .item = item};
+    return get(q, &w, timeout_ms);
+}
+
+// ---- acknowledging and joining ----
+
+static uint32_t puts_of(struct mp__queue *s)
+{
+    return mp__queue_is_fifo(s) ? mp__fifo_puts(s) : mp__ordered_puts(s);
+}
+
+static uint32_t unreported(struct mp__queue *s)
+{
+    if (mp__queue_dropped(s))
+        return 0;
+    if (s->ack)
+        return mp__ordered_unreported(s);
+    uint32_t done = (uint32_t)atomic_load(&s->done);
+    return (puts_of(s) - done) & MP__PLACE_COUNT;
+}
+
+static void tell_joiners(struct mp__queue *s)
+{
+    atomic_fetch_add(&s->done_changed, 1);
+    mp__sleepers_wake(&s->done_sleepers, &s->done_changed, INT_MAX);
+}
+
+int mp_queue_ack(mp_queue *q, uint64_t tag)
+{
+    if (!mp__queue_is_valid(q))
+        return MP_EINVAL;
+    if (!q->shared->ack)
+        return MP_ESTATE;
+    int r = mp__ordered_ack(q, tag, false);
+    if (r == 0 && unreported(q->shared) == 0)
+        tell_joiners(q->shared);
+    return r;
+}
+
+int mp_queue_return(mp_queue *q, uint64_t tag)
+{
+    if (!mp__queue_is_valid(q))
+        return MP_EINVAL;
+    return q->shared->ack ? mp__ordered_ack(q, tag, true) : MP_ESTATE;
+}
+
+static int report(struct mp__queue *s)
+{
+    uint64_t done = atomic_load(&s->done);
+    do {
+        if (((puts_of(s) - (uint32_t)done) & MP__PLACE_COUNT) == 0)
+            return MP_EBOUND;
+    } while (!atomic_compare_exchange_weak(&s->done, &done, done + 1));
+    if (unreported(s) == 0)
+        tell_joiners(s);
+    return 0;
+}
+
+int mp_queue_task_done(mp_queue *q)
+{
+    if (!mp__queue_is_valid(q))
+        return MP_EINVAL;
+    if (!q->shared->ack)
+        return report(q->shared);
+    uint64_t tag = atomic_exchange(&q->last_tag, 0);
+    return tag ? mp_queue_ack(q, tag) : MP_ENOTHELD;
+}
+
+int mp_queue_join(mp_queue *q, int timeout_ms)
+{
+    if (!mp__queue_is_valid(q) || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    struct mp__queue *s = q->shared;
+    mp__deadline d = mp__deadline_in(timeout_ms);
+    for (;;) {
+        uint32_t seen = atomic_load(&s->done_changed);
+        if (unreported(s) == 0)
+            return 0;
+        int r = mp__queue_wait(s, &s->done_sleepers, &s->done_changed, seen, d);
+        if (r < 0)
+            return r == MP_EINVAL ? MP_ECLOSED : r;
+    }
+}
+
+// ---- looking, waiting, ending ----
+
+int64_t mp_queue_size(mp_queue *q)
+{
+    if (!mp__queue_is_valid(q))
+        return MP_EINVAL;
+    if (mp__queue_dropped(q->shared))
+        return 0;
+    return mp__queue_is_fifo(q->shared) ? mp__fifo_size(q) : mp__ordered_size(q);
+}
+
+bool mp_queue_empty(mp_queue *q)
+{
+    return mp_queue_size(q) == 0;
+}
+
+bool mp_queue_full(mp_queue *q)
+{
+    return mp__queue_is_valid(q) &&
+           (mp__queue_is_fifo(q->shared) ? mp__fifo_full(q) : mp__ordered_full(q));
+}
+
+bool mp__queue_ready(mp_queue *q)
+{
+    return atomic_load(&q->shared->ended) || mp__object_gone(q->shared) ||
+           (mp__queue_is_fifo(q->shared) ? mp__fifo_ready(q) : mp__ordered_ready(q));
+}
+
+void mp__queue_arm(mp_queue *q)
+{
+    uint32_t was = atomic_load(&q->shared->poll_wanted);
+    while (!atomic_compare_exchange_weak(&q->shared->poll_wanted, &was, (was | 1) + 2))
+        continue;
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void mp__queue_silence(mp_queue *q)
+{
+    uint64_t count;
+    ssize_t n = read(q->eventfd, &count, sizeof count);
+    (void)n; // empty is fine
+}
+
+int mp_queue_fd(mp_queue *q)
+{
+    if (!mp__queue_is_valid(q))
+        return MP_EINVAL;
+    if (q->eventfd < 0)
+        return MP_ENOTSUP;
+    atomic_store(&q->fd_given, true);
+    mp__queue_ring_again(q);
+    return q->eventfd;
+}
+
+// Takes everything, and nothing of it.
+static void drop_all(mp_queue *q)
+{
+    struct mp__want nothing = {.discard = true};
+    while (get_now(q, &nothing, 0, false) >= 0)
+        continue;
+}
+
+int mp_queue_shutdown(mp_queue *q, mp_shutdown how)
+{
+    if (!mp__queue_is_valid(q) || (how != MP_DRAIN && how != MP_DROP))
+        return MP_EINVAL;
+    struct mp__queue *s = q->shared;
+    uint32_t open = 0;
+    atomic_compare_exchange_strong(&s->ended, &open, 1 + MP_DRAIN);
+    if (how == MP_DROP) {
+        drop_all(q);
+        atomic_store(&s->ended, 1 + MP_DROP);
+        tell_joiners(s);
+    }
+    wake_all(s);
+    mp__queue_came(q, mp__queue_data_word(s), INT_MAX);
+    return 0;
+}

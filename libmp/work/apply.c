@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//
+// One task: waited for, or as a future.
+#include "os/fork.h"
+#include "work/pool.h"
+
+#include <string.h>
+
+static mp_task_opts copy_opts(const mp_task_opts *opts)
+{
+    return opts ? *opts : (mp_task_opts){0};
+}
+
+// ---- waiting ----
+
+struct apply {
+    mp_pool *pool;
+    void *out;
+    size_t cap;
+    int *status;
+    int64_t result;
+    atomic_bool done;
+};
+
+static int64_t take_result(struct apply *a, const struct mp__outcome *o)
+{
+    if (a->status)
+        *a->status = o->status;
+    if (o->error)
+        return o->error;
+    if (o->size > a->cap)
+        return MP_EMSGSIZE;
+    if (o->size)
+        memcpy(a->out, o->data, o->size);
+    return (int64_t)o->size;
+}
+
+static void apply_done(void *owner, const struct mp__outcome *o)
+{
+    struct apply *a = owner;
+    mp_pool *p = a->pool;
+    a->result = take_result(a, o);
+    atomic_store(&a->done, true); // a is gone
+    mp__tasks_nudge(p);
+}
+
+static bool is_done(void *arg)
+{
+    struct apply *a = arg;
+    return atomic_load(&a->done);
+}
+
+int64_t mp_pool_apply(mp_pool *pool, mp_task_fn *fn, const void *arg, size_t size, void *out,
+                      size_t cap, const mp_task_opts *opts)
+{
+    if (!out && cap)
+        return MP_EINVAL;
+    struct apply a = {.pool = pool, .out = out, .cap = cap, .status = opts ? opts->status : NULL};
+    if (a.status)
+        *a.status = 0;
+    struct mp__posting what = {.fn = fn,
+                               .arg = arg,
+                               .size = size,
+                               .opts = copy_opts(opts),
+                               .done = apply_done,
+                               .owner = &a};
+    int r = mp__tasks_post(pool, &what, MP__NEVER);
+    if (r == 0)
+        r = mp__tasks_await(pool, is_done, &a, MP__NEVER);
+    return r < 0 ? r : a.result;
+}
+
+// ---- a future ----
+
+static void future_done(void *owner, const struct mp__outcome *o)
+{
+    mp_future *f = owner;
+    int r = 0;
+    if (o->error == 0)
+        r = mp_future_set_result(f, o->data, o->size);
+    if (o->error || r == -ENOMEM) {
+        char text[128];
+        struct mp__outcome failed = *o;
+        failed.error = o->error ? o->error : r;
+        mp__tasks_describe(&failed, text, sizeof text);
+        (void)mp_future_set_error(f, failed.error, o->status, text);
+    }
+    mp_future_free(f);
+}
+
+int mp_pool_apply_async(mp_future **out, mp_pool *pool, mp_task_fn *fn, const void *arg,
+                        size_t size, const mp_task_opts *opts)
+{
+    mp_future *f;
+    if (!out)
+        return MP_EINVAL;
+    *out = NULL;
+    if (!pool || (opts && opts->status))
+        return MP_EINVAL;
+    if (!mp__fork_is_mine(pool->owner))
+        return MP_EOWNER;
+    int r = mp_future_new(&f, &(mp_future_opts){.source = pool->tasks.source});
+    if (r < 0)
+        return r;
+    struct mp__posting what = {.fn = fn,
+                               .arg = arg,
+                               .size = size,
+                               .opts = copy_opts(opts),
+                               .future = mp_future_hold(f),
+                               .done = future_done,
+                               .owner = f};
+    r = mp__tasks_post(pool, &what, MP__NEVER);
+    if (r == 0) {
+        *out = f;
+        return 0;
+    }
+    mp_future_free(f);
+    mp_future_free(f);
+    return r;
+}

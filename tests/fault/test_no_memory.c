@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+//
+// What if malloc() fails? Each kind of object is made, used and freed while the Nth call of
+// malloc() fails, and while all from the Nth on do, for all N there are. That is -ENOMEM, and
+// nothing else: nothing stays open, and the next try succeeds.
+#include "mptest.h"
+
+#include <errno.h>
+#include <mp/mp.h>
+#include <stdlib.h>
+
+#if !MPTEST_ASAN && !MPTEST_TSAN
+
+static long left = -1; // calls until one fails; -1: none does
+static bool for_good;
+static long failures, all_failures;
+
+static bool fails(void)
+{
+    if (left < 0)
+        return false;
+    if (left > 0) {
+        left--;
+        return false;
+    }
+    left = for_good ? 0 : -1;
+    failures++;
+    errno = ENOMEM;
+    return true;
+}
+
+void *__libc_malloc(size_t size);           // NOLINT: the C library's names
+void *__libc_calloc(size_t n, size_t size); // NOLINT
+void *__libc_realloc(void *p, size_t size); // NOLINT
+
+void *malloc(size_t size)
+{
+    return fails() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __libc_realloc(p, size);
+}
+
+static void never_without_memory(const char *what, int (*use)(void))
+{
+    for (int good = 0; good < 2; good++) {
+        bool failed = true;
+        for (long n = 0; failed; n++) {
+            int open_before = mptest_fd_count();
+            ck_assert_int_lt(n, 1000);
+            failures = 0;
+            for_good = good;
+            left = n;
+            int r = use();
+            left = -1;
+            failed = failures > 0;
+            all_failures += failures;
+            ck_assert_msg(r == 0 || (r == -ENOMEM && failed), "%s, call %ld: %s", what, n,
+                          mp_err_name(r));
+            ck_assert_msg(mptest_fd_count() == open_before, "%s, call %ld: a leak", what, n);
+            mp_assert_ok(use());
+        }
+    }
+}
+
+// The name of an object that was not made is free.
+static int and_unlink(int r)
+{
+    int gone = mp_shm_unlink("mptest-no-memory");
+    return r < 0 ? r : gone;
+}
+
+#define NAMED .name = "mptest-no-memory"
+
+static int use_lock(mp_lock *l, int r)
+{
+    if (r == 0)
+        r = mp_lock_acquire(l, 0);
+    if (r == 0)
+        r = mp_lock_release(l);
+    mp_lock_free(l);
+    return r;
+}
+
+static int a_lock(void)
+{
+    mp_lock *l;
+    int r = mp_lock_new(&l, NULL);
+    return use_lock(l, r);
+}
+
+static int a_named_lock(void)
+{
+    mp_lock *l, *again;
+    int r = mp_lock_new(&l, &(mp_lock_opts){NAMED});
+    if (r < 0)
+        return r;
+    r = mp_lock_attach(&again, "mptest-no-memory");
+    r = use_lock(again, r);
+    mp_lock_free(l);
+    return and_unlink(r);
+}
+
+static int a_semaphore(void)
+{
+    mp_semaphore *s;
+    int r = mp_semaphore_new(&s, 1, &(mp_semaphore_opts){.robust = true});
+    if (r == 0)
+        r = mp_semaphore_acquire(s, 0);
+    if (r == 0)
+        r = mp_semaphore_release(s);
+    mp_semaphore_free(s);
+    return r;
+}
+
+static int a_condition(void)
+{
+    mp_condition *c;
+    int r = mp_condition_new(&c, NULL);
+    if (r == 0)
+        r = mp_condition_acquire(c, 0);
+    if (r == 0) {
+        r = mp_condition_wait(c, 0);
+        r = r == MP_ETIMEDOUT ? 0 : r;
+        int given = mp_condition_release(c); // held, whatever became of the wait
+        r = given < 0 ? given : r;
+    }
+    mp_condition_free(c);
+    return r;
+}
+
+static int an_event(void)
+{
+    mp_event *e;
+    int r = mp_event_new(&e, NULL);
+    if (r == 0)
+        r = mp_event_set(e);
+    if (r == 0)
+        r = mp_event_wait(e, 0);
+    mp_event_free(e);
+    return r;
+}
+
+static int a_barrier(void)
+{
+    mp_barrier *b;
+    int r = mp_barrier_new(&b, 1, NULL);
+    if (r == 0)
+        r = mp_barrier_wait(b, 0);
+    mp_barrier_free(b);
+    return r;
+}
+
+static int a_rwlock(void)
+{
+    mp_rwlock *rw;
+    int r = mp_rwlock_new(&rw, NULL);
+    if (r == 0)
+        r = mp_rwlock_acquire_read(rw, 0);
+    if (r == 0)
+        r = mp_rwlock_release_read(rw);
+    if (r == 0)
+        r = mp_rwlock_acquire_write(rw, 0);
+    if (r == 0)
+        r = mp_rwlock_release_write(rw);
+    mp_rwlock_free(rw);
+    return r;
+}
+
+static int a_value(void)
+{
+    mp_value *v;
+    int64_t n = 1;
+    int r = mp_value_new(&v, MP_INT64, NULL, NULL);
+    if (r == 0)
+        r = mp_value_write(v, &n, sizeof n, 0);
+    mp_value_free(v);
+    return r;
+}
+
+static int an_array(void)
+{
+    mp_array *a, *again;
+    int r = mp_array_new(&a, MP_INT32, 1000, NULL, &(mp_array_opts){NAMED});
+    if (r < 0)
+        return r;
+    r = mp_array_attach(&again, "mptest-no-memory", MP_INT32, 0);
+    mp_array_free(again);
+    mp_array_free(a);
+    return and_unlink(r);
+}
+
+static int an_arena(void)
+{
+    mp_arena *a;
+    void *p;
+    int r = mp_arena_new(&a, NULL);
+    if (r == 0)
+        r = mp_arena_alloc(a, &p, 100, 100);
+    if (r == 0)
+        r = mp_arena_free(a, p);
+    mp_arena_delete(a);
+    return r;
+}
+
+static int use_dict(mp_shm_dict *d)
+{
+    mp_shm_dict_iter *it;
+    mp_shm_dict_item item;
+    void *value = NULL;
+    int r = mp_shm_dict_set(d, "k", 1, "v", 1);
+    if (r == 0)
+        r = (int)mp_shm_dict_get_new(d, "k", 1, &value);
+    free(value);
+    if (r == 1)
+        r = mp_shm_dict_iter_new(&it, d);
+    if (r == 0) {
+        r = mp_shm_dict_iter_next(it, &item);
+        mp_shm_dict_iter_free(it);
+        r = r == 1 ? 0 : r;
+    }
+    return r;
+}
+
+static int a_dict(void)
+{
+    mp_shm_dict *d;
+    int r = mp_shm_dict_new(&d, NULL);
+    if (r == 0)
+        r = use_dict(d);
+    mp_shm_dict_free(d);
+    return r;
+}
+
+static int a_list(void)
+{
+    mp_shm_list *l;
+    mp_shm_list_item *items = NULL;
+    int r = mp_shm_list_new(&l, NULL);
+    if (r == 0)
+        r = mp_shm_list_append(l, "v", 1);
+    if (r == 0)
+        r = (int)mp_shm_list_copy(l, &items);
+    free(items);
+    mp_shm_list_free(l);
+    return r == 1 ? 0 : r;
+}
+
+static int a_queue(void)
+{
+    mp_queue *q;
+    int r = mp_queue_new(&q, NULL);
+    if (r == 0)
+        r = mp_queue_put(q, "v", 1, 0);
+    mp_queue_free(q);
+    return r;
+}
+
+static int a_pipe(void)
+{
+    mp_pipe *a, *b;
+    int r = mp_pipe_new(&a, &b, NULL);
+    if (r == 0)
+        r = mp_pipe_send(a, "v", 1, 0);
+    mp_pipe_free(a);
+    mp_pipe_free(b);
+    return r;
+}
+
+MP_TEST(each_call_of_malloc_may_fail)
+{
+    static const struct {
+        const char *what;
+        int (*use)(void);
+    } all[] = {
+        {"lock", a_lock},           {"named lock", a_named_lock},
+        {"semaphore", a_semaphore}, {"condition", a_condition},
+        {"event", an_event},        {"barrier", a_barrier},
+        {"rwlock", a_rwlock},       {"value", a_value},
+        {"array", an_array},        {"arena", an_arena},
+        {"dict", a_dict},           {"list", a_list},
+        {"queue", a_queue},         {"pipe", a_pipe},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        never_without_memory(all[i].what, all[i].use);
+    ck_assert_int_ge(all_failures, 20); // the calls do come by here
+}
+
+#else
+
+MP_TEST(each_call_of_malloc_may_fail)
+{
+    mp_skip("a sanitizer has a malloc() of its own");
+}
+
+#endif

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+//
+// Single tasks whose workers are killed, hang, or never start: nothing is lost, every end is
+// told, and nobody waits for the dead.
+#include "mptest.h"
+
+#include <mp/arena.h>
+#include <mp/task.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+struct shared {
+    _Atomic int begun, stop, kills;
+    int task_us;
+    _Atomic int pid[8];
+    char name[8]; // of the pool's processes
+};
+
+static struct shared *shared_page(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(page != MAP_FAILED);
+    return page;
+}
+
+static mp_pool *new_pool(int workers)
+{
+    mp_pool *p;
+    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = workers}));
+    return p;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+enum deed { RETURN, KILL, EXIT, HANG, FAIL, STOP };
+
+// Does what its argument says, after it has counted itself.
+static int act(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    struct shared *s = ctx;
+    (void)size;
+    int n = s ? atomic_fetch_add(&s->begun, 1) : 0;
+    switch (*(const int *)arg) {
+    case KILL:
+        raise(SIGKILL);
+        break;
+    case EXIT:
+        exit(3);
+    case HANG:
+        for (;;)
+            pause();
+    case FAIL:
+        return 9;
+    case STOP:
+        raise(SIGSTOP);
+        break;
+    default:
+        break;
+    }
+    return mp_task_result(task, &n, sizeof n);
+}
+
+static mp_future *post(mp_pool *p, enum deed deed, const mp_task_opts *o)
+{
+    mp_future *f;
+    int arg = deed;
+    mp_assert_ok(mp_pool_apply_async(&f, p, act, &arg, sizeof arg, o));
+    return f;
+}
+
+MP_TEST(a_death_costs_its_own_task_and_is_told)
+{
+    mp_pool *p = new_pool(2);
+    mp_future *f[30];
+    for (int i = 0; i < 30; i++)
+        f[i] = post(p, i % 10 == 3 ? KILL : i % 10 == 7 ? EXIT : RETURN, NULL);
+    for (int i = 0; i < 30; i++) {
+        bool dies = i % 10 == 3 || i % 10 == 7;
+        mp_assert_err(mp_future_error(f[i], 10000), dies ? MP_EWORKERDIED : 0);
+        const char *text = mp_future_error_text(f[i]);
+        if (i % 10 == 3)
+            ck_assert_msg(strstr(text, "was killed by signal 9 (Killed)") != NULL, "%s", text);
+        if (i % 10 == 7)
+            ck_assert_msg(strstr(text, "exited with code 3") != NULL, "%s", text);
+        mp_future_free(f[i]);
+    }
+    mp_pool_free(p);
+}
+
+MP_TEST(a_poisonous_task_is_given_up_after_its_retries)
+{
+    struct shared *s = shared_page();
+    mp_pool *p = new_pool(2);
+    mp_task_opts o = {.ctx = s, .retries = 3};
+    int deed = KILL;
+    mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_EWORKERDIED);
+    ck_assert_int_eq(atomic_load(&s->begun), 4);
+    deed = RETURN;
+    int n;
+    ck_assert_int_eq(mp_pool_apply(p, act, &deed, sizeof deed, &n, sizeof n, &o), sizeof n);
+    mp_pool_free(p);
+    munmap(s, 4096);
+}
+
+MP_TEST(retries_wait_longer_each_time)
+{
+    struct shared *s = shared_page();
+    mp_pool *p = new_pool(1);
+    mp_task_opts o = {.ctx = s, .retries = 3, .backoff_ms = 20};
+    int deed = FAIL, status = 0;
+    o.status = &status;
+    int64_t start = now_ms();
+    mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_ETASK);
+    ck_assert_int_ge(now_ms() - start, 20 + 40 + 80);
+    ck_assert_int_eq(atomic_load(&s->begun), 4);
+    ck_assert_int_eq(status, 9);
+    mp_pool_free(p);
+    munmap(s, 4096);
+}
+
+MP_TEST(a_task_out_of_time_ends_with_its_worker)
+{
+    struct shared *s = shared_page();
+    mp_pool *p = new_pool(1);
+    mp_task_opts o = {.ctx = s, .timeout_ms = 30};
+    mp_future *late = post(p, HANG, &o), *good = post(p, RETURN, NULL);
+    int64_t start = now_ms();
+    mp_assert_err(mp_future_error(late, 10000), MP_ETIMEDOUT);
+    mp_assert_ok(mp_future_error(good, 10000));
+    ck_assert_int_lt(now_ms() - start, 5000);
+    mp_future_free(late);
+    mp_future_free(good);
+    // One that is over before is not touched, and its worker stays.
+    for (int i = 0; i < 50; i++) {
+        int deed = RETURN, n;
+        o.timeout_ms = 5000;
+        ck_assert_int_eq(mp_pool_apply(p, act, &deed, sizeof deed, &n, sizeof n, &o), sizeof n);
+    }
+    mp_pool_free(p);
+    munmap(s, 4096);
+}
+
+MP_TEST(a_running_task_is_cancelled)
+{
+    struct shared *s = shared_page();
+    mp_pool *p = new_pool(1);
+    mp_task_opts o = {.ctx = s, .retries = 5};
+    mp_future *f = post(p, HANG, &o);
+    while (!atomic_load(&s->begun))
+        usleep(1000);
+    mp_assert_err(mp_future_cancel(f), MP_ESTATE);
+    mp_assert_ok(mp_pool_cancel(p, f));
+    mp_assert_ok(mp_pool_cancel(p, f));
+    mp_assert_err(mp_future_error(f, 10000), MP_ECANCELED);
+    mp_assert_ok(mp_pool_cancel(p, f));
+    ck_assert_int_eq(atomic_load(&s->begun), 1);
+    mp_future_free(f);
+    f = post(p, RETURN, NULL);
+    mp_assert_ok(mp_future_error(f, 10000));
+    mp_assert_err(mp_pool_cancel(p, f), MP_ESTATE);
+    mp_future_free(f);
+    mp_pool_free(p);
+    munmap(s, 4096);
+}
+
+MP_TEST(a_stopped_worker_is_killed_at_the_deadline)
+{
+    mp_pool *p = new_pool(1);
+    mp_task_opts o = {.timeout_ms = 100};
+    int deed = STOP;
+    mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_ETIMEDOUT);
+    mp_pool_free(p);
+}
+
+static int die(void *arg)
+{
+    (void)arg;
+    abort();
+}
+
+static int refuse(void *arg)
+{
+    return *(int *)arg;
+}
+
+MP_TEST(workers_that_cannot_start_break_the_pool)
+{
+    int code = 5;
+    const mp_pool_opts opts[] = {{.workers = 2, .init = die},
+                                 {.workers = 2, .init = refuse, .init_arg = &code}};
+    for (int i = 0; i < 2; i++) {
+        mp_pool *p;
+        mp_future *f;
+        int deed = RETURN;
+        mp_assert_ok(mp_pool_new(&p, &opts[i]));
+        int r = mp_pool_apply_async(&f, p, act, &deed, sizeof deed, NULL);
+        if (r == 0) {
+            mp_assert_err(mp_future_error(f, 10000), MP_EBROKEN);
+            mp_future_free(f);
+        }
+        mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, NULL), MP_EBROKEN);
+        mp_pool_free(p);
+    }
+}
+
+// The parent of a worker is the supervisor.
+static int tell_parent(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    pid_t pid = getppid();
+    (void)arg;
+    (void)size;
+    (void)ctx;
+    return mp_task_result(task, &pid, sizeof pid);
+}
+
+MP_TEST(a_killed_supervisor_breaks_the_pool)
+{
+    struct shared *s = shared_page();
+    mp_pool *p = new_pool(2);
+    pid_t supervisor;
+    mp_task_opts o = {.ctx = s};
+    mp_assert_ok(mp_pool_apply(p, tell_parent, NULL, 0, &supervisor, sizeof supervisor, NULL));
+    mp_future *f = post(p, HANG, &o);
+    while (!atomic_load(&s->begun))
+        usleep(1000);
+    kill(supervisor, SIGKILL);
+    mp_assert_err(mp_future_error(f, 10000), MP_EBROKEN);
+    mp_future_free(f);
+    mp_pool_free(p);
+    munmap(s, 4096);
+}
+
+// ---- kills at random ----
+
+static int work_or_be_killed(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    struct shared *s = ctx;
+    int i = *(const int *)arg;
+    unsigned char big[300];
+    (void)size;
+    atomic_store(&s->pid[i % 8], getpid());
+    usleep((unsigned)(s->task_us + i % 7 * 100));
+    memset(big, i, sizeof big);
+    return mp_task_result(task, big, i % 3 ? sizeof i : sizeof big);
+}
+
+// A pid may be old, and another process have it now.
+static bool is_ours(int pid, const char *name)
+{
+    char path[40], comm[20] = "";
+    snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    bool read = fgets(comm, sizeof comm, f) != NULL;
+    fclose(f);
+    return read && strncmp(comm, name, strlen(name)) == 0;
+}
+
+// Kills workers now and then until it is told to stop.
+static void kill_at_random(struct shared *s)
+{
+    for (unsigned n = 1; !atomic_load(&s->stop); n = n * 1103515245 + 12345) {
+        usleep(5000 + n / 65536 % 10000);
+        int pid = atomic_exchange(&s->pid[n / 65536 % 8], 0);
+        if (pid > 0 && is_ours(pid, s->name) && kill(pid, SIGKILL) == 0)
+            atomic_fetch_add(&s->kills, 1);
+    }
+    _exit(0);
+}
+
+MP_TEST_TIMEOUT(random_kills_lose_nothing, 120)
+{
+    bool thorough = getenv("MP_LONG") != NULL;
+    int n = thorough ? 10000 : 1500;
+    struct shared *s = shared_page();
+    mp_pool *p;
+    s->task_us = thorough ? 4000 : 200;
+    snprintf(s->name, sizeof s->name, "k%x", (unsigned)getpid() & 0xfffff);
+    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 4, .name = s->name}));
+    pid_t killer = fork();
+    if (killer == 0)
+        kill_at_random(s);
+    mp_future **f = malloc((size_t)n * sizeof(mp_future *));
+    mp_task_opts o = {.ctx = s, .retries = 1000};
+    for (int i = 0; i < n; i++)
+        mp_assert_ok(mp_pool_apply_async(&f[i], p, work_or_be_killed, &i, sizeof i, &o));
+    ck_assert_int_eq(mp_futures_wait(f, (size_t)n, MP_ALL_DONE, 100000), n);
+    atomic_store(&s->stop, 1);
+    for (int i = 0; i < n; i++) {
+        size_t size;
+        const unsigned char *data = mp_future_data(f[i], &size);
+        ck_assert_ptr_nonnull(data);
+        ck_assert_uint_eq(size, i % 3 ? sizeof i : 300);
+        ck_assert_int_eq(data[0], (unsigned char)i);
+        mp_future_free(f[i]);
+    }
+    waitpid(killer, NULL, 0);
+    ck_assert_int_gt(atomic_load(&s->kills), thorough ? 1000 : 5);
+    free(f);
+    mp_pool_free(p);
+    munmap(s, 4096);
+}
+
+MP_TEST(recovery_is_quick)
+{
+    mp_pool *p = new_pool(2);
+    int64_t best = 1000;
+    for (int i = 0; i < 10; i++) {
+        int64_t start = now_ms();
+        int deed = KILL, n;
+        mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, NULL), MP_EWORKERDIED);
+        deed = RETURN;
+        mp_assert_ok(mp_pool_apply(p, act, &deed, sizeof deed, &n, sizeof n, NULL));
+        int64_t took = now_ms() - start;
+        best = took < best ? took : best;
+    }
+    ck_assert_int_le(best, 50);
+    mp_pool_free(p);
+}

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh SECONDS [TARGET ...]: builds fuzz_TARGET.c with clang's libFuzzer, the sanitizers
+# and those files of the library that it needs, and runs it for so long on its corpus;
+# without a target, all of them. What it finds new stays in FUZZ_DIR (a temporary directory
+# without), and so does the input that broke something. Exit 77: cannot be run here.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$(dirname "$here")")
+seconds=${1:?usage: run.sh SECONDS [TARGET ...]}
+shift
+[ $# -gt 0 ] || set -- pack
+
+command -v clang >/dev/null || {
+    echo "SKIP: no clang"
+    exit 77
+}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n);
+      int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n ? 0 : 0; }' >"$tmp/try.c"
+clang -fsanitize=fuzzer,address,undefined -o "$tmp/try" "$tmp/try.c" 2>/dev/null || {
+    echo "SKIP: clang has no libFuzzer (Debian: libclang-rt-14-dev)"
+    exit 77
+}
+
+# What a target is made of, beside itself.
+sources() {
+    case $1 in
+    pack) echo base/err.c wire/buf.c wire/check.c wire/format.c wire/pack.c wire/unpack.c ;;
+    *)
+        echo "run.sh: no target '$1'" >&2
+        exit 2
+        ;;
+    esac
+}
+
+dir=${FUZZ_DIR:-$tmp}
+for target; do
+    files=$(sources "$target")
+    # shellcheck disable=SC2046,SC2086
+    (cd "$root/libmp" && clang -std=gnu11 -D_GNU_SOURCE -g -O1 -I../include -I. \
+        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o "$tmp/fuzz_$target" \
+        "$here/fuzz_$target.c" $files \
+        $(pkg-config --cflags --libs msgpack 2>/dev/null || pkg-config --cflags --libs msgpack-c))
+    mkdir -p "$dir/$target"
+    if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
+        -malloc_limit_mb=64 -max_len=4096 -artifact_prefix="$dir/$target-" -print_final_stats=1 \
+        "$dir/$target" "$here/corpus/$target" >"$tmp/log" 2>&1; then
+        tail -60 "$tmp/log"
+        echo "FAIL: fuzz_$target; inputs in hexadecimal:"
+        for f in "$dir/$target"-*; do
+            [ -f "$f" ] && od -An -tx1 "$f"
+        done
+        exit 1
+    fi
+    echo "fuzz_$target: $(awk '/number_of_executed_units/ { print $2 }' "$tmp/log") inputs, nothing found"
+done
