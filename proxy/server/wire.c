@@ -94,7 +94,7 @@ static void set_pieces(struct wire *w, const void *a, size_t na, const void *b, 
 // through like this is taken back, and sent in the ordinary way.
 bool wire_send_now(struct wire *w, const void *a, size_t na, const void *b, size_t nb)
 {
-    if (!w->quick) {
+    if (!w->quick || w->closed) {
         wire_send(w, a, na, b, nb);
         return false;
     }
@@ -115,6 +115,8 @@ bool wire_send_now(struct wire *w, const void *a, size_t na, const void *b, size
 void wire_send(struct wire *w, const void *a, size_t na, const void *b, size_t nb)
 {
     nng_msg *m;
+    if (w->closed)
+        return;
     w->sending = true;
     if (w->messages && nng_msg_alloc(&m, 0) == 0) {
         if (nng_msg_append(m, a, na) == 0 && (!nb || nng_msg_append(m, b, nb) == 0)) {
@@ -129,6 +131,10 @@ void wire_send(struct wire *w, const void *a, size_t na, const void *b, size_t n
 
 void wire_send_message(struct wire *w, nng_msg *m)
 {
+    if (w->closed) {
+        nng_msg_free(m);
+        return;
+    }
     w->sending = true;
     w->niov = 0;
     nng_aio_set_msg(w->tx, m);
@@ -145,7 +151,7 @@ bool wire_sent(struct wire *w, int *err)
         w->niov = 0;
     } else if (!*err) {
         advance(w, nng_aio_count(w->tx));
-        if (w->niov) {
+        if (w->niov && !w->closed) { // TLS would take it after the end, and never give it back
             start_send(w);
             return false;
         }
@@ -209,7 +215,7 @@ void wire_receive_into(struct wire *w, const struct mp__piece *p, size_t n, bool
 {
     nng_iov iov[3];
     unsigned k = 0;
-    if (w->receiving)
+    if (w->receiving || w->closed)
         return;
     w->receiving = true;
     w->into = 0;
@@ -242,6 +248,7 @@ void wire_used(struct wire *w, size_t n)
 
 void wire_close(struct wire *w)
 {
+    w->closed = true;
     if (w->stream)
         nng_stream_close(w->stream);
 }
@@ -264,6 +271,6 @@ void wire_fini(struct wire *w)
     w->stream = NULL;
     w->message = NULL;
     w->buffer = NULL;
-    w->sending = w->receiving = false;
+    w->sending = w->receiving = w->closed = false;
     w->left = 0;
 }

@@ -32,6 +32,7 @@ struct wire {
     int nap_ms;
     bool came;
     bool sending, receiving;
+    bool closed;
 
     const uint8_t *at; // received, not used yet
     size_t left;
@@ -76,7 +77,7 @@ void wire_receive_into(struct wire *w, const struct mp__piece *p, size_t n, bool
 // Uses up n of what came.
 void wire_used(struct wire *w, size_t n);
 
-// Ends both directions: what is under way ends with an error.
+// Ends both directions: what is under way ends with an error, and nothing more is begun.
 void wire_close(struct wire *w);
 
 // Waits for the callbacks to end and frees all. Without the owner's lock.

@@ -281,7 +281,7 @@ static void kill_at_random(struct shared *s)
 
 MP_TEST_TIMEOUT(random_kills_lose_nothing, 120)
 {
-    bool thorough = getenv("MP_LONG") != NULL;
+    bool thorough = getenv("MP_TEST_LONG") != NULL;
     int n = thorough ? 10000 : 1500;
     struct shared *s = shared_page();
     mp_pool *p;
