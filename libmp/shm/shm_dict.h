@@ -63,7 +63,7 @@ struct mp__shard {
     _Atomic uint64_t hand[2];  // guarded by lock, as all below
     uint64_t live, used;       // slots with an entry; slots that are not empty
     uint64_t recovered;        // owners that died
-    bool closed;               // the dict is being freed
+    uint8_t closed;            // the dict is being freed. No bool, since damage may be any number
     _Atomic uint32_t visitors; // who has the lock or is about to take it. Not guarded
 };
 

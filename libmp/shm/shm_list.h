@@ -50,8 +50,8 @@ struct mp_shm_list {
     _Alignas(128) struct mp__mutex lock;
     _Atomic uint64_t hand[MP__LIST_HANDS]; // guarded by lock, as all below
     uint64_t recovered;                    // owners that died
-    bool closed;                           // the list is being freed
-    _Atomic uint32_t visitors;             // who has the lock or is about to. Not guarded
+    uint8_t closed;            // the list is being freed. No bool, since damage may be any number
+    _Atomic uint32_t visitors; // who has the lock or is about to. Not guarded
 };
 
 // What was read of the array, once, and checked: the memory may say something else by now,

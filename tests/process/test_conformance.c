@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "urltest.h"
 
+#include <mp/handle.h>
 #include <mp/process.h>
 #include <mp/wait.h>
 #include <poll.h>
@@ -347,5 +348,24 @@ MP_TEST_EACH(a_message_above_the_limit_is_refused)
     mp_assert_ok(mp_pipe_send(a, data, 100, LONG_MS));
     ck_assert_int_eq(mp_pipe_recv(b, data, sizeof data, LONG_MS), 100);
     mp_assert_err(mp_pipe_send(b, data, 101, LONG_MS), MP_EMSGSIZE);
+    end(a, b);
+}
+
+MP_TEST_EACH(descriptors_travel_within_a_machine_only)
+{
+    mp_pipe *a, *b;
+    mp_handle h = mp_handle_fd(1), got;
+    char byte;
+    size_t n = 1;
+    bool remote = t->url || getenv("MP_TRANSPORT");
+    pair(t, &a, &b);
+    mp_assert_err(mp_pipe_send_handles(a, "x", 1, &h, 1, LONG_MS), remote ? MP_ENOTSUP : 0);
+    if (!remote) {
+        ck_assert_int_eq(mp_pipe_recv_handles(b, &byte, 1, &got, &n, LONG_MS), 1);
+        ck_assert_uint_eq(n, 1);
+        mp_handle_close(&got, n);
+    }
+    mp_assert_ok(mp_pipe_send(a, "y", 1, LONG_MS)); // and the pipe is as good as before
+    ck_assert_int_eq(mp_pipe_recv(b, &byte, 1, LONG_MS), 1);
     end(a, b);
 }
