@@ -52,7 +52,9 @@ typedef struct mp_with {
     bool runs; // false after it
 } mp_with;
 
+// Acquires, and says in `held` whether the block runs. Called by MP_WITH only. Since 0.1.
 MP_API mp_with mp_with_begin(mp_with_kind kind, void *object);
+// Releases what mp_with_begin() acquired. Called by MP_WITH only. Since 0.1.
 MP_API void mp_with_end(mp_with *w);
 
 #ifndef __cplusplus

@@ -82,7 +82,7 @@ static void check_point(const char *where, size_t staging)
     points_mortal(); // only workers pass the points
     mp_pool *p;
     mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 3, .staging = staging}));
-    for (size_t i = 0; i < 24 || (i < 240 && killed < 25); i++) {
+    for (size_t i = 0; i < 24 || (i < 5000 && killed < 25); i++) {
         int countdown = (int)(i / 4 % 6);
         for (int kills = 1; kills <= 4; kills += 3) {
             struct plan t = {where, countdown, kills, countdown % 2, 100, chunks[i % 4]};
