@@ -14,12 +14,12 @@
 // protection; what a plain fork() makes never had it. Each running child costs its
 // parent two descriptors.
 //
-// In a child: its end waits for its threads that are no daemons (mp/thread.h); stdout and stderr were flushed before the fork and are flushed at
-// its end, which is _exit(): atexit handlers and destructors of the parent do
-// not run, and files the child opened with fopen() are its to close. Descriptors
-// of the user's stay open as after fork(); those of libmp do not. As after any
-// fork() of a program with threads, the child has only the calling one, and
-// locks held by the others stay held in it: libmp's own are not among them.
+// In a child: its end waits for its threads that are no daemons (mp/thread.h); stdout and stderr
+// were flushed before the fork and are flushed at its end, which is _exit(): atexit handlers and
+// destructors of the parent do not run, and files the child opened with fopen() are its to close.
+// Descriptors of the user's stay open as after fork(); those of libmp do not. As after any fork()
+// of a program with threads, the child has only the calling one, and locks held by the others stay
+// held in it: libmp's own are not among them.
 #ifndef MP_PROCESS_H
 #define MP_PROCESS_H
 

@@ -521,7 +521,7 @@ MP_TEST(descriptors_do_not_pile_up)
     ck_assert_int_eq(there, before + 2); // the arena, and the bell
     mp_assert_ok(mp_pool_map(q, count_fds, NULL, 0, &there, sizeof there, 1, NULL, NULL));
     ck_assert_int_eq(there, before + 2); // nothing of p
-    int inherited = before + 1; // the arena
+    int inherited = before + 1;          // the arena
     ck_assert_int_eq(mptest_in_child(fds_in_fork, &inherited), 0);
     mp_pool_free(p);
     mp_pool_free(q);
