@@ -126,7 +126,7 @@ bool mp__fifo_idle(struct mp__queue *s)
 static int lock_put(struct mp__queue *s, mp__deadline d)
 {
     struct mp__fifo *f = &s->fifo;
-    int r = mp__queue_lock(&f->put, d);
+    int r = mp__mutex_lock_patiently(&f->put, d);
     if (r != MP_EOWNERDEAD)
         return r;
     // What lies beyond tail is nobody's; a ring that was to replace this one is not wanted.
@@ -152,7 +152,7 @@ static void recover_get(struct mp__queue *s)
 
 static int lock_get(struct mp__queue *s, mp__deadline d)
 {
-    int r = mp__queue_lock(&s->fifo.get, d);
+    int r = mp__mutex_lock_patiently(&s->fifo.get, d);
     if (r != MP_EOWNERDEAD)
         return r;
     recover_get(s);
@@ -393,7 +393,7 @@ void mp__fifo_leave(mp_queue *q)
 
 static int lock_hand(struct mp__queue *s, struct mp__hand *h, mp__deadline d)
 {
-    int r = mp__queue_lock(&h->lock, d);
+    int r = mp__mutex_lock_patiently(&h->lock, d);
     if (r == MP_EOWNERDEAD) {
         h->unsure = true;
         mp__mutex_consistent(&h->lock);

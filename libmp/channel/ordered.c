@@ -171,7 +171,7 @@ void mp__ordered_release(struct mp__queue *s)
 
 static int lock(struct mp__queue *s, mp__deadline d)
 {
-    int r = mp__queue_lock(&s->ordered.lock, d);
+    int r = mp__mutex_lock_patiently(&s->ordered.lock, d);
     if (r != MP_EOWNERDEAD)
         return r;
     if (!MP__BROKEN("ordered.derive"))

@@ -15,7 +15,6 @@
 #define VERSION     1
 #define DEFAULT_MAX (UINT64_C(256) << 20)
 #define LEAST_MAX   4096
-#define PATIENCE    INT64_C(100000000) // ns for a lock that is hardly ever held so long
 
 bool mp__queue_is_valid(const mp_queue *q)
 {
@@ -23,18 +22,6 @@ bool mp__queue_is_valid(const mp_queue *q)
 }
 
 // ---- for the engines ----
-
-int mp__queue_lock(struct mp__mutex *m, mp__deadline d)
-{
-    int r = MP_ETIMEDOUT;
-    if (atomic_load_explicit(&m->owner, memory_order_relaxed) == 0)
-        r = mp__mutex_lock(m, 0);
-    if (r == MP_ETIMEDOUT) {
-        mp__deadline least = mp__now() + PATIENCE;
-        r = mp__mutex_lock(m, d > least ? d : least);
-    }
-    return r;
-}
 
 int mp__want_take(const struct mp__want *w, const void *from, uint64_t size)
 {

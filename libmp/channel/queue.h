@@ -182,10 +182,6 @@ uint32_t mp__ordered_unreported(struct mp__queue *s); // with acknowledgements
 
 // ---- queue.c, for the engines ----
 
-// Locks for a call that may wait until d: at least for a moment, since who holds it hardly
-// ever does so for longer. 0, MP_EOWNERDEAD, MP_ETIMEDOUT (somebody was stopped with it).
-int mp__queue_lock(struct mp__mutex *m, mp__deadline d);
-
 // Gives an item of size bytes at `from` to who wants it. 0, MP_EMSGSIZE, -ENOMEM.
 int mp__want_take(const struct mp__want *w, const void *from, uint64_t size);
 

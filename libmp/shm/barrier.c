@@ -140,15 +140,10 @@ static void look_after(mp_barrier *b, const struct place *p)
 
 // ---- arriving ----
 
-// Nobody keeps this lock for long, unless it is stopped with it; so even a call that must
-// not wait has some time for it. Who dies with it while others wait is as good as a party.
+// Who dies with it while others wait is as good as a party.
 static int lock(mp_barrier *b, mp__deadline d)
 {
-    if (d != MP__NEVER) {
-        mp__deadline least = mp__now() + MP__LOOK_NS;
-        d = d > least ? d : least;
-    }
-    int r = mp__mutex_lock(&b->lock, d);
+    int r = mp__mutex_lock_patiently(&b->lock, d);
     if (r != MP_EOWNERDEAD)
         return r;
     uint32_t round = round_of(atomic_load(&b->state));

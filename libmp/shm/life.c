@@ -205,13 +205,3 @@ bool mp__life_over(void *obj, mp__life life)
     // Who took the place meanwhile is not the one who is asked for.
     return is_gone(rec) || atomic_load(&rec->number) != mp__life_number(life);
 }
-
-pid_t mp__life_pid(void *obj, mp__life life)
-{
-    mp_arena *a = mp__arena_at(mp__object_base(obj));
-    struct record *rec = a ? record_at(a, mp__life_place(life)) : NULL;
-    if (!rec)
-        return 0;
-    pid_t pid = atomic_load(&rec->pid);
-    return atomic_load(&rec->number) == mp__life_number(life) ? pid : 0;
-}

@@ -42,7 +42,4 @@ int mp__life_mine(void *obj, mp__life *life);
 // process that just ends: look again (MP__LOOK_NS). True for a number that its place has no more.
 bool mp__life_over(void *obj, mp__life life);
 
-// The pid it has or had, 0 if not known any more.
-pid_t mp__life_pid(void *obj, mp__life life);
-
 #endif

@@ -22,13 +22,10 @@
 #include "os/fork.h"
 #include "os/futex.h"
 #include "os/point.h"
+#include "shm/mutex.h"
 
 #include <errno.h>
 #include <limits.h>
-
-#ifdef __SANITIZE_THREAD__
-#include <sanitizer/tsan_interface.h>
-#endif
 
 #define VERSION 1
 #define NAPS    2 // before a place in the queue of sleepers
@@ -73,32 +70,8 @@ bool mp__lock_is_mine(const struct mp_lock *l)
 
 int mp__lock_init(struct mp_lock *l)
 {
-    pthread_mutexattr_t a;
-    int err = pthread_mutexattr_init(&a);
-    if (err)
-        return -err;
-    err = pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-    if (!err)
-        err = pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
-    if (!err) // costs nothing, since it is looked at when the mutex is not free
-        err = pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
-    if (!err)
-        err = pthread_mutex_init(&l->mutex, &a);
-    pthread_mutexattr_destroy(&a);
-    return -err;
-}
-
-static inline int lock_until(struct mp_lock *l, mp__deadline d)
-{
-    struct timespec t = {d / 1000000000, d % 1000000000};
-    int err = pthread_mutex_clocklock(&l->mutex, CLOCK_MONOTONIC, &t);
-#ifdef __SANITIZE_THREAD__ // which does not know this call yet
-    if (err == 0 || err == EOWNERDEAD) {
-        __tsan_mutex_pre_lock(&l->mutex, __tsan_mutex_try_lock);
-        __tsan_mutex_post_lock(&l->mutex, __tsan_mutex_try_lock, 0);
-    }
-#endif
-    return err;
+    // The kind costs nothing, since it is looked at when the mutex is not free.
+    return mp__robust_init(&l->mutex, PTHREAD_MUTEX_ERRORCHECK);
 }
 
 // The result is 0: the mutex is ours. But a call at the end costs nothing on the way back.
@@ -131,7 +104,7 @@ static int sleep_for(struct mp_lock *l, int naps, mp__deadline d)
     do {
         mp__deadline look = mp__now() + MP__LOOK_NS;
         last = look >= d;
-        err = lock_until(l, last ? d : look);
+        err = mp__robust_lock(&l->mutex, last ? d : look);
     } while (err == ETIMEDOUT && !last && !mp__object_gone(l));
     atomic_fetch_sub(&l->waiting, 1);
     return err;

@@ -14,7 +14,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-int mp__mutex_init(struct mp__mutex *m)
+int mp__robust_init(pthread_mutex_t *m, int type)
 {
     pthread_mutexattr_t a;
     int err = pthread_mutexattr_init(&a);
@@ -24,11 +24,17 @@ int mp__mutex_init(struct mp__mutex *m)
     if (!err)
         err = pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
     if (!err)
-        err = pthread_mutex_init(&m->lock, &a);
+        err = pthread_mutexattr_settype(&a, type);
+    if (!err)
+        err = pthread_mutex_init(m, &a);
     pthread_mutexattr_destroy(&a);
-    atomic_init(&m->owner, 0);
-    m->dead = 0;
     return -err;
+}
+
+int mp__mutex_init(struct mp__mutex *m)
+{
+    atomic_init(&m->owner, 0);
+    return mp__robust_init(&m->lock, PTHREAD_MUTEX_NORMAL);
 }
 
 // The kind of a mutex is in a field of the C library's own. It never changes.
@@ -56,18 +62,19 @@ static void tell_tsan(pthread_mutex_t *lock)
 #endif
 }
 
-// No pthread_mutex_trylock(): on a mutex that is not recoverable, glibc's takes the lock,
-// says ENOTRECOVERABLE and keeps it, and everybody else hangs (seen with 2.36). A time
-// long past does the same job.
-static int acquire_until(pthread_mutex_t *lock, mp__deadline d)
+int mp__robust_lock(pthread_mutex_t *m, mp__deadline d)
 {
     struct timespec t = {d / 1000000000, d % 1000000000};
-    int err = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &t);
+    int err = pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &t);
     if (err == 0 || err == EOWNERDEAD)
-        tell_tsan(lock);
+        tell_tsan(m);
     return err;
 }
 
+// No pthread_mutex_trylock(): on a mutex that is not recoverable, glibc's takes the lock,
+// says ENOTRECOVERABLE and keeps it, and everybody else hangs (seen with 2.36). A time
+// long past does the same job.
+//
 // A sleeper looks again now and then, since it may be forgotten: the owner gives the mutex
 // back and is killed before it wakes anybody, and a third party that never slept has taken
 // it when the kernel would have done that. A mutex that seems free needs no clock.
@@ -75,10 +82,10 @@ static int acquire(struct mp__mutex *m, mp__deadline d)
 {
     int err = ETIMEDOUT;
     if (d == 0 || atomic_load_explicit(&m->owner, memory_order_relaxed) == 0)
-        err = acquire_until(&m->lock, 0);
+        err = mp__robust_lock(&m->lock, 0);
     while (err == ETIMEDOUT && d != 0) {
         mp__deadline look = mp__now() + MP__LOOK_NS;
-        err = acquire_until(&m->lock, look < d ? look : d);
+        err = mp__robust_lock(&m->lock, look < d ? look : d);
         if (look >= d)
             break;
     }
@@ -90,9 +97,7 @@ int mp__mutex_lock(struct mp__mutex *m, mp__deadline d)
     int err = acquire(m, d);
     switch (err) {
     case 0:
-        break;
     case EOWNERDEAD:
-        m->dead = atomic_load_explicit(&m->owner, memory_order_relaxed);
         break;
     case ETIMEDOUT:
         return MP_ETIMEDOUT;
@@ -105,6 +110,18 @@ int mp__mutex_lock(struct mp__mutex *m, mp__deadline d)
     return err ? MP_EOWNERDEAD : 0;
 }
 
+int mp__mutex_lock_patiently(struct mp__mutex *m, mp__deadline d)
+{
+    int r = MP_ETIMEDOUT;
+    if (d == MP__NEVER || atomic_load_explicit(&m->owner, memory_order_relaxed) == 0)
+        r = mp__mutex_lock(m, d == MP__NEVER ? d : 0);
+    if (r == MP_ETIMEDOUT) {
+        mp__deadline least = mp__now() + MP__LOOK_NS;
+        r = mp__mutex_lock(m, d > least ? d : least);
+    }
+    return r;
+}
+
 void mp__mutex_unlock(struct mp__mutex *m)
 {
     atomic_store_explicit(&m->owner, 0, memory_order_relaxed);
@@ -114,9 +131,4 @@ void mp__mutex_unlock(struct mp__mutex *m)
 void mp__mutex_consistent(struct mp__mutex *m)
 {
     pthread_mutex_consistent(&m->lock);
-}
-
-pid_t mp__mutex_dead_owner(const struct mp__mutex *m)
-{
-    return m->dead;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A lock for structures in shared memory, that outlives its owners: when one dies with
-// the lock held, the next gets it and is told (MP_EOWNERDEAD), with the pid that died. It
-// puts the structure in order and calls mp__mutex_consistent(). If it unlocks without
+// the lock held, the next gets it and is told (MP_EOWNERDEAD). It puts the structure in
+// order and calls mp__mutex_consistent(). If it unlocks without
 // that, the lock is broken for good: MP_EBROKEN for everybody.
 //
 // An owner is a thread; one that ends holding the lock counts as dead.
@@ -19,7 +19,6 @@
 struct mp__mutex {
     pthread_mutex_t lock;
     _Atomic pid_t owner; // who holds it; 0 for some instructions after and before
-    pid_t dead;          // who died with it last. Guarded by lock
 };
 
 // Makes a lock in shared memory, where it was none. 0 or -errno. Memory may be unmapped
@@ -34,11 +33,19 @@ bool mp__mutex_is_sound(const struct mp__mutex *m);
 int mp__mutex_lock(struct mp__mutex *m, mp__deadline d);
 void mp__mutex_unlock(struct mp__mutex *m);
 
+// The same for a lock that nobody keeps for long, unless it was stopped with it: so even a
+// call that must not wait gives it MP__LOOK_NS.
+int mp__mutex_lock_patiently(struct mp__mutex *m, mp__deadline d);
+
 // After MP_EOWNERDEAD, before unlocking: what the lock guards is in order again.
 void mp__mutex_consistent(struct mp__mutex *m);
 
-// After MP_EOWNERDEAD: who died, or 0 if it is not known, for it died in the few
-// instructions between taking the lock and signing, or signing off and giving it back.
-pid_t mp__mutex_dead_owner(const struct mp__mutex *m);
+// ---- the C library's mutex itself, for mutex.c and lock.c ----
+
+// Makes one that is robust and shared; `type` as for pthread_mutexattr_settype(). 0 or -errno.
+int mp__robust_init(pthread_mutex_t *m, int type);
+
+// Locks it until d, MP__NEVER excepted: 0 or an errno, as pthread_mutex_clocklock().
+int mp__robust_lock(pthread_mutex_t *m, mp__deadline d);
 
 #endif

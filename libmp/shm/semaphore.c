@@ -73,15 +73,9 @@ static void collect(mp_semaphore *s)
         take_over(s, mp__holders_reap(s, &s->holders));
 }
 
-// Nobody keeps this lock for long, unless it is stopped with it; so even a call that must
-// not wait has some time for it.
 static int lock(mp_semaphore *s, mp__deadline d)
 {
-    if (d != MP__NEVER) {
-        mp__deadline least = mp__now() + MP__LOOK_NS;
-        d = d > least ? d : least;
-    }
-    int r = mp__mutex_lock(&s->lock, d);
+    int r = mp__mutex_lock_patiently(&s->lock, d);
     if (r != MP_EOWNERDEAD)
         return r;
     collect(s);
