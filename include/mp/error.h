@@ -75,6 +75,8 @@ typedef enum mp_kind {
     X(MP_EFORMAT, -1209, PEER, "not shared memory of libmp, or it is cut off or damaged")          \
     X(MP_EVERSION, -1210, PEER, "made by another version of libmp, or for another machine")        \
     X(MP_EUNSAFE, -1211, PEER, "it belongs to another user, or others may write it")               \
+    X(MP_ELOST, -1212, PEER,                                                                       \
+      "the connection to the manager is lost: whether the call was done is not known")             \
     X(MP_ETASK, -1301, REMOTE, "a task failed")                                                    \
     X(MP_EBUG, -1901, BUG, "internal error in libmp")
 
