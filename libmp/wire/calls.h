@@ -24,6 +24,7 @@
 //   B  may have to wait, as long as the request's timeout says
 //   K  the first argument is the key that is changed (for who watches one key)
 //   S  the server does it, not the core
+//   P  in the log only: how an object is made again as it was
 #ifndef MP_WIRE_CALLS_H
 #define MP_WIRE_CALLS_H
 
@@ -75,8 +76,10 @@ enum {
     X(JoinableQueue, QUEUE, "|u", "Items that a consumer took and did not acknowledge return")     \
     X(Lock, LOCK, "", "One at a time")                                                             \
     X(RLock, LOCK, "", "One at a time, who may acquire it again")                                  \
-    X(Semaphore, SEMAPHORE, "|u", "So many at a time (1 if left out)")                             \
-    X(BoundedSemaphore, SEMAPHORE, "|u", "The same, never above what it began with")               \
+    X(Semaphore, SEMAPHORE, "|ut",                                                                 \
+      "So many at a time (1 if left out); true: those of a session that ends return")              \
+    X(BoundedSemaphore, SEMAPHORE, "|u",                                                           \
+      "The same, never above what it began with, and those of a session that ends return")         \
     X(Condition, CONDITION, "|o",                                                                  \
       "To wait until something changed; with a lock, or its own RLock")                            \
     X(Event, EVENT, "", "A flag to wait for")                                                      \
@@ -127,7 +130,8 @@ enum {
     X(MANAGER, shutdown, 23, "|t", "n", "S", "Ends the manager; with true, without a snapshot")    \
     X(MANAGER, monitor, 24, "", "v", "RS", "Stays open: a reply of status 1 for each call made")   \
     X(MANAGER, metrics, 25, "", "s", "RS", "The numbers as Prometheus reads them")                 \
-    X(MANAGER, reload, 26, "", "n", "S", "Reads the configuration again")
+    X(MANAGER, reload, 26, "", "n", "S", "Reads the configuration again")                          \
+    X(MANAGER, load, 27, "sv", "n", "P", "An object of a custom type, from what its save() made")
 
 #define MP__CALLS_LIST(X)                                                                          \
     X(LIST, append, 1, "v", "n", "W", "Adds a value at the end")                                   \
@@ -251,7 +255,10 @@ enum {
     X(QUEUE, full, 11, "", "t", "R", "Whether a put would wait")                                   \
     X(QUEUE, shutdown, 12, "|t", "n", "W",                                                         \
       "No more puts; gets take what is left, then get MP_ECLOSED. With true what is left is gone") \
-    X(QUEUE, unfinished, 13, "", "u", "R", "JoinableQueue: items that are not done")
+    X(QUEUE, unfinished, 13, "", "u", "R", "JoinableQueue: items that are not done")               \
+    X(QUEUE, restore, 14, "ut", "n", "P", "Last ticket given, whether it is shut down")            \
+    X(QUEUE, restore_item, 15, "uiv", "n", "P", "An item, with its ticket and priority")           \
+    X(QUEUE, restore_done, 16, "u", "n", "P", "The item of that ticket is done")
 
 // owner tells threads of one session apart, 0 if there is one only.
 #define MP__CALLS_LOCK(X)                                                                          \
@@ -265,17 +272,18 @@ enum {
     X(LOCK, holder, 6, "", "v", "R", "[session, owner, token, depth], or nil")
 
 #define MP__CALLS_SEMAPHORE(X)                                                                     \
-    X(SEMAPHORE, acquire, 1, "|u", "n", "B", "Takes one, or so many; a dead session's return")     \
+    X(SEMAPHORE, acquire, 1, "|u", "n", "B", "Takes one, or so many")                              \
     X(SEMAPHORE, release, 2, "|u", "n", "", "Gives one, or so many; MP_EBOUND if it is bounded")   \
     X(SEMAPHORE, get_value, 3, "", "u", "R", "How many are left")
 
 #define MP__CALLS_CONDITION(X)                                                                     \
     X(CONDITION, acquire, 1, "|uu", "u", "B", "As that of its lock")                               \
     X(CONDITION, release, 2, "|uu", "n", "", "As that of its lock")                                \
-    X(CONDITION, wait, 3, "|u", "t", "B",                                                          \
-      "owner, who holds the lock: gives it up, waits for a notification, acquires it again. "      \
-      "False, not MP_ETIMEDOUT, when the time is over; the lock is held again, also when "         \
-      "MP_ECANCELED or MP_EOWNERDEAD comes")                                                       \
+    X(CONDITION, wait, 3, "|u", "[tu]", "B",                                                       \
+      "owner, who holds the lock: gives it up, waits for a notification, acquires it again: "      \
+      "whether it was notified (or the time was over, which is not MP_ETIMEDOUT here), and the "   \
+      "lock's new token (without a lease). The lock is held again, also when MP_ECANCELED or "     \
+      "MP_EOWNERDEAD comes")                                                                       \
     X(CONDITION, notify, 4, "|uu", "u", "", "so many (1), owner: wakes who waits: how many did")   \
     X(CONDITION, notify_all, 5, "|u", "u", "", "owner: wakes all who wait")                        \
     X(CONDITION, waiters, 6, "", "u", "R", "How many wait")

@@ -31,6 +31,7 @@ struct mp__session;
 struct mp__control {
     uint64_t op;
     uint64_t id;      // of the request: for who answers later, with mp__core_reply()
+    bool may_later;   // or cannot, being in a batch
     const void *args; // the arguments, packed one behind the other: for mp_unpack()
     size_t size;
 };
@@ -48,6 +49,7 @@ struct mp__core_hooks {
 
     // Persistence: a change that was made, for mp__core_replay(); before it is answered. data
     // is good until it returns. It must not call the core. NULL: nobody wants to know.
+    // (NULL, 0): there was no memory for it, so it is not told: what is on disk is not all.
     void (*record)(void *ctx, const void *data, size_t size);
 };
 #define MP__LATER 2
@@ -72,6 +74,8 @@ struct mp__core_opts {
     struct mp__core_limits limits;
     uint8_t seed[16];  // random: the key of hashes; its own for each start of a manager
     uint64_t instance; // random, not 0: objects of another instance are told apart by it
+    uint64_t token;    // the first fencing token is the next; the wall clock in ns, so that tokens
+                       // grow over all starts of a manager
 };
 
 // opts must be there, with hooks.send. Errors: MP_EINVAL, -ENOMEM.
