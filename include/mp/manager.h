@@ -15,7 +15,8 @@
 //  4. mp_proxy_free(d);
 //  5. mp_manager_free(m).
 //
-// `mpctl methods dict` lists what can be called, and so does mpctl(1).
+// `mpctl methods dict` lists what can be called of a dict; each object can also be asked "watch"
+// and "debug", and the manager itself what `mpctl methods manager` lists.
 //
 // A connection is a session: the manager gives back what the session holds (locks, references,
 // items that were taken and not acknowledged) when it ends, however. It may be used from all

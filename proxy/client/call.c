@@ -6,13 +6,40 @@
 #include "wire/pack_part.h"
 
 #include <errno.h>
+#include <mp/proxy.h>
 
 static const mp_unpack_opts with_objects = {.ext = true};
+
+// What a call says before its arguments, and how its format is meant (mp/proxy.h).
+struct lead {
+    unsigned how;
+    const char *key;
+    int64_t index;
+};
+static const struct lead no_lead;
+
+static int pack_lead(mp_buf *b, const struct lead *l)
+{
+    if (l->how & MP_LEAD_KEY)
+        return mp_pack(b, "s", l->key);
+    return l->how & MP_LEAD_INDEX ? mp_pack(b, "I", l->index) : 0;
+}
+
+static int pack_arguments(mp_buf *b, const struct lead *l, const char **types, const char **format,
+                          va_list *args, size_t *count)
+{
+    int r = pack_lead(b, l);
+    *count = 0;
+    if (r == 0 && !(l->how & MP_LEAD_RESULT))
+        r = mp__pack_part(b, types, format, args, count);
+    *count += (l->how & (MP_LEAD_KEY | MP_LEAD_INDEX)) != 0;
+    return r;
+}
 
 // Sends a call. The lock is held when it returns 0; *types, *format and args are what is left:
 // the result.
 static int begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char *method,
-                 const char **types, const char **format, va_list *args)
+                 const struct lead *lead, const char **types, const char **format, va_list *args)
 {
     mp_manager *m = p->m;
     uint64_t op;
@@ -30,7 +57,7 @@ static int begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char
         if (r < 0)
             return r;
     }
-    r = mp__pack_part(&m->out, types, format, args, &count);
+    r = pack_arguments(&m->out, lead, types, format, args, &count);
     if (r < 0) {
         pthread_mutex_unlock(&m->lock);
         return r;
@@ -77,23 +104,42 @@ static const char *result_of(const char *format)
     return format;
 }
 
+static int call(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method, const struct lead *lead,
+                const char *types, const char *format, va_list *args)
+{
+    struct mp__waiting *w;
+    if (!p || !method || !format || timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    const char *result = lead->how & MP_LEAD_RESULT ? format : result_of(format);
+    if ((!b && needs_buffer(result)) || ((lead->how & MP_LEAD_KEY) && !lead->key))
+        return MP_EINVAL;
+    int r = begin(p, &w, timeout_ms, method, lead, &types, &format, args);
+    if (r < 0)
+        return r;
+    r = mp__request_wait(p->m, w, mp__request_deadline(p->m, w));
+    if (r == 0)
+        return finish(p->m, w, b, types, format, *args);
+    pthread_mutex_unlock(&p->m->lock);
+    return r;
+}
+
 int mp_call_args(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method, const char *types,
                  const char *format, ...)
 {
-    struct mp__waiting *w;
     va_list args;
-    if (!p || !method || !format || timeout_ms < MP_FOREVER ||
-        (!b && needs_buffer(result_of(format))))
-        return MP_EINVAL;
     va_start(args, format);
-    int r = begin(p, &w, timeout_ms, method, &types, &format, &args);
-    if (r == 0) {
-        r = mp__request_wait(p->m, w, mp__request_deadline(p->m, w));
-        if (r < 0)
-            pthread_mutex_unlock(&p->m->lock);
-        else
-            r = finish(p->m, w, b, types, format, args);
-    }
+    int r = call(p, b, timeout_ms, method, &no_lead, types, format, &args);
+    va_end(args);
+    return r;
+}
+
+int mp_call_lead_args(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method, unsigned how,
+                      const char *key, int64_t index, const char *types, const char *format, ...)
+{
+    const struct lead lead = {how, key, index};
+    va_list args;
+    va_start(args, format);
+    int r = call(p, b, timeout_ms, method, &lead, types, format, &args);
     va_end(args);
     return r;
 }
@@ -106,7 +152,7 @@ int64_t mp_call_begin_args(mp_proxy *p, int timeout_ms, const char *method, cons
     if (!p || !method || !format || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
     va_start(args, format);
-    int r = begin(p, &w, timeout_ms, method, &types, &format, &args);
+    int r = begin(p, &w, timeout_ms, method, &no_lead, &types, &format, &args);
     va_end(args);
     if (r < 0)
         return r;

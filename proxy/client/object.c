@@ -79,14 +79,23 @@ static int custom_method(mp_proxy *p, const char *name, uint64_t *op)
 
 // Names are literals, mostly: the address finds the row at once, and the name is compared
 // since it may be another's by now. Threads that write here write what is true.
+// A method of the type, or one that each object has ("watch", "debug", ...).
+static const struct mp__call_info *find_method(const mp_proxy *p, const char *name)
+{
+    size_t size = strlen(name);
+    const struct mp__call_info *info = mp__call_by_name(p->interface, name, size);
+    return info ? info : mp__call_by_name(MP__MANAGER, name, size);
+}
+
 int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op)
 {
-    if (p->interface >= MP__CUSTOM)
-        return custom_method(p, name, op);
+    int r = p->interface >= MP__CUSTOM ? custom_method(p, name, op) : MP_ENOFUNC;
+    if (r != MP_ENOFUNC)
+        return r;
     _Atomic(const struct mp__call_info *) *known = &p->known[((uintptr_t)name >> 2) % MP__KNOWN];
     const struct mp__call_info *info = atomic_load_explicit(known, memory_order_relaxed);
     if (!info || strcmp(info->name, name) != 0) {
-        info = mp__call_by_name(p->interface, name, strlen(name));
+        info = find_method(p, name);
         if (!info)
             return MP_ENOFUNC;
         atomic_store_explicit(known, info, memory_order_relaxed);
@@ -314,8 +323,7 @@ int mp_manager_delete(mp_manager *m, const char *name)
 
 int mp_proxy_name(mp_proxy *p, const char *name)
 {
-    return p && name ? mp_call(p->m ? mp_manager_self(p->m) : NULL, NULL, 0, "name", "s", name)
-                     : MP_EINVAL;
+    return name ? mp_call(p, NULL, 0, "name", "s", name) : MP_EINVAL;
 }
 
 const char *mp_proxy_type(const mp_proxy *p)

@@ -481,7 +481,6 @@ static int begin_session(mp_manager *m, char *text, size_t size)
 {
     mp__link_release(&m->link);
     clear_requests(m);
-    m->owner = 0;
     m->lost = MP_ELOST;
     m->burst = 0;
     uint64_t token = mp__fork_token();
