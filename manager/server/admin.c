@@ -162,7 +162,7 @@ size_t admin_metrics(const struct server *s, char *out, size_t size)
 static int shut_down(struct server *s, const struct mp__control *call)
 {
     bool now = false;
-    int r = mp_unpack(call->args, call->size, call->size ? "t" : "", &now);
+    int r = call->size ? mp_unpack(call->args, call->size, "t", &now) : 0;
     if (r == 0)
         server_stop(s, now);
     return r;

@@ -63,12 +63,30 @@ static void refuse(struct conn *c, uint8_t why, const char *reason)
     conn_die(c, reason);
 }
 
-static size_t read_open(struct conn *c, const uint8_t *at, size_t n)
+static void answer_open(struct conn *c, const struct mp__open *theirs)
 {
     uint8_t mine[MP__OPEN];
     struct mp__open o = {.version = MP__WIRE_VERSION,
                          .protocol = SP_PAIR,
                          .max_size = c->server->options->max_message};
+    if (theirs->version != MP__WIRE_VERSION) {
+        refuse(c, MP__REFUSE_VERSION, "it speaks another version");
+    } else if (theirs->protocol != SP_PAIR) {
+        refuse(c, MP__REFUSE_PROTOCOL, "it speaks another protocol");
+    } else if (theirs->flags & MP__OPEN_KEY) {
+        refuse(c, MP__REFUSE_KEY, "it wants to be shown a key");
+    } else if (conn_greeted(c) < 0) {
+        refuse(c, MP__REFUSE_FULL, "there are too many clients");
+    } else {
+        if (getrandom(o.nonce, sizeof o.nonce, GRND_NONBLOCK) != sizeof o.nonce)
+            memset(o.nonce, 0, sizeof o.nonce); // nothing is proved with it here
+        mp__open_write(mine, &o);
+        conn_frame(c, MP__FRAME_OPEN, mine, sizeof mine);
+    }
+}
+
+static size_t read_open(struct conn *c, const uint8_t *at, size_t n)
+{
     if (n < MP__FRAME)
         return 0;
     if (mp__get_be64(at) != ((uint64_t)MP__FRAME_OPEN << 56 | MP__OPEN)) {
@@ -78,18 +96,7 @@ static size_t read_open(struct conn *c, const uint8_t *at, size_t n)
     if (n < MP__FRAME + MP__OPEN)
         return 0;
     struct mp__open theirs = mp__open_read(at + MP__FRAME);
-    if (getrandom(o.nonce, sizeof o.nonce, GRND_NONBLOCK) != sizeof o.nonce)
-        memset(o.nonce, 0, sizeof o.nonce); // nothing is proved with it here
-    mp__open_write(mine, &o);
-    conn_frame(c, MP__FRAME_OPEN, mine, sizeof mine);
-    if (theirs.version != MP__WIRE_VERSION)
-        refuse(c, MP__REFUSE_VERSION, "it speaks another version");
-    else if (theirs.protocol != SP_PAIR)
-        refuse(c, MP__REFUSE_PROTOCOL, "it speaks another protocol");
-    else if (theirs.flags & MP__OPEN_KEY)
-        refuse(c, MP__REFUSE_KEY, "it wants to be shown a key");
-    else if (conn_greeted(c) < 0)
-        refuse(c, MP__REFUSE_FULL, "there are too many clients");
+    answer_open(c, &theirs);
     return MP__FRAME + MP__OPEN;
 }
 
