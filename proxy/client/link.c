@@ -34,9 +34,16 @@ void mp__link_close(struct mp__link *l)
         shutdown(l->fd, SHUT_RDWR);
 }
 
+static void close_fds(struct mp__link *l)
+{
+    while (l->n_fds > 0)
+        close(l->fds[--l->n_fds]);
+}
+
 void mp__link_release(struct mp__link *l)
 {
     mp_pipe_free(l->pipe);
+    close_fds(l);
     if (l->fd >= 0)
         close(l->fd);
     free(l->in);
@@ -286,8 +293,10 @@ int mp__link_ask_rings(struct mp__link *l)
     return send_all(l->fd, frame, sizeof frame, MP__NEVER);
 }
 
+_Static_assert(MP__CHANNEL_FDS == 4, "as many as a link has room for");
+
 struct offer {
-    int fds[MP__CHANNEL_FDS];
+    const int *fds;
     struct mp__channel_opts opts;
 };
 
@@ -302,26 +311,28 @@ static bool is_power_of_two(uint64_t n)
     return n >= MP__RING_MIN && n <= MP__RING_LIMIT && (n & (n - 1)) == 0;
 }
 
-static int take_offer(struct mp__link *l, struct offer *o, size_t n_fds, const uint8_t *data,
-                      size_t size)
+static int take_offer(struct mp__link *l, const uint8_t *data, size_t size)
 {
-    if (size == 0 && n_fds == 0)
+    if (size == 0 && l->n_fds == 0)
         return 0;
-    if (size == MP__RINGS && n_fds == MP__CHANNEL_FDS) {
+    if (size == MP__RINGS && l->n_fds == MP__CHANNEL_FDS) {
         uint64_t first = mp__get_be64(data), max = mp__get_be64(data + 8);
-        o->opts = (struct mp__channel_opts){.ring_size = (size_t)first,
-                                            .ring_max = (size_t)max,
-                                            .max_size = (size_t)mp__get_be64(data + 16)};
-        if (is_power_of_two(first) && is_power_of_two(max) && first <= max)
-            return mp__pipe_adopt_remote(&l->pipe, take_end, o);
+        struct offer o = {l->fds,
+                          {.ring_size = (size_t)first,
+                           .ring_max = (size_t)max,
+                           .max_size = (size_t)mp__get_be64(data + 16)}};
+        if (is_power_of_two(first) && is_power_of_two(max) && first <= max) {
+            l->n_fds = 0; // the channel's, whatever happens
+            return mp__pipe_adopt_remote(&l->pipe, take_end, &o);
+        }
     }
-    for (size_t i = 0; i < n_fds; i++)
-        close(o->fds[i]);
+    close_fds(l);
     return MP_EPROTO;
 }
 
-// Reads by the one call that does not lose descriptors.
-static int fill_with_fds(struct mp__link *l, struct offer *o, size_t *n_fds, mp__deadline d)
+// Reads by the one call that does not lose descriptors. They may come together with messages that
+// were sent before.
+static int fill_with_fds(struct mp__link *l, mp__deadline d)
 {
     int fds[MP__CHANNEL_FDS];
     size_t n = MP__CHANNEL_FDS;
@@ -334,30 +345,25 @@ static int fill_with_fds(struct mp__link *l, struct offer *o, size_t *n_fds, mp_
     if (r < 0)
         return r == MP_EAGAIN ? 0 : MP_ELOST;
     l->len += (size_t)r;
-    if (n > 0 && *n_fds == 0) {
-        memcpy(o->fds, fds, sizeof fds);
-        *n_fds = n;
-    } else {
-        for (size_t i = 0; i < n; i++)
-            close(fds[i]);
-    }
+    if (n == 0)
+        return 0;
+    close_fds(l);
+    memcpy(l->fds, fds, n * sizeof *fds);
+    l->n_fds = n;
     return 0;
 }
 
 int mp__link_await_rings(struct mp__link *l, mp_buf *b, mp__deadline d)
 {
-    struct offer o;
-    size_t n_fds = 0, size;
+    size_t size;
     const uint8_t *data;
     int kind;
     while ((kind = next_frame(l, &data, &size)) < 0) {
-        int r = fill_with_fds(l, &o, &n_fds, d);
+        int r = fill_with_fds(l, d);
         if (r < 0)
             return r;
     }
-    if (kind == MP__FRAME_MESSAGE && n_fds == 0)
+    if (kind == MP__FRAME_MESSAGE)
         return put_message(l, b, data, size) < 0 ? -ENOMEM : 1;
-    // A frame of another kind has a size that no offer has.
-    int r = take_offer(l, &o, n_fds, data, kind == MP__FRAME_RINGS ? size : 1);
-    return r < 0 ? MP_ELOST : 0;
+    return kind == MP__FRAME_RINGS && take_offer(l, data, size) == 0 ? 0 : MP_ELOST;
 }

@@ -27,6 +27,8 @@ struct mp__link {
     uint8_t *in;   // from the socket: [at, len) waits
     size_t at, len, room;
     uint64_t max_size; // the longest message the other side takes
+    int fds[4];        // that came with what waits: the channel
+    size_t n_fds;
 };
 
 void mp__link_init(struct mp__link *l);
