@@ -128,7 +128,7 @@ struct mp__object *mp__object_make(struct mp__call *call, const struct mp__type 
     call->object = before;
     if (*err >= 0)
         return o;
-    mp__object_free(o);
+    mp__object_destroy(o);
     return NULL;
 }
 
@@ -158,7 +158,7 @@ void mp__object_unref(struct mp__object *o)
     mp__list_add(&c->doomed, &o->doomed);
 }
 
-void mp__object_free(struct mp__object *o)
+void mp__object_destroy(struct mp__object *o)
 {
     leave(o->core, o);
     o->core->stats.objects--;
@@ -174,7 +174,7 @@ void mp__object_bury(struct mp__object *o)
     mp__log_gone(o);
     if (o->type->end)
         o->type->end(o);
-    mp__object_free(o);
+    mp__object_destroy(o);
 }
 
 // ---- bytes ---------------------------------------------------------------------------

@@ -88,7 +88,7 @@ void mp__watchers_tell(struct mp__call *c, size_t result);
 struct mp__object *mp__object_make(struct mp__call *c, const struct mp__type *type, uint64_t id,
                                    int *err);
 void mp__object_bury(struct mp__object *o);
-void mp__object_free(struct mp__object *o);
+void mp__object_destroy(struct mp__object *o);
 void mp__collect(struct mp__core *c);
 struct mp__object *mp__object_next(const struct mp__core *c, size_t *at); // all; *at from 0
 int mp__session_ref(struct mp__session *s, struct mp__object *o, uint64_t count);
