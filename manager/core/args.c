@@ -80,7 +80,7 @@ int mp__arg_number(const struct mp__call *c, size_t i, struct mp__number *n)
 
 struct mp__walk mp__walk(struct mp__slice s)
 {
-    struct mp__head head = {.type = MP_ITEM_NIL};
+    struct mp__head head = {0};
     struct mp__walk w = {.at = s.data, .end = s.data + s.size, .objects = s.objects};
     (void)!mp__head_read(&w.at, w.end, &head);
     w.left = head.type == MP_ITEM_MAP ? 2 * head.n : head.type == MP_ITEM_ARRAY ? head.n : 0;

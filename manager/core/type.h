@@ -259,7 +259,7 @@ int mp__lock_release(struct mp__call *c, struct mp__object *lock, uint64_t owner
 // Gives it up however often it was acquired, which is returned, and acquires it as often again.
 uint64_t mp__lock_give_up(struct mp__object *lock);
 struct mp__queue *mp__lock_queue(struct mp__object *lock);
-int mp__lock_take_back(struct mp__call *c, struct mp__object *lock, uint64_t owner, uint64_t depth);
+int mp__lock_reacquire(struct mp__call *c, struct mp__object *lock, uint64_t owner, uint64_t depth);
 uint64_t mp__lock_token(const struct mp__object *lock);
 
 #endif

@@ -42,7 +42,7 @@ static int wait_again(struct mp__call *c)
     unsigned phase = c->waiter->phase;
     if (phase == WAITING)
         return mp__wait(c, &condition(c)->waiting);
-    int r = mp__lock_take_back(c, condition(c)->lock, mp__arg_uint(c, 0, 0), c->data);
+    int r = mp__lock_reacquire(c, condition(c)->lock, mp__arg_uint(c, 0, 0), c->data);
     if (r == 0 || r == MP_EOWNERDEAD)
         put_result(c, phase == NOTIFIED);
     return r == 0 && phase == CANCELED ? MP_ECANCELED : r;

@@ -155,7 +155,7 @@ uint64_t mp__lock_give_up(struct mp__object *o)
     return depth;
 }
 
-int mp__lock_take_back(struct mp__call *c, struct mp__object *o, uint64_t owner, uint64_t depth)
+int mp__lock_reacquire(struct mp__call *c, struct mp__object *o, uint64_t owner, uint64_t depth)
 {
     struct lock *l = (struct lock *)o;
     if (l->holder.session || mp__others_wait(c, &l->waiting))
