@@ -11,7 +11,7 @@ for word in ping list get set call delete watch clients locks stats metrics debu
     snapshot reload shutdown --json --manager --start --timeout --key-file --tls-ca --tls-cert --tls-key \
     --tls-name; do
     has "--help" "$word" "$help"
-    grep -qF -- "$word" "$MP_SRC/docs/man/mpctl.1" || is "mpctl(1) has $word" yes no
+    grep -q "Fl ${word#-}\|Cm ${word}\|, -${word#--}" "$MP_SRC/docs/man/mpctl.1" || is "mpctl(1) has $word" yes no
 done
 gives "no command" 2 mpctl
 gives "an unknown command" 2 mpctl nonsense
