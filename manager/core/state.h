@@ -58,6 +58,7 @@ struct mp__message {
     size_t size;
     struct mp__wire_element *elements;
     size_t count;
+    unsigned deepest; // arrays and maps in one another, with the message
     bool objects;
 };
 // Which of the two arrays of elements; MP_EPROTO, MP_EDEPTH, MP_EMSGSIZE, -ENOMEM.

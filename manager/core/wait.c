@@ -198,7 +198,7 @@ static void serve(struct mp__queue *q)
 void mp__settle(struct mp__core *c)
 {
     bool full = c->stats.objects >= c->limits.objects;
-    if (c->suspects > 0 && (full || c->suspects > 16 + c->stats.objects))
+    if (c->suspects > 0 && (full || c->suspects > 16 + c->stats.objects / 2))
         mp__collect(c);
     for (;;) {
         if (!mp__list_empty(&c->woken)) {
