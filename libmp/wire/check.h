@@ -80,6 +80,7 @@ struct mp__wire_scan {
     size_t count;                      // out: elements of the outermost array
     size_t nodes;                      // out: values of all kinds
     size_t exts;                       // out: ext values
+    unsigned deepest;                  // out: arrays and maps in one another
     size_t used;                       // out: bytes of the value; on failure, where it was
     const char *why;                   // out: what is wrong, static text
 };

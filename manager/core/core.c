@@ -124,10 +124,7 @@ static void forget_waiters(struct mp__session *s)
         struct mp__waiter *w = MP__OF(s->waiters.next, struct mp__waiter, in_session);
         if (w->queue && w->call.object->type->gave_up)
             w->call.object->type->gave_up(w, MP__GONE);
-        struct mp__queue *q = w->queue;
-        mp__waiter_end(w);
-        if (q)
-            mp__wake(q); // those behind it may want less
+        mp__waiter_give_up(w);
     }
 }
 

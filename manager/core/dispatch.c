@@ -46,7 +46,7 @@ int mp__parse(struct mp__core *c, int which, const void *data, size_t size, stru
     }
     if (r == 0 && scan.used != size)
         r = MP_EPROTO;
-    *m = (struct mp__message){data, size, c->elements[which], scan.count, scan.exts > 0};
+    *m = (struct mp__message){data, size, c->elements[which], scan.count, scan.deepest, scan.exts > 0};
     return r;
 }
 
@@ -404,8 +404,10 @@ int mp__core_feed(struct mp__core *c, struct mp__session *s, const void *data, s
         r = mp__uint_read(&m, 2, &object);
     if (r == 0)
         r = read_timeout(&m, &call.timeout);
+    if (r == 0 && m.deepest > MP__DEPTH + 1 + (op == MP__OP(MANAGER, batch)))
+        r = MP_EDEPTH;
     if (r < 0) {
-        call.why = "op, object or timeout is none";
+        call.why = r == MP_EDEPTH ? "nested too deeply" : "op, object or timeout is none";
         mp__reply_status(&call, mp__reply_begin(&call), r);
         mp__reply_send(&call);
         return 0;

@@ -58,6 +58,7 @@ struct mp__message {
     size_t size;
     struct mp__wire_element *elements;
     size_t count;
+    unsigned deepest; // arrays and maps in one another, with the message
     bool objects;
 };
 // Which of the two arrays of elements; MP_EPROTO, MP_EDEPTH, MP_EMSGSIZE, -ENOMEM.
@@ -74,7 +75,8 @@ int mp__check_args(struct mp__call *c, const char *letters); // MP_EINVAL, MP_ET
 
 // wait.c
 int mp__park(struct mp__call *c, struct mp__waiter **out);
-void mp__waiter_end(struct mp__waiter *w);             // without a reply
+void mp__waiter_end(struct mp__waiter *w);             // it has its reply
+void mp__waiter_give_up(struct mp__waiter *w);         // without a reply
 void mp__waiter_finish(struct mp__waiter *w, int err); // with this one
 bool mp__cancel(struct mp__session *s, uint64_t id);
 struct mp__waiter *mp__waiter_find(struct mp__session *s, uint64_t id);

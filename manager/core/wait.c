@@ -145,6 +145,14 @@ void mp__waiter_end(struct mp__waiter *w)
     free(w);
 }
 
+void mp__waiter_give_up(struct mp__waiter *w)
+{
+    struct mp__queue *q = w->queue;
+    mp__waiter_end(w);
+    if (q)
+        mp__wake(q); // those behind it may want less
+}
+
 void mp__waiter_finish(struct mp__waiter *w, int err)
 {
     struct mp__call c = w->call;
@@ -152,7 +160,7 @@ void mp__waiter_finish(struct mp__waiter *w, int err)
     c.out = &own;
     c.why = NULL;
     c.objects_in = c.objects_out = false;
-    mp__waiter_end(w);
+    mp__waiter_give_up(w);
     mp__reply_status(&c, mp__reply_begin(&c), err);
     mp__reply_send(&c);
     mp_buf_free(&own);
@@ -198,7 +206,7 @@ static void serve(struct mp__queue *q)
 void mp__settle(struct mp__core *c)
 {
     bool full = c->stats.objects >= c->limits.objects;
-    if (c->suspects > 0 && (full || c->suspects > 16 + c->stats.objects))
+    if (c->suspects > 0 && (full || c->suspects > 16 + c->stats.objects / 2))
         mp__collect(c);
     for (;;) {
         if (!mp__list_empty(&c->woken)) {

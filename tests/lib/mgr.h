@@ -48,11 +48,11 @@ static inline void mgr__send(void *ctx, void *user, const void *data, size_t siz
     struct mgr_reply *r = &p->replies[p->count++];
     const void *value;
     size_t n;
-    mp_unpack_opts opts = {.ext = true};
+    mp_unpack_opts opts = {.depth = 32, .ext = true};
     *r = (struct mgr_reply){0};
     mp_assert_ok(
         mp_unpack_with(&opts, NULL, data, size, "[U i O#]", &r->id, &r->status, &value, &n));
-    mp_assert_ok(mp_pack(&r->value, "O#", value, n));
+    mp__put_packed(&r->value, value, n);
     p->sent++;
 }
 
