@@ -25,9 +25,10 @@
 // its parent gave up meanwhile is MP_ESTALE there.
 //
 // When the connection is lost (the manager ended, or the network), every call that waits and each
-// later one is MP_ELOST: whether a call that was under way was done is not known, and what
-// was held is held no more. mp_manager_reconnect() begins a new session, in which proxies go on if
-// the manager is still the same; if it was started anew they are MP_ESTALE for ever.
+// later one is MP_ELOST: whether a call that was under way was done is not known, and what was
+// held is held no more. mp_manager_reconnect() begins a new session, in which proxies go on, if
+// the manager has their objects still. If it was started anew, and does not keep what has a name
+// (mpmanager --dir), they are MP_ESTALE for ever.
 //
 // After its first hundred calls in a second a local client goes through shared memory: a call
 // takes a microsecond or less then while both sides are awake.

@@ -34,6 +34,7 @@ struct mp__control {
     bool may_later;   // or cannot, being in a batch
     const void *args; // the arguments, packed one behind the other: for mp_unpack()
     size_t size;
+    const char **why; // with an error: *why may be set to a text for people, which must last
 };
 
 struct mp__core_hooks {

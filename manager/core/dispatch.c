@@ -170,7 +170,8 @@ static int control(struct mp__call *c)
     size_t end = c->count ? c->args[c->count - 1].offset + c->args[c->count - 1].size : 0;
     if (!h->control || !c->session)
         return MP_ENOTSUP;
-    struct mp__control k = {c->info->op, c->id, !c->batched, c->message + begin, end - begin};
+    struct mp__control k = {c->info->op, c->id, !c->batched, c->message + begin, end - begin,
+                            &c->why};
     size_t before = c->out->size;
     int r = h->control(h->ctx, c->session->user, &k, c->out);
     if (r != MP__LATER)

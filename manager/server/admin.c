@@ -40,8 +40,10 @@ static int clients(struct server *s, mp_buf *b)
 
 // ---- monitor -------------------------------------------------------------------------
 
-static int monitor(struct conn *c, uint64_t id)
+static int monitor(struct conn *c, uint64_t id, bool may_later)
 {
+    if (!may_later)
+        return MP_ENOTSUP;
     if (!c->monitors)
         c->server->monitors++;
     c->monitors = true;
@@ -168,12 +170,14 @@ static int shut_down(struct server *s, const struct mp__control *call)
     return r;
 }
 
-static int reload(struct server *s, mp_buf *result)
+static int reload(struct server *s, const char **why)
 {
-    char text[400] = "";
+    static char text[400]; // until it was answered
+    *text = '\0';
     int r = s->reload ? s->reload(s->reload_arg, text, sizeof text) : MP_ENOTSUP;
-    int packed = r < 0 && *text ? mp_pack(result, "s", text) : 0;
-    return packed < 0 ? packed : r;
+    if (r < 0 && *text)
+        *why = text;
+    return r;
 }
 
 static int metrics(struct server *s, mp_buf *result)
@@ -190,13 +194,15 @@ int admin_control(void *ctx, void *user, const struct mp__control *call, mp_buf 
     case MP__OP(MANAGER, clients):
         return clients(s, result);
     case MP__OP(MANAGER, monitor):
-        return monitor(user, call->id);
+        return monitor(user, call->id, call->may_later);
+    case MP__OP(MANAGER, snapshot):
+        return store_snapshot(s, user, call->id, call->may_later);
     case MP__OP(MANAGER, metrics):
         return metrics(s, result);
     case MP__OP(MANAGER, shutdown):
         return shut_down(s, call);
     case MP__OP(MANAGER, reload):
-        return reload(s, result);
+        return reload(s, call->why);
     default:
         return MP_ENOTSUP;
     }

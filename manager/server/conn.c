@@ -61,8 +61,10 @@ static void on_socket(mp_watch *w, int events, void *arg)
 {
     struct conn *c = arg;
     (void)w;
-    if ((events & MP_LOOP_WRITE) && conn_waiting(c))
+    if ((events & MP_LOOP_WRITE) && conn_waiting(c)) {
         conn_flush(c);
+        conn_resume(c);
+    }
     if ((events & MP_LOOP_READ) && c->phase != DEAD)
         conn_read_socket(c);
     server_settle(c->server);
@@ -85,6 +87,8 @@ int conn_local(struct server *s, int fd, pid_t pid, uid_t uid)
         r = mp_loop_add_fd(s->loop, &c->watch, fd, c->events, on_socket, c);
     if (r < 0)
         conn_die(c, mp_strerror(r));
+    else
+        conn_read_socket(c); // its hello is there already, mostly
     server_watch_time(s);
     return r;
 }

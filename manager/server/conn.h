@@ -69,6 +69,8 @@ struct conn {
     bool out_begun;    // ring: its length is in there
     int64_t moved_at;  // ns: when something last went out
 
+    uint64_t snapshot; // the request that waits for one
+    bool snapshots;
     uint64_t monitor; // the request that is told of each call; with
     bool monitors;
 

@@ -169,7 +169,8 @@ static int place(struct daemon *d)
 {
     char path[MP__SOCKET_PATH], text[400] = "";
     const char *name = d->options.socket ? d->options.socket : d->options.name;
-    if (mp__socket_path(path, name) < 0 || (d->options.socket && !strchr(name, '/'))) {
+    bool is_path = strchr(name, '/') != NULL;
+    if (mp__socket_path(path, name) < 0 || is_path != (d->options.socket != NULL)) {
         complain(name, "is no name (A-Z a-z 0-9 . _ -, up to 64) or no path of a socket");
         return MISUSE;
     }
@@ -189,9 +190,15 @@ static int place(struct daemon *d)
 
 static int serve(struct daemon *d)
 {
-    int r = server_new(&d->server, &d->options);
-    if (r == 0)
-        r = watch_signals(d);
+    char text[400];
+    int r = server_new(&d->server, &d->options, text, sizeof text);
+    if (r < 0) {
+        complain("", text);
+        return r == MP_ESTATE                            ? IN_USE
+               : d->options.dir || d->options.type.count ? BAD_CONFIG
+                                                         : OS_ERROR;
+    }
+    r = watch_signals(d);
     if (r < 0) {
         complain("", mp_strerror(r));
         return OS_ERROR;
@@ -206,6 +213,8 @@ static int serve(struct daemon *d)
     notify("READY=1");
     struct watchdog *dog = watchdog_begin(d->server);
     r = server_run(d->server);
+    if (r == 0 && d->server->failed)
+        r = -EIO;
     notify("STOPPING=1");
     watchdog_end(dog);
     return r < 0 ? OS_ERROR : OK;

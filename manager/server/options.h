@@ -30,6 +30,11 @@ struct option_list {
       "let clients in that show no certificate")                                                   \
     X(F, insecure, "insecure", NULL, NULL, false,                                                  \
       "listen where other machines reach it without key or TLS")                                   \
+    X(T, dir, "dir", "DIR", NULL, false, "keep what has a name in DIR, over a restart")            \
+    X(T, fsync, "fsync", "WHEN", "everysec", false,                                                \
+      "with --dir: always (before an answer), everysec, or no")                                    \
+    X(B, snapshot_size, "snapshot-size", "BYTES", "64M", true,                                     \
+      "with --dir: a new snapshot when the log is so long")                                        \
     X(L, type, "type", "FILE.so", NULL, false, "take custom types from it (may be repeated)")
 
 #define OPTIONS_RUN(X)                                                                             \

@@ -40,11 +40,12 @@ static void on_arrival(mp_watch *w, int events, void *arg)
 static int open_one(struct server *s, const char *url, char *text, size_t size)
 {
     const struct options *o = s->options;
+    bool tls = strncmp(url, "tls+", 4) == 0; // the others shall listen as well
     mp_url_opts opts = {.key_file = o->key_file,
-                        .tls_ca = o->tls_ca,
-                        .tls_cert = o->tls_cert,
-                        .tls_key = o->tls_key,
-                        .tls_any_client = o->tls_any_client,
+                        .tls_ca = tls ? o->tls_ca : NULL,
+                        .tls_cert = tls ? o->tls_cert : NULL,
+                        .tls_key = tls ? o->tls_key : NULL,
+                        .tls_any_client = tls && o->tls_any_client,
                         .insecure = o->insecure,
                         .alive_ms = o->alive_ms ? (int)o->alive_ms : MP_FOREVER,
                         .pipe = {.max_size = o->max_message},

@@ -5,9 +5,11 @@
 
 #include "base/clock.h"
 #include "logfmt.h"
+#include "persist/persist.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DOOR_REST_MS 100 // without descriptors: until the next try
-#define ACCEPT_FAIR  64
-#define IDLE_MS      60000
-#define MS           INT64_C(1000000)
+#define MS            INT64_C(1000000)
+#define DOOR_REST_MS  100 // without descriptors: until the next try
+#define CROWD_REST_MS 5
+#define SILENT_NS     (100 * MS)
+#define ACCEPT_FAIR   64
+#define IDLE_MS       60000
 
 // ---- rounds --------------------------------------------------------------------------
 
@@ -47,7 +51,8 @@ static void bury(struct server *s, struct conn *c)
     if (c->session)
         mp__session_end(s->core, c->session, mp__now());
     c->session = NULL;
-    if (c->dirty) { // off that list, too
+    store_commit(s); // what it was to be told
+    if (c->dirty) {  // off that list, too
         struct conn **p = &s->dirty;
         while (*p != c)
             p = &(*p)->next_dirty;
@@ -68,7 +73,9 @@ static void tick(void *arg)
 // any more is left to come.
 static void set_clock(struct server *s)
 {
-    int64_t at = mp__core_deadline(s->core);
+    int64_t at = mp__core_deadline(s->core), commit = store_deadline(s);
+    if (commit < at)
+        at = commit;
     if (at == MP__NEVER || (s->tick && s->tick_at <= at))
         return;
     if (s->tick)
@@ -103,6 +110,7 @@ static void watch_idle(struct server *s)
 
 void server_settle(struct server *s)
 {
+    store_commit(s);
     while (s->dirty || s->dead) {
         flush_dirty(s);
         if (s->dead) {
@@ -110,6 +118,7 @@ void server_settle(struct server *s)
             s->dead = c->next_dead;
             bury(s, c); // whose locks others get: there is more to send
         }
+        store_commit(s);
     }
     set_clock(s);
     watch_idle(s);
@@ -159,16 +168,18 @@ void server_watch_time(struct server *s)
 
 // ---- the door ------------------------------------------------------------------------
 
-// Of those that have not said hello, the oldest makes room: so nobody keeps others out by
-// saying nothing.
-static void make_room(struct server *s)
+// Of those that have not said hello, the oldest makes room, if it has had its time: so nobody keeps
+// others out by saying nothing, and a crowd that comes at once is let in one after the other.
+static bool make_room(struct server *s)
 {
     struct conn *oldest = NULL;
     for (struct conn *c = s->conns; c; c = c->next)
         if (c->phase < GREETED)
             oldest = c; // new ones come first in the list
-    if (oldest)
-        conn_die(oldest, "others wait to say hello");
+    if (!oldest || mp__now() - oldest->since < SILENT_NS)
+        return false;
+    conn_die(oldest, "others wait to say hello");
+    return true;
 }
 
 int server_adopt(struct server *s, int fd)
@@ -186,8 +197,6 @@ int server_adopt(struct server *s, int fd)
         close(fd);
         return MP_EUNSAFE;
     }
-    if (s->greeting >= s->options->max_greeting)
-        make_room(s);
     return conn_local(s, fd, who.pid, who.uid);
 }
 
@@ -197,6 +206,12 @@ static void open_door(void *arg)
     s->door_opens = 0;
     if (s->door && mp_watch_set_events(s->door, MP_LOOP_READ) < 0)
         s->door_opens = mp_loop_call_later(s->loop, DOOR_REST_MS, open_door, s);
+}
+
+static void rest(struct server *s, int ms)
+{
+    if (mp_watch_set_events(s->door, 0) == 0)
+        s->door_opens = mp_loop_call_later(s->loop, ms, open_door, s);
 }
 
 // No descriptors are left: the one kept for this lets a client in and out again, so that it
@@ -210,8 +225,7 @@ static void turn_away(struct server *s)
     s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     s->total.refused++;
     logfmt_client(MP_LOG_WARN, "refused", "reason=\"no descriptors are left\"");
-    if (mp_watch_set_events(s->door, 0) == 0)
-        s->door_opens = mp_loop_call_later(s->loop, DOOR_REST_MS, open_door, s);
+    rest(s, DOOR_REST_MS);
 }
 
 static void on_door(mp_watch *w, int events, void *arg)
@@ -220,6 +234,10 @@ static void on_door(mp_watch *w, int events, void *arg)
     (void)w;
     (void)events;
     for (int i = 0; i < ACCEPT_FAIR; i++) {
+        if (s->greeting >= s->options->max_greeting && !make_room(s)) {
+            rest(s, CROWD_REST_MS);
+            break;
+        }
         int fd = accept4(s->place.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             server_adopt(s, fd);
@@ -272,28 +290,53 @@ static void raise_limit(void)
     }
 }
 
-static int make_core(struct server *s)
+static int make_core(struct server *s, char *text, size_t size)
 {
     struct mp__core_opts opts = {
         .hooks = {.ctx = s, .send = on_send, .control = admin_control},
         .limits = limits_of(s->options),
     };
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall); // so that tokens grow over restarts
+    opts.token = (uint64_t)wall.tv_sec * 1000000000 + (uint64_t)wall.tv_nsec;
     while (opts.instance == 0) {
         if (getrandom(opts.seed, sizeof opts.seed, 0) != sizeof opts.seed ||
             getrandom(&opts.instance, sizeof opts.instance, 0) != sizeof opts.instance)
             return -errno;
     }
-    return mp__core_new(&s->core, &opts);
+    int r = store_open(s, &opts.hooks, text, size);
+    if (r == 0)
+        r = mp__core_new(&s->core, &opts);
+    if (r == 0)
+        r = types_load(s, text, size);
+    return r < 0 ? r : store_load(s, text, size);
 }
 
-int server_new(struct server **out, const struct options *o)
+// A child (for a snapshot) has nobody's connection: the kernel tells a client that we are gone
+// when the last descriptor is.
+static struct server *here;
+
+static void after_fork_child(void)
+{
+    if (!here)
+        return;
+    for (struct conn *c = here->conns; c; c = c->next)
+        if (c->fd >= 0)
+            close(c->fd);
+    if (here->place.listener >= 0)
+        close(here->place.listener);
+}
+
+int server_new(struct server **out, const struct options *o, char *text, size_t size)
 {
     struct server *s = calloc(1, sizeof *s);
     *out = NULL;
+    *text = '\0';
     if (!s)
         return -ENOMEM;
     s->options = o;
     s->place = (struct place)PLACE_NONE;
+    s->snapshot_pidfd = -1;
     s->began = mp__now();
     s->began_wall = time(NULL);
     raise_limit();
@@ -301,11 +344,15 @@ int server_new(struct server **out, const struct options *o)
     s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int r = mp_loop_new(&s->loop);
     if (r == 0)
-        r = make_core(s);
+        r = make_core(s, text, size);
     if (r < 0) {
+        if (!*text)
+            snprintf(text, size, "%s", mp_strerror(r));
         server_free(s);
         return r;
     }
+    here = s;
+    pthread_atfork(NULL, NULL, after_fork_child);
     *out = s;
     return 0;
 }
@@ -331,16 +378,20 @@ static void stop_now(void *arg)
     for (struct conn *c = s->conns; c; c = c->next)
         conn_die(c, "the manager ends");
     server_settle(s);
+    if (s->persist && !s->stop_now && !s->failed) {
+        int r = s->snapshot_watch ? 0 : mp__persist_snapshot(s->persist, s->core);
+        logfmt(r < 0 ? MP_LOG_ERROR : MP_LOG_INFO, "snapshot", "ok=%s", r < 0 ? "no" : "yes");
+    }
     mp_loop_stop(s->loop);
 }
 
 // What has been answered goes out first: the round that asked for the end is still on.
 void server_stop(struct server *s, bool now)
 {
-    (void)now;
     if (s->stopping)
         return;
     s->stopping = true;
+    s->stop_now = now;
     logfmt(MP_LOG_INFO, "stopping", "clients=%u", s->count);
     mp_watch_close(s->door);
     s->door = NULL;
@@ -359,7 +410,12 @@ void server_free(struct server *s)
         server_settle(s);
     remote_close_all(s);
     mp_watch_close(s->door);
+    mp_watch_close(s->snapshot_watch);
+    if (s->snapshot_pidfd >= 0)
+        close(s->snapshot_pidfd);
     place_leave(&s->place);
+    here = NULL;
+    store_close(s);
     mp__core_free(s->core);
     mp_loop_free(s->loop);
     if (s->reserve >= 0)

@@ -10,8 +10,10 @@
 #include "conn.h"
 #include "core/core.h"
 #include "options.h"
+#include "os/pidfd.h"
 #include "os/spin.h"
 #include "place.h"
+#include "store.h"
 
 #define SERVER_SCRATCH ((size_t)64 << 10)
 
@@ -20,6 +22,10 @@ struct remote;
 struct server {
     mp_loop *loop;
     struct mp__core *core;
+    struct mp__persist *persist; // or NULL
+    bool failed;                 // what was done could not be kept
+    mp_watch *snapshot_watch;    // of the child that writes one
+    int snapshot_pidfd;
     const struct options *options;
     struct place place;
     mp_watch *door;     // new local clients
@@ -39,7 +45,7 @@ struct server {
     int64_t housekeeping; // the call that looks at the slow and the silent; 0
     int64_t began;        // ns
     int64_t began_wall;   // s since 1970
-    bool stopping;
+    bool stopping, stop_now;
 
     struct {
         uint64_t connections, refused, cut, calls, replies, bytes_in, bytes_out, rings;
@@ -50,8 +56,9 @@ struct server {
     unsigned char scratch[SERVER_SCRATCH]; // what was just read
 };
 
-// Makes the core and the server. o must live as long. Errors: -errno, MP_E...
-int server_new(struct server **out, const struct options *o);
+// Makes the core and the server, with what there is on disk. o must live as long. On failure text
+// says why.
+int server_new(struct server **out, const struct options *o, char *text, size_t size);
 
 // Listens at path. On failure text says why; errors of place_take().
 int server_listen(struct server *s, const char *path, char *text, size_t size);

@@ -7,6 +7,7 @@
 #include "session.h"
 
 #include "channel/pipe.h"
+#include "channel/pump.h"
 #include "os/fdpass.h"
 #include "wire/frame.h"
 
@@ -21,6 +22,8 @@
 #define SP_PAIR 0x10
 #define CHUNK   ((size_t)64 << 10)
 #define KEEP    ((size_t)256 << 10)
+
+#define SLICE_MS 10 // who waits for room looks so often whether there is some
 
 void mp__link_init(struct mp__link *l)
 {
@@ -249,17 +252,12 @@ static int send_socket(struct mp__link *l, uint8_t *frame, size_t size, bool alo
     return (size_t)k < n ? send_rest(l, frame + k, n - (size_t)k, alone) : 0;
 }
 
-int mp__link_send(struct mp__link *l, uint8_t *frame, size_t size, bool alone)
-{
-    if (!l->pipe)
-        return send_socket(l, frame, size, alone);
-    int r = mp_pipe_send(l->pipe, frame + MP__FRAME, size, 0);
-    if (r == MP_ETIMEDOUT)
-        return MP_EAGAIN;
-    return r == 0 || r == MP_EMSGSIZE ? r : MP_ELOST;
-}
+// ---- the same through a channel ------------------------------------------------------
 
-// ---- receiving -----------------------------------------------------------------------
+static struct mp__channel *channel(const struct mp__link *l)
+{
+    return &l->pipe->channel;
+}
 
 static int recv_pipe(struct mp__link *l, mp_buf *b, mp__deadline d)
 {
@@ -279,9 +277,105 @@ static int recv_pipe(struct mp__link *l, mp_buf *b, mp__deadline d)
     return 0;
 }
 
+// Keeps a message that came while one was sent, as a frame.
+static int keep(struct mp__link *l, const mp_buf *b)
+{
+    size_t need = l->len + MP__FRAME + b->size;
+    if (need > l->room) {
+        uint8_t *in = realloc(l->in, need * 2);
+        if (!in)
+            return -ENOMEM;
+        l->in = in;
+        l->room = need * 2;
+    }
+    mp__frame_write(l->in + l->len, MP__FRAME_MESSAGE, b->size);
+    memcpy(l->in + l->len + MP__FRAME, b->data, b->size);
+    l->len = need;
+    return 0;
+}
+
+static int keep_what_came(struct mp__link *l)
+{
+    mp_buf b = {0};
+    int r = 0;
+    while (r == 0 && mp__channel_readable(channel(l)))
+        if ((r = recv_pipe(l, &b, 0)) == 0)
+            r = keep(l, &b);
+    mp_buf_free(&b);
+    return r == MP_ETIMEDOUT ? 0 : r;
+}
+
+struct room {
+    struct mp__channel *c;
+    bool alone;
+};
+
+static bool room_or_news(void *arg)
+{
+    const struct room *r = arg;
+    const struct mp__ring_tx *t = &r->c->tx.ring;
+    uint64_t tail = atomic_load_explicit(&t->ring->tail, memory_order_acquire);
+    return t->cap - (t->pos - tail) > 2 * (uint64_t)MP__WORD || mp__pump_unread(r->c) ||
+           (r->alone && mp__channel_readable(r->c));
+}
+
+// Waits for room for more of a message, or for news, which are kept if nobody else reads.
+static int wait_room(struct mp__link *l, size_t left, bool alone)
+{
+    struct mp__channel *c = channel(l);
+    struct room room = {c, alone};
+    if (!mp__spin_until(&c->tx.spin, room_or_news, &room) && mp__pump_want_room(c, left)) {
+        struct pollfd p[2] = {{.fd = c->sock, .events = POLLIN | POLLRDHUP},
+                              {.fd = c->bell, .events = POLLIN}};
+        bool quiet = !alone || mp__pump_want_data(c);
+        int n = quiet ? poll(p, alone ? 2 : 1, SLICE_MS) : 0;
+        if (n > 0 && p[0].revents) {
+            mp__pump_hush(c);
+            mp__channel_look_gone(c);
+        }
+        if (n > 0 && alone && p[1].revents)
+            mp__channel_woken(c, true, false);
+    }
+    if (mp__pump_unread(c))
+        return MP_ELOST;
+    return alone ? keep_what_came(l) : 0;
+}
+
+static int send_pipe(struct mp__link *l, const uint8_t *p, size_t size, bool alone)
+{
+    struct mp__channel *c = channel(l);
+    if (size > c->send_max)
+        return MP_EMSGSIZE;
+    if (!mp__pump_begin(c, size))
+        return mp__pump_unread(c) ? MP_ELOST : MP_EAGAIN;
+    for (size_t left = size;;) {
+        int64_t n = mp__pump_put(c, p, left, left);
+        if (n < 0)
+            return MP_ELOST;
+        p += n;
+        left -= (size_t)n;
+        mp__channel_publish(c);
+        if (left == 0)
+            return 0;
+        int r = wait_room(l, left, alone);
+        if (r < 0)
+            return r;
+    }
+}
+
+// ---- either --------------------------------------------------------------------------
+
+int mp__link_send(struct mp__link *l, uint8_t *frame, size_t size, bool alone)
+{
+    return l->pipe ? send_pipe(l, frame + MP__FRAME, size, alone)
+                   : send_socket(l, frame, size, alone);
+}
+
 int mp__link_recv(struct mp__link *l, mp_buf *b, mp__deadline d)
 {
-    return l->pipe ? recv_pipe(l, b, d) : recv_socket(l, b, d);
+    if (!l->pipe || l->at < l->len)
+        return recv_socket(l, b, d);
+    return recv_pipe(l, b, d);
 }
 
 // ---- rings ---------------------------------------------------------------------------

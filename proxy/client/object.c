@@ -116,13 +116,7 @@ int mp__proxy_renew(mp_proxy *p)
 {
     mp_manager *m = p->m;
     struct mp__waiting *w;
-    pthread_mutex_lock(&m->lock);
-    int r = mp__session_ready(m);
-    if (r == 0 && p->instance != m->instance)
-        r = MP_ESTALE;
-    pthread_mutex_unlock(&m->lock);
-    if (r == 0)
-        r = mp__manager_ask(m, &w, MP__OP(MANAGER, incref), p->number, "");
+    int r = mp__manager_ask(m, &w, MP__OP(MANAGER, incref), p->number, "");
     if (r < 0)
         return r;
     r = w->status;
@@ -143,7 +137,6 @@ static int make(mp_manager *m, mp_proxy **out, uint64_t number, const char *type
     }
     *p = (mp_proxy){.m = m,
                     .number = number,
-                    .instance = m->instance,
                     .serial = m->serial,
                     .interface = interface};
     memcpy(p->type, type, size);

@@ -103,7 +103,7 @@ enum { MP__KNOWN = 8 };
 struct mp_proxy {
     mp_manager *m;
     uint64_t number;
-    uint64_t instance, serial; // of the manager, and of the session that has the reference
+    uint64_t serial; // of the session that has the reference
     unsigned interface;
     char type[65];
     struct mp__methods *methods; // of a custom type, once it was asked

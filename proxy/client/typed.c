@@ -103,7 +103,7 @@ int mp_remote_lock_renew(mp_proxy *l, uint64_t token, int lease_ms)
 int mp_remote_condition_wait(mp_proxy *c, int timeout_ms)
 {
     bool notified = false;
-    int r = mp_call(c, NULL, timeout_ms, "wait", "U > t", this_thread(), &notified);
+    int r = mp_call(c, NULL, timeout_ms, "wait", "U > [t *]", this_thread(), &notified);
     return truth_of(r, notified);
 }
 

@@ -18,7 +18,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define LONG_MS 30000
+#ifndef LONG_MS
+#define LONG_MS 20000
+#endif
 
 static char manager_error[400];
 static pid_t manager_pid;
