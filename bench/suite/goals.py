@@ -86,11 +86,6 @@ GOALS = (
     _at_least(0.95, "pool_large_inplace", "c_fork_shm_inplace"),
     _at_least(0.9, "pool_large", "c_fork_copyinout"),
     _at_most(4, "pool_start", "c_fork_atomic"),
-    # A format is read with each call, and its arguments and the whole message are checked; the
-    # rival is a program written for this one message.
-    _at_least(0.4, "pack_small", "c_msgpack"),
-    _at_most(0.1, "pool_apply", "py_Pool.apply"),
-    _at_least(20, "pool_imap", "py_Pool.imap"),
     _at_most(0.1, "pool_apply", "py_Pool.apply"),
     _at_least(20, "pool_imap", "py_Pool.imap"),
     # A format is read with each call, and its arguments and the whole message are checked; the
