@@ -10,6 +10,7 @@
 #include <mp/arena.h>
 #include <mp/pool.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -299,6 +300,35 @@ MP_TEST(a_death_in_a_one_shot_map)
             ck_assert_int_eq(out[i], i * i);
     free(text);
     mp_arena_delete(arena);
+}
+
+static jmp_buf before_the_map;
+
+static int jump_out(const void *in, void *out, void *ctx)
+{
+    long x = *(const long *)in;
+    (void)out, (void)ctx;
+    if (x == 7)
+        longjmp(before_the_map, 1);
+    return 0;
+}
+
+// Who jumps out of a task is in a copy of the caller, and no worker any more: however that
+// ends, it costs the item.
+MP_TEST(a_task_that_jumps_out_of_the_map)
+{
+    static long in[20];
+    static char *text;
+    const pid_t caller = getpid();
+    mp_map_opts o = {.workers = 2, .error = &text};
+    for (long i = 0; i < 20; i++)
+        in[i] = i;
+    if (setjmp(before_the_map) != 0)
+        _exit(getpid() == caller ? 98 : 33);
+    mp_assert_err(mp_map(jump_out, in, 8, NULL, 0, 20, NULL, &o), MP_EWORKERDIED);
+    ck_assert_msg(strncmp(text, "item 7 of 20: worker ", 21) == 0, "%s", text);
+    ck_assert_msg(strstr(text, "33") && strstr(text, "; 1 item failed, 19 done"), "%s", text);
+    free(text);
 }
 
 static int fail_or_die(const void *in, void *out, void *ctx)
