@@ -101,6 +101,8 @@ GOALS = (
     _at_least(1.5, "dict_get2", "dict_get1:libmp"),
     _at_least(20, "executor_thread_burst", "py_ThreadPoolExecutor"),
     _at_least(20, "executor_thread_single", "py_ThreadPoolExecutor"),
+    _at_least(10, "executor_process_burst", "py_ProcessPoolExecutor"),
+    _at_least(10, "executor_process_single", "py_ProcessPoolExecutor"),
     _at_least(5e6, "loop_soon"),
     _at_least(20, "loop_soon", "py_asyncio"),
     _at_most(2, "loop_timers", "libuv"),

@@ -11,6 +11,7 @@
 // What decides over retries is the caller's own memory, not the shared one.
 #include "work/tasks.h"
 #include "os/fork.h"
+#include "work/future.h"
 #include "work/pool.h"
 
 #include <mp/arena.h>
@@ -571,6 +572,23 @@ bool mp__tasks_withdraw(mp_pool *p, const void *owner)
     if (back)
         release(p, i);
     return back;
+}
+
+void mp__tasks_drop(mp_pool *p)
+{
+    progress(p, false);
+    uint32_t top = atomic_load(&p->tasks.top);
+    for (uint32_t i = 0; i < top; i++) {
+        pthread_mutex_lock(&p->tasks.lock);
+        mp_future *f = record(p, i)->used ? record(p, i)->future : NULL;
+        bool back = f && withdraw_locked(p, i);
+        pthread_mutex_unlock(&p->tasks.lock);
+        if (!back)
+            continue;
+        release(p, i);
+        (void)mp__future_withdrawn(f);
+        mp_future_free(f); // the pool's reference
+    }
 }
 
 int mp_pool_cancel(mp_pool *p, mp_future *f)
