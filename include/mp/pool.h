@@ -39,7 +39,8 @@
 // itself (daemon(3)) has died.
 //
 // The function must have been loaded when the pool was made (MP_ENOFUNC if not).
-// Workers ignore SIGINT, have the user's other signal handlers reset, and end
+// Workers ignore SIGINT, have the user's other signal handlers reset and one of their own for
+// crashes, which notes the calls that led there and lets the signal do the rest; they end
 // with the supervisor, which ends with the process that made the pool, also
 // after kill -9, within 200 ms. The supervisor is a copy of the caller as it was:
 // memory the caller rewrites later exists twice. stdout and stderr are flushed
@@ -124,9 +125,11 @@ MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const 
 // One store: call it as often as you like. Does nothing elsewhere. Since 0.1.
 MP_API void mp_task_at(size_t i);
 
-// A text on the last failure of a map on this pool: which item, what the task
-// returned or which signal or exit code ended the worker, and how many more.
-// "" when there was none. Valid until the next map or free. Since 0.1.
+// A text on the last failure of a map on this pool: which item, what the task returned or
+// which signal or exit code ended the worker, how much memory that had, whether the kernel
+// had run out of it, and how many more failed. A crash is told with its address and the calls
+// that led there: function+0x12, or program+0x1234 for addr2line where the program shows no
+// names (gcc -rdynamic makes it). "" when there was none. Valid until the next map or free. Since 0.1.
 MP_API const char *mp_pool_error(mp_pool *pool);
 
 // How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.

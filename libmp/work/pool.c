@@ -162,6 +162,8 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake < 0)
         return -errno;
+    if (!p->one_shot)
+        mp__mortem_prepare();
     int r = mp__segment_new(&p->seg, (uint32_t)workers);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);

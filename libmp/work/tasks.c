@@ -280,6 +280,8 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
         o.error = MP_EWORKERDIED;
         o.pid = s->pid;
         o.code = s->code;
+        o.mortem = s->mortem;
+        o.mortems = &p->seg.ctl->mortems;
     }
     o.data = find_bytes(p, &s->result, &o.size);
     if (o.error == 0 && !o.data)
@@ -645,11 +647,8 @@ void mp__tasks_describe(const struct mp__outcome *o, char *buf, size_t size)
         snprintf(buf, size, "the task returned %d", o->status);
     else if (o->error != MP_EWORKERDIED)
         snprintf(buf, size, "%s", mp_strerror(o->error));
-    else if (o->code >= 0)
-        snprintf(buf, size, "worker %d exited with code %d", o->pid, o->code);
     else {
-        const char *name = sigdescr_np(-o->code);
-        snprintf(buf, size, "worker %d was killed by signal %d (%s)", o->pid, -o->code,
-                 name ? name : "real-time");
+        struct mp__mortem m = mp__mortem_find(o->mortems, o->mortem, o->pid, o->code);
+        mp__mortem_text(&m, buf, size);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "work/board.h"
+#include "work/mortem.h"
 
 #include <mp/task.h>
 #include <pthread.h>
@@ -16,7 +17,9 @@
 struct mp__outcome {
     int error; // 0, or a negative error
     int status;
-    int pid, code;    // of a dead worker
+    int pid, code; // of a dead worker
+    uint32_t mortem;
+    const struct mp__mortems *mortems;
     const void *data; // after an error: what it had given before, or NULL
     size_t size;
     int64_t ns;

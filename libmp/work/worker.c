@@ -406,6 +406,7 @@ static void begin(struct worker *w)
     depth++;
     present.owner = mp__fork_token();
     atomic_store(&w->slot->pid, getpid());
+    mp__crash_watch(&w->slot->crash);
     int status = s->init ? s->init(s->init_arg) : 0;
     end_forks();
     if (status != 0)
