@@ -81,6 +81,9 @@ typedef struct mp_pool_opts {
     int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
                            // ends when it has done what it is at, and another takes its place;
                            // 0 = no limit
+    int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
+                           // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
+                           // and its like say in the environment comes first
 } mp_pool_opts;
 
 typedef struct mp_map_opts {
@@ -129,7 +132,8 @@ MP_API void mp_task_at(size_t i);
 // which signal or exit code ended the worker, how much memory that had, whether the kernel
 // had run out of it, and how many more failed. A crash is told with its address and the calls
 // that led there: function+0x12, or program+0x1234 for addr2line where the program shows no
-// names (gcc -rdynamic makes it). "" when there was none. Valid until the next map or free. Since 0.1.
+// names (gcc -rdynamic makes it). "" when there was none. Valid until the next map or free. Since
+// 0.1.
 MP_API const char *mp_pool_error(mp_pool *pool);
 
 // How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.

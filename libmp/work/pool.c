@@ -94,7 +94,7 @@ static void leave_registry(mp_pool *p)
 
 // Forks the supervisor, with all signals blocked, so that no handler of the user's
 // runs in it.
-static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
+static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__inner *inner)
 {
     struct mp__supervisor s = {
         .ctl = p->seg.ctl,
@@ -105,6 +105,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
         .init = o->init,
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
+        .inner = *inner,
     };
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
@@ -172,7 +173,13 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     p->arenas = mp__arena_youngest();
     for (int i = 0; i < workers; i++)
         p->seg.ctl->slot[i].first_failed = MP__NOWHERE;
-    return fork_supervisor(p, o);
+    struct mp__inner inner;
+    bool one_each = o->workers == 0 && o->inner_threads == 0; // no need to count the CPUs again
+    r = mp__inner_prepare(&inner, one_each ? 1 : o->inner_threads, workers);
+    if (r == 0)
+        r = fork_supervisor(p, o, &inner);
+    mp__inner_free(&inner);
+    return r;
 }
 
 static void release(mp_pool *p)

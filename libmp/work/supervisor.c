@@ -74,6 +74,7 @@ _Noreturn static void become_worker(uint32_t place, pid_t supervisor)
     close(me.s->wake);
     close(me.children);
     name_process(place + 1);
+    mp__inner_apply(&me.s->inner);
     sigprocmask(SIG_SETMASK, &me.s->mask, NULL);
     mp__worker_run(me.s, place);
 }
