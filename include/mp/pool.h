@@ -45,6 +45,17 @@
 // after kill -9, within 200 ms. The supervisor is a copy of the caller as it was:
 // memory the caller rewrites later exists twice. stdout and stderr are flushed
 // before the fork, and in workers after each map.
+//
+// To be watched from outside: ps and top show the processes by their names (mp_pool_opts.name), and
+// where libmp was compiled with <sys/sdt.h> (Debian: systemtap-sdt-dev) it has static probes for
+// perf, bpftrace and SystemTap, which cost nothing until one is attached:
+//
+//     libmp:map_begin(n, fn)              libmp:map_end(n, fn, result)
+//     libmp:chunk_begin(worker, from, to) libmp:chunk_end(worker, from, to)
+//     libmp:task_begin(worker, fn)        libmp:task_end(worker, status, ns)
+//     libmp:worker_begin(worker, pid)     libmp:worker_end(worker, pid, code)
+//
+//     bpftrace -e 'usdt:./libmp.so:libmp:task_end { @ns = hist(arg2); }' -c ./program
 #ifndef MP_POOL_H
 #define MP_POOL_H
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "os/trace.h"
 #include "shm/arena.h"
 #include "work/supervisor.h"
 #include "work/worker.h"
@@ -400,6 +401,16 @@ static int check_call(const mp_pool *p, const struct mp__call *c)
     return p->one_shot || mp__image_has(p->image, fn) ? 0 : MP_ENOFUNC;
 }
 
+static int run_traced(mp_pool *p, const struct mp__call *call)
+{
+    void (*fn)(void) =
+        call->item_fn ? (void (*)(void))call->item_fn : (void (*)(void))call->range_fn;
+    MP__TRACE2(map_begin, call->n, fn);
+    int r = mp__map_run(p, call);
+    MP__TRACE3(map_end, call->n, fn, r);
+    return r;
+}
+
 static int map(mp_pool *p, const struct mp__call *call)
 {
     if (!p)
@@ -415,7 +426,7 @@ static int map(mp_pool *p, const struct mp__call *call)
     else if (atomic_load(&p->closed))
         r = MP_ECLOSED;
     else
-        r = mp__map_run(p, call);
+        r = run_traced(p, call);
     pthread_mutex_unlock(&p->lock);
     mp__pool_shut_if_closed(p);
     return r;

@@ -14,6 +14,7 @@
 #include "work/supervisor.h"
 #include "os/fork.h"
 #include "os/oom.h"
+#include "os/trace.h"
 #include "work/worker.h"
 
 #include <poll.h>
@@ -114,6 +115,7 @@ static void hire(void)
             break;
         }
         me.refused = 0;
+        MP__TRACE2(worker_begin, i, pid);
         me.pids[i] = pid;
         me.alive++;
     }
@@ -162,6 +164,7 @@ static void bury(uint32_t place, pid_t pid, int code, uint64_t peak)
     me.stillborn = atomic_load(&slot->up) ? 0 : me.stillborn + 1;
     mp__enter_finished(ctl, slot);
     struct mp__grave grave = dig(slot, pid, code, peak);
+    MP__TRACE3(worker_end, place, pid, grave.code);
     if (joined) {
         uint32_t n = atomic_load(&ctl->deaths);
         ctl->death[n % MP__MAX_DEATHS] = (struct mp__death){
