@@ -158,6 +158,18 @@ MP_API int mp_pool_close(mp_pool *pool);
 // Idempotent, does not block. Since 0.1.
 MP_API int mp_pool_terminate(mp_pool *pool);
 
+// Ends it in order at the first call: nothing more is begun, what runs is finished. A map returns
+// MP_ECANCELED, with the results and the status of the items that were run, and MP_ECANCELED as
+// the status of the others; tasks that wait are cancelled; then it is as after mp_pool_close(). At
+// the second call it is as mp_pool_terminate(). Does not block, and may be called from a signal
+// handler: so Ctrl-C ends a program in order, and twice at once.
+//
+//     static void on_interrupt(int sig) { (void)sig, (void)mp_pool_interrupt(pool); }
+//
+// (Without a handler Ctrl-C ends the program, and the workers with it.) Errors: MP_EOWNER,
+// MP_EINVAL. Since 0.1.
+MP_API int mp_pool_interrupt(mp_pool *pool);
+
 // Waits until all its processes are gone, after close or terminate (MP_ESTATE if
 // neither). Errors: MP_ETIMEDOUT, MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int mp_pool_join(mp_pool *pool, int timeout_ms);

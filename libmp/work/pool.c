@@ -330,6 +330,21 @@ int mp_pool_terminate(mp_pool *p)
     return 0;
 }
 
+// For signal handlers: stores, and bells.
+int mp_pool_interrupt(mp_pool *p)
+{
+    if (!p)
+        return MP_EINVAL;
+    if (!mp__fork_is_mine(p->owner))
+        return MP_EOWNER;
+    if (atomic_exchange(&p->interrupted, true))
+        return mp_pool_terminate(p);
+    atomic_store(&p->closed, true);
+    mp__ring_caller(p->seg.ctl);
+    mp__board_ring(&p->seg.ctl->board);
+    return 0;
+}
+
 static bool all_finished(void *arg)
 {
     mp_pool *p = arg;
@@ -345,6 +360,7 @@ int mp_pool_join(mp_pool *p, int timeout_ms)
         return MP_EOWNER;
     if (!atomic_load(&p->closed))
         return MP_ESTATE;
+    mp__pool_shut_if_closed(p); // a signal handler could not
     int r = mp__tasks_await(p, all_finished, p, d);
     if (r == 0)
         r = mp__pidfd_wait(p->supervisor, d);

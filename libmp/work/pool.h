@@ -24,7 +24,7 @@ struct mp_pool {
     size_t staging;
     uint64_t arenas;         // the youngest arena that the workers have
     struct mp__image *image; // the code that the workers have
-    atomic_bool closed, terminated;
+    atomic_bool closed, interrupted, terminated;
     pthread_mutex_t lock; // held by the one map that runs; guards all below and the segment
     bool shut;            // the workers have been told to end
     struct mp__spin spin;

@@ -67,7 +67,7 @@ int mp__tasks_post(mp_pool *p, const struct mp__posting *t, mp__deadline d);
 // Takes back the task with that owner, if no worker has begun it: done() is not called then.
 bool mp__tasks_withdraw(mp_pool *p, const void *owner);
 
-// Cancels the futures of all tasks that no worker has begun.
+// Cancels all tasks that no worker has begun.
 void mp__tasks_drop(mp_pool *p);
 
 // As mp_pool_apply_async(); what a task gave that failed is the text of its future's error.
