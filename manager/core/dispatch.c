@@ -385,6 +385,20 @@ static int read_timeout(const struct mp__message *m, int64_t *ms)
     return 0;
 }
 
+static int any_number(void *arg, uint64_t id)
+{
+    (void)arg;
+    (void)id;
+    return 0;
+}
+
+// Whether all exts in a message are objects', if not objects.
+static int check_exts(const struct mp__message *m)
+{
+    struct mp__slice s = {m->data, m->size, true};
+    return m->objects ? mp__each_object(s, any_number, NULL) : 0;
+}
+
 int mp__core_feed(struct mp__core *c, struct mp__session *s, const void *data, size_t size,
                   int64_t now)
 {
@@ -406,8 +420,12 @@ int mp__core_feed(struct mp__core *c, struct mp__session *s, const void *data, s
         r = read_timeout(&m, &call.timeout);
     if (r == 0 && m.deepest > MP__DEPTH + 1 + (op == MP__OP(MANAGER, batch)))
         r = MP_EDEPTH;
+    if (r == 0)
+        r = check_exts(&m);
     if (r < 0) {
-        call.why = r == MP_EDEPTH ? "nested too deeply" : "op, object or timeout is none";
+        call.why = r == MP_EDEPTH   ? "nested too deeply"
+                   : r == MP_EPROTO ? "an ext that is no object"
+                                    : "op, object or timeout is none";
         mp__reply_status(&call, mp__reply_begin(&call), r);
         mp__reply_send(&call);
         return 0;
