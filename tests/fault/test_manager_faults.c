@@ -445,3 +445,19 @@ MP_TEST_TIMEOUT(without_descriptors_those_who_are_in_are_served, 60)
     mp_manager_free(m);
     manager_end();
 }
+
+MP_TEST(a_daemon_that_is_stopped_does_not_stop_its_clients)
+{
+    mp_proxy *d;
+    manager_begin(NULL);
+    mp_manager *m = manager_connect(&(mp_manager_opts){.patience_ms = 200});
+    mp_assert_ok(mp_manager_get(m, &d, "d", "dict", ""));
+    kill(manager_pid, SIGSTOP);
+    mp_assert_err(mp_dict_set(d, "x", "i", 1), MP_ELOST);
+    kill(manager_pid, SIGCONT);
+    mp_assert_ok(mp_manager_reconnect(m));
+    mp_assert_ok(mp_dict_set(d, "x", "i", 1)); // the object is there still
+    mp_proxy_free(d);
+    mp_manager_free(m);
+    manager_end();
+}
