@@ -68,7 +68,7 @@ enum {
     X(set, SET, "|a", "Elements, each once: values without objects, compared as packed")           \
     X(Namespace, NAMESPACE, "|m", "Attributes: names with values")                                 \
     X(Value, VALUE, "|sv",                                                                         \
-      "One value; with a type as of Python's array module (\"i\") or without")                     \
+      "One value; with a type as of Python's array module (i, d, ...) or without")                 \
     X(Array, ARRAY, "sv", "Numbers of one type; as many zeros, or those of an array")              \
     X(Queue, QUEUE, "|u", "First in, first out; at most so many items (0: no bound)")              \
     X(LifoQueue, QUEUE, "|u", "Last in, first out")                                                \

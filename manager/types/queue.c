@@ -1,28 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Queue, LifoQueue, PriorityQueue and JoinableQueue: a heap of items whose order is a priority
-// and the ticket, a number that counts them. An item that is taken from a JoinableQueue is in the
-// session's hand until it says that it is done; when the session ends before, it goes back, with
-// its ticket, and so to where it was.
-#include "core/type.h"
+// Queue, LifoQueue, PriorityQueue and JoinableQueue: a heap of items. An item that is taken from a
+// JoinableQueue is in the session's hand until it says that it is done; when the session ends
+// before, it goes back, with its ticket, and so to where it was.
+#include "types/items.h"
 
 #include <stdlib.h>
-
-struct item {
-    int64_t priority;
-    uint64_t ticket;
-    struct mp__value value;
-};
-
-struct items {
-    struct item *item;
-    size_t count, room;
-};
 
 struct queue {
     struct mp__object o;
     struct mp__queue getters, putters, joiners;
-    struct items heap;
+    struct mp__items heap;
     uint64_t most;   // items; 0: no bound
     uint64_t ticket; // of the last one put
     uint64_t taken;  // in hands
@@ -32,7 +20,7 @@ struct queue {
 // What a session took and did not acknowledge, in that order.
 struct hand {
     struct mp__stake stake;
-    struct items items;
+    struct mp__items items;
 };
 
 static struct queue *queue(struct mp__call *c)
@@ -45,64 +33,7 @@ static bool joinable(const struct queue *q)
     return q->o.type == &mp__type_joinable_queue;
 }
 
-// ---- the heap ------------------------------------------------------------------------
-
-static bool before(const struct queue *q, const struct item *a, const struct item *b)
-{
-    if (a->priority != b->priority)
-        return a->priority < b->priority;
-    return q->o.type == &mp__type_lifo_queue ? a->ticket > b->ticket : a->ticket < b->ticket;
-}
-
-static int room_for(struct items *i, size_t n)
-{
-    if (i->room - i->count >= n)
-        return 0;
-    size_t room = i->count + n + (i->count + n) / 2;
-    struct item *new = realloc(i->item, room * sizeof *new);
-    if (!new)
-        return MP_EQUOTA;
-    i->item = new;
-    i->room = room;
-    return 0;
-}
-
-// There is room.
-static void push(struct queue *q, struct item new)
-{
-    size_t at = q->heap.count++;
-    for (size_t parent; at > 0 && before(q, &new, &q->heap.item[parent = (at - 1) / 2]);
-         at = parent)
-        q->heap.item[at] = q->heap.item[parent];
-    q->heap.item[at] = new;
-}
-
-static void sift_down(struct queue *q, size_t at, struct item last)
-{
-    struct items *h = &q->heap;
-    for (;;) {
-        size_t child = at * 2 + 1;
-        if (child >= h->count)
-            break;
-        if (child + 1 < h->count && before(q, &h->item[child + 1], &h->item[child]))
-            child++;
-        if (!before(q, &h->item[child], &last))
-            break;
-        h->item[at] = h->item[child];
-        at = child;
-    }
-    h->item[at] = last;
-}
-
-static struct item pop(struct queue *q)
-{
-    struct item first = q->heap.item[0], last = q->heap.item[--q->heap.count];
-    if (q->heap.count > 0)
-        sift_down(q, 0, last);
-    return first;
-}
-
-static void drop(struct queue *q, struct item *i)
+static void drop(struct queue *q, struct mp__item *i)
 {
     mp__value_drop(&q->o, &i->value);
     mp__discharge(&q->o, sizeof *i);
@@ -113,7 +44,7 @@ static void drop_all(struct queue *q)
     for (size_t i = 0; i < q->heap.count; i++)
         drop(q, &q->heap.item[i]);
     free(q->heap.item);
-    q->heap = (struct items){0};
+    q->heap = (struct mp__items){.last_first = q->heap.last_first};
 }
 
 // ---- putting -------------------------------------------------------------------------
@@ -123,9 +54,9 @@ static bool has_room(const struct queue *q, uint64_t n)
     return q->most == 0 || (q->heap.count < q->most && n <= q->most - q->heap.count);
 }
 
-static int make_item(struct mp__call *c, struct mp__slice s, int64_t priority, struct item *i)
+static int make_item(struct mp__call *c, struct mp__slice s, int64_t priority, struct mp__item *i)
 {
-    *i = (struct item){.priority = priority};
+    *i = (struct mp__item){.priority = priority};
     int r = mp__charge(c->object, sizeof *i);
     if (r < 0)
         return r;
@@ -138,14 +69,14 @@ static int make_item(struct mp__call *c, struct mp__slice s, int64_t priority, s
 static int put(struct mp__call *c, struct mp__slice s, int64_t priority)
 {
     struct queue *q = queue(c);
-    struct item i;
-    int r = room_for(&q->heap, (size_t)q->taken + 1); // what is taken can always come back
+    struct mp__item i;
+    int r = mp__items_reserve(&q->heap, (size_t)q->taken + 1); // what is taken can always come back
     if (r == 0)
         r = make_item(c, s, priority, &i);
     if (r < 0)
         return r;
     i.ticket = ++q->ticket;
-    push(q, i);
+    mp__items_push(&q->heap, i);
     mp__wake(&q->getters);
     return 0;
 }
@@ -167,11 +98,11 @@ static int put_all(struct mp__call *c, struct mp__slice array)
 {
     struct queue *q = queue(c);
     struct mp__walk w = mp__walk(array);
-    struct items new = {0};
+    struct mp__items new = {0};
     struct mp__slice s;
-    int r = room_for(&q->heap, (size_t)(q->taken + w.left));
+    int r = mp__items_reserve(&q->heap, (size_t)(q->taken + w.left));
     if (r == 0)
-        r = room_for(&new, (size_t)w.left);
+        r = mp__items_reserve(&new, (size_t)w.left);
     while (r == 0 && mp__walk_next(&w, &s)) {
         r = make_item(c, s, 0, &new.item[new.count]);
         new.count += r == 0;
@@ -179,7 +110,7 @@ static int put_all(struct mp__call *c, struct mp__slice array)
     for (size_t i = 0; i < new.count; i++) {
         new.item[i].ticket = q->ticket + 1 + i;
         if (r == 0)
-            push(q, new.item[i]);
+            mp__items_push(&q->heap, new.item[i]);
         else
             drop(q, &new.item[i]);
     }
@@ -226,7 +157,7 @@ static struct hand *hand_for(struct mp__call *c, size_t n)
             return NULL;
         mp__stake_take(&h->stake, c->session, c->object);
     }
-    return room_for(&h->items, n) < 0 ? NULL : h;
+    return mp__items_reserve(&h->items, n) < 0 ? NULL : h;
 }
 
 static void hand_end(struct hand *h)
@@ -250,9 +181,9 @@ static int find_taken(struct mp__call *c, struct hand **hand, size_t *at)
     return MP_ENOTHELD;
 }
 
-static struct item hand_take(struct queue *q, struct hand *h, size_t at)
+static struct mp__item hand_take(struct queue *q, struct hand *h, size_t at)
 {
-    struct item i = h->items.item[at];
+    struct mp__item i = h->items.item[at];
     memmove(&h->items.item[at], &h->items.item[at + 1],
             (--h->items.count - at) * sizeof *h->items.item);
     q->taken--;
@@ -290,7 +221,7 @@ static int get(struct mp__call *c, size_t n, bool array, bool tickets)
     if (array)
         mp__put_array(c->out, n);
     for (; n > 0; n--) {
-        struct item i = pop(q);
+        struct mp__item i = mp__items_pop(&q->heap);
         if (tickets) {
             mp__put_array(c->out, 2);
             mp__put_uint(c->out, i.ticket);
@@ -344,7 +275,7 @@ static int call_task_done(struct mp__call *c)
     int r = find_taken(c, &h, &at);
     if (r < 0)
         return r;
-    struct item i = hand_take(q, h, at);
+    struct mp__item i = hand_take(q, h, at);
     mp__put_uint(mp__log_call(c, MP__OP(QUEUE, restore_done), q->o.id, 1), i.ticket);
     drop(q, &i);
     if (all_done(q))
@@ -353,10 +284,10 @@ static int call_task_done(struct mp__call *c)
 }
 
 // An item comes back, for which there is room; to a queue that was drained it does not.
-static void come_back(struct queue *q, struct item *i)
+static void come_back(struct queue *q, struct mp__item *i)
 {
     if (!q->drained)
-        push(q, *i);
+        mp__items_push(&q->heap, *i);
     else
         drop(q, i);
     mp__wake(&q->getters);
@@ -374,7 +305,7 @@ static int call_give_back(struct mp__call *c)
     int r = find_taken(c, &h, &at);
     if (r < 0)
         return r;
-    struct item i = hand_take(q, h, at);
+    struct mp__item i = hand_take(q, h, at);
     c->unlogged = true;
     come_back(q, &i);
     return 0;
@@ -453,14 +384,14 @@ static int call_restore(struct mp__call *c)
 static int call_restore_item(struct mp__call *c)
 {
     struct queue *q = queue(c);
-    struct item i;
-    int r = room_for(&q->heap, 1);
+    struct mp__item i;
+    int r = mp__items_reserve(&q->heap, 1);
     if (r == 0)
         r = make_item(c, mp__arg(c, 2), mp__arg_int(c, 1, 0), &i);
     if (r < 0)
         return r;
     i.ticket = mp__arg_uint(c, 0, 0);
-    push(q, i);
+    mp__items_push(&q->heap, i);
     return 0;
 }
 
@@ -470,19 +401,14 @@ static int call_restore_done(struct mp__call *c)
     struct queue *q = queue(c);
     for (size_t i = 0; i < q->heap.count; i++)
         if (q->heap.item[i].ticket == mp__arg_uint(c, 0, 0)) {
-            drop(q, &q->heap.item[i]);
-            struct item last = q->heap.item[--q->heap.count];
-            if (i < q->heap.count) { // up or down: as a hole at the top of what is below
-                for (size_t p; i > 0 && before(q, &last, &q->heap.item[p = (i - 1) / 2]); i = p)
-                    q->heap.item[i] = q->heap.item[p];
-                sift_down(q, i, last);
-            }
+            struct mp__item done = mp__items_take(&q->heap, i);
+            drop(q, &done);
             return 0;
         }
     return 0;
 }
 
-static int save_item(struct mp__saver *s, struct queue *q, const struct item *i)
+static int save_item(struct mp__saver *s, struct queue *q, const struct mp__item *i)
 {
     mp_buf *b = mp__save_call(s, &q->o, MP__OP(QUEUE, restore_item), 3);
     mp__put_uint(b, i->ticket);
@@ -491,7 +417,7 @@ static int save_item(struct mp__saver *s, struct queue *q, const struct item *i)
     return mp__saved(s);
 }
 
-static int save_items(struct mp__saver *s, struct queue *q, const struct items *items)
+static int save_items(struct mp__saver *s, struct queue *q, const struct mp__items *items)
 {
     int r = 0;
     for (size_t i = 0; i < items->count && r >= 0; i++)
@@ -527,6 +453,7 @@ static int make(struct mp__call *c)
     mp__queue_init(&q->getters, &q->o);
     mp__queue_init(&q->putters, &q->o);
     mp__queue_init(&q->joiners, &q->o);
+    q->heap.last_first = q->o.type == &mp__type_lifo_queue;
     q->most = mp__arg_uint(c, 0, 0);
     return 0;
 }
@@ -536,7 +463,7 @@ static void end(struct mp__object *o)
     drop_all((struct queue *)o);
 }
 
-static void each_in(struct mp__object *o, const struct items *items,
+static void each_in(struct mp__object *o, const struct mp__items *items,
                     void (*fn)(struct mp__object *o, struct mp__slice s, void *arg), void *arg)
 {
     for (size_t i = 0; i < items->count; i++)
@@ -552,7 +479,7 @@ static void each(struct mp__object *o,
         each_in(o, &((struct hand *)MP__OF(l, struct mp__stake, in_object))->items, fn, arg);
 }
 
-static void add_up(const struct items *items, uint64_t *bytes, uint64_t *count)
+static void add_up(const struct mp__items *items, uint64_t *bytes, uint64_t *count)
 {
     for (size_t i = 0; i < items->count; i++)
         *bytes += sizeof *items->item + items->item[i].value.size;
@@ -569,7 +496,7 @@ static const char *check(struct mp__object *o)
     if (bytes != o->bytes || taken != q->taken)
         return "bytes or items of a queue";
     for (size_t i = 1; i < q->heap.count; i++)
-        if (before(q, &q->heap.item[i], &q->heap.item[(i - 1) / 2]))
+        if (mp__items_before(&q->heap, &q->heap.item[i], &q->heap.item[(i - 1) / 2]))
             return "the order of a queue";
     if (q->getters.count && (q->heap.count || q->shut))
         return "somebody waits for an item that is there";

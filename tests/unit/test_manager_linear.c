@@ -274,7 +274,7 @@ static enum linear_verdict history(const struct linear_model *model, const char 
 
 static void all_are_right(const struct linear_model *model, const char *type)
 {
-    uint64_t seeds = MPTEST_ASAN ? 20 : 50;
+    uint64_t seeds = getenv("MP_TEST_LONG") ? 200 : 20;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         enum linear_verdict v = history(model, type, seed, 0);
         ck_assert_msg(v == LINEAR_YES, "%s, seed %d: %s", model->name, (int)seed,
@@ -292,7 +292,7 @@ static void mistakes_are_found(const struct linear_model *model, const char *typ
 }
 
 #define BOTH(kind, type)                                                                           \
-    MP_TEST_TIMEOUT(kind##_is_linearizable, 60)                                                    \
+    MP_TEST_TIMEOUT(kind##_is_linearizable, 900)                                                   \
     {                                                                                              \
         all_are_right(&linear_##kind, type);                                                       \
     }                                                                                              \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Stored values; see core/value.h.
+// Values that objects store; see core/value.h.
 #include "core/value.h"
 
 #include "core/state.h"
