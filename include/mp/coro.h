@@ -144,6 +144,23 @@ typedef enum mp_coro_when {
 MP_API MP_NODISCARD int64_t mp_coro_wait(mp_coro *const *list, size_t n, mp_coro_when when,
                                          int timeout_ms);
 
+typedef struct mp_coro_completed mp_coro_completed;
+
+// In a task, makes an iterator over n others in the order in which they end. It has handles of its
+// own; the list may go. Errors: as mp_await(), -ENOMEM. Since 0.1.
+MP_API MP_NODISCARD int mp_coro_as_completed(mp_coro_completed **out, mp_coro *const *list,
+                                             size_t n);
+
+// Waits for the next one that is done, stores it at *t (t may be NULL; the handle stays the
+// iterator's), and returns its index in the list. Neither a timeout nor a cancel of this task
+// cancels the others. Errors: MP_EOF (each was told), MP_ETIMEDOUT, MP_ESTATE (another task waits
+// in it). Since 0.1.
+MP_API MP_NODISCARD int64_t mp_coro_completed_next(mp_coro_completed *it, mp_coro **t,
+                                                   int timeout_ms);
+
+// Releases the iterator, in the loop's thread, when no task waits in it. NULL is fine. Since 0.1.
+MP_API void mp_coro_completed_free(mp_coro_completed *it);
+
 // Sleeps. 0 lets all others that are ready go first. Errors: MP_ECANCELED. Since 0.1.
 MP_API int mp_coro_sleep(int ms);
 

@@ -366,6 +366,83 @@ MP_TEST(wait_for_first_error_all)
     mp_assert_ok(mp_coro_run(wait_kinds, NULL, 0));
 }
 
+static int sleep_ms(void *arg)
+{
+    int ms = *(int *)arg, r = mp_coro_sleep(ms);
+    return r < 0 ? r : ms;
+}
+
+static int completed_in_order(void *arg)
+{
+    int ms[] = {30, 0, 10, LONG_MS}, value = 9;
+    mp_coro *t[5], *which, *self = mp_coro_current();
+    mp_coro_completed *it;
+    (void)arg;
+    for (int i = 0; i < 4; i++)
+        t[i] = start(sleep_ms, &ms[i]);
+    mp_assert_ok(mp_coro_promise(&t[4], NULL));
+    mp_assert_ok(mp_coro_set(t[4], 7, &value));
+    mp_assert_ok(mp_coro_as_completed(&it, t, 5));
+    static const int order[] = {4, 1, 2, 0};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(mp_coro_completed_next(it, &which, LONG_MS), order[i]);
+        ck_assert_ptr_eq(which, t[order[i]]);
+        ck_assert_int_eq(mp_coro_result(which, NULL), order[i] == 4 ? 7 : ms[order[i]]);
+    }
+    mp_assert_err(mp_coro_completed_next(it, &which, 5), MP_ETIMEDOUT);
+    mp_assert_ok(mp_coro_cancel(t[3]));
+    for (int i = 0; i < 5; i++)
+        mp_coro_free(t[i]); // it has its own
+    ck_assert_int_eq(mp_coro_completed_next(it, NULL, LONG_MS), 3);
+    mp_assert_err(mp_coro_completed_next(it, NULL, LONG_MS), MP_EOF);
+    mp_coro_completed_free(it);
+    mp_assert_ok(mp_coro_as_completed(&it, NULL, 0));
+    mp_assert_err(mp_coro_completed_next(it, NULL, MP_FOREVER), MP_EOF);
+    mp_coro_completed_free(it);
+    mp_assert_err(mp_coro_as_completed(&it, &self, 1), MP_ESTATE);
+    ck_assert_ptr_null(it);
+    return 0;
+}
+
+MP_TEST(completed_are_told_as_they_end)
+{
+    mp_assert_ok(mp_coro_run(completed_in_order, NULL, 0));
+}
+
+static int next_of(void *arg)
+{
+    return (int)mp_coro_completed_next(arg, NULL, LONG_MS);
+}
+
+static int cancelled_next(void *arg)
+{
+    mp_coro_completed *it;
+    mp_coro *t[2] = {start(clean_up, arg), start(clean_up, arg)};
+    mp_assert_ok(mp_coro_as_completed(&it, t, 2));
+    mp_coro *n = start(next_of, it);
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_err(mp_coro_completed_next(it, NULL, 0), MP_ESTATE); // somebody waits
+    mp_assert_ok(mp_coro_cancel(n));
+    mp_assert_err(mp_await(n), MP_ECANCELED);
+    ck_assert_str_eq(notes, ""); // only that
+    mp_coro_free(n);
+    mp_assert_ok(mp_coro_cancel(t[1]));
+    n = start(next_of, it);
+    mp_assert_err(mp_await(n), 1);
+    mp_coro_free(n);
+    mp_coro_completed_free(it); // while one goes on
+    mp_assert_ok(mp_coro_cancel(t[0]));
+    mp_assert_err(mp_await(t[0]), MP_ECANCELED);
+    mp_coro_free(t[0]);
+    mp_coro_free(t[1]);
+    return 0;
+}
+
+MP_TEST(next_completed_is_cancelled_alone)
+{
+    mp_assert_ok(mp_coro_run(cancelled_next, NULL, 0));
+}
+
 // ---- timeouts ----
 
 static int wait_for(void *arg)
