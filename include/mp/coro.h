@@ -74,6 +74,13 @@ MP_API int mp_coro_set(mp_coro *promise, int result, void *value);
 // want of memory. Errors: MP_ESTATE (called before), MP_ECLOSED. Since 0.1.
 MP_API int mp_coro_set_threadsafe(mp_coro *promise, int result, void *value);
 
+// Makes a promise that is kept when the future is done, whoever completes it, a thread or a worker
+// process: its result is 0, or the future's error. So a future can be awaited among tasks, and by
+// mp_coro_on_done() from callbacks; the loop runs until then. To do in an executor what would
+// block the loop, submit it and wrap the future. Cancelling the promise does not cancel the
+// future. Errors: -ENOMEM, those of mp_future_add_done_callback() and mp_loop_add_fd(). Since 0.1.
+MP_API MP_NODISCARD int mp_coro_wrap_future(mp_coro **out, mp_loop *loop, mp_future *f);
+
 // Another handle to the same task, to be freed by itself. From any thread. Since 0.1.
 MP_API mp_coro *mp_coro_share(mp_coro *t);
 
@@ -177,10 +184,10 @@ MP_API MP_NODISCARD int mp_await_queue(mp_queue *queue, int timeout_ms);
 // mp_await_fd(), mp_process_exitcode(). Since 0.1.
 MP_API MP_NODISCARD int mp_await_process(mp_process *p, int *code, int timeout_ms);
 
-// Waits until a future is done, whoever completes it: a thread, a worker process. 0; then
-// mp_future_result() with timeout 0 tells how. Neither a timeout nor a cancel of the task cancels
-// the future. So, to do in an executor what would block the loop: submit it, await the future.
-// Errors: MP_ETIMEDOUT, MP_ECANCELED, those of mp_future_add_done_callback(). Since 0.1.
+// Waits until a future is done, whoever completes it. 0; then mp_future_result() with timeout 0
+// tells how. Neither a timeout nor a cancel of the task cancels the future. For several, see
+// mp_coro_wrap_future(). Errors: MP_ETIMEDOUT, MP_ECANCELED, those of mp_coro_wrap_future().
+// Since 0.1.
 MP_API MP_NODISCARD int mp_await_future(mp_future *f, int timeout_ms);
 
 // ---- timeouts ----
