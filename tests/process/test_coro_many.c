@@ -4,16 +4,20 @@
 #include "mptest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <mp/async.h>
 #include <mp/coro.h>
 #include <mp/loop.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 // Sanitizers put more on a stack, and keep books of each.
 enum { TASKS = MPTEST_TSAN ? 1000 : MPTEST_ASAN ? 10000 : 100000 };
@@ -87,6 +91,59 @@ static int run_all_on_an_older_kernel(void *arg)
 {
     return forget_guard_install() ? run_all(arg) : NO_FILTER;
 }
+
+// ---- an overflow there ----
+
+enum { MANY = 20000 }; // more than guards
+
+static int say_fd;
+
+static int overflow(void *arg)
+{
+    volatile char frame[57 << 10]; // of 56
+    (void)arg;
+    for (size_t i = sizeof frame; i-- > 0;)
+        frame[i] = 1;
+    return mp_coro_sleep(0) + frame[0];
+}
+
+static int overflow_after_many(void *arg)
+{
+    mp_coro *t;
+    (void)arg;
+    for (int i = 0; i < MANY; i++)
+        mptest_require(mp_coro_start(NULL, NULL, wait_for_all, NULL, NULL) == 0);
+    mptest_require(mp_coro_start(&t, NULL, overflow, NULL, &(mp_coro_opts){.name = "wide"}) == 0);
+    return mp_await(t);
+}
+
+static int run_overflow_on_an_older_kernel(void *arg)
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    dup2(say_fd, 2);
+    mptest_require(mp_coro_explain_overflow() == 0);
+    return forget_guard_install() ? mp_coro_run(overflow_after_many, arg, 0) : NO_FILTER;
+}
+
+MP_TEST(an_overflow_is_explained_without_a_guard)
+{
+    char text[400] = "";
+    int p[2];
+    if (MPTEST_ASAN || MPTEST_TSAN)
+        mp_skip("the sanitizer has a handler of its own");
+    ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+    say_fd = p[1];
+    int code = mptest_in_child(run_overflow_on_an_older_kernel, NULL);
+    close(p[1]);
+    ssize_t n = read(p[0], text, sizeof text - 1);
+    close(p[0]);
+    if (code == NO_FILTER)
+        mp_skip("no seccomp filters here");
+    ck_assert_int_eq(code, -SIGSEGV);
+    ck_assert_msg(n > 0 && strstr(text, "task 'wide' overflowed its stack of "), "%s", text);
+}
+
+// ---- all of them ----
 
 static int run_in_child(int (*fn)(void *))
 {
