@@ -67,6 +67,7 @@ struct mp__task_slot {
     int32_t pid, code;   // exit code, or -signal, of a dead worker
     int64_t ns;          // that it ran
     _Atomic uint64_t at; // as of mp_task_at()
+    uint64_t number;     // as of mp_task_number()
     struct mp__bytes arg, result;
 };
 

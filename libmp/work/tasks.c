@@ -174,6 +174,7 @@ static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
         return r;
     s->fn = what->fn;
     s->ctx = what->opts.ctx;
+    s->number = what->number;
     s->priority = what->opts.priority;
     s->timeout_ms = what->opts.timeout_ms;
     s->watched = what->future != NULL;

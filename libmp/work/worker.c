@@ -10,6 +10,7 @@
 #include "os/spin.h"
 #include "work/chunk.h"
 
+#include <mp/random.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -17,11 +18,14 @@
 
 static int depth;
 
-// For mp_task_at(): the place of the range task that this process runs, and which
-// process that is, since what a task forks inherits the pointer.
+// What this process runs. For mp_task_at(): the place of the range task, and which process
+// this is, since what a task forks inherits the pointer. For mp_task_number(): where the
+// number of the item is, and what it is when it is not there.
 static struct {
     _Atomic uint64_t *at;
     uint64_t owner;
+    _Atomic uint64_t *item;
+    uint64_t number;
 } present;
 
 struct worker {
@@ -60,6 +64,17 @@ void mp_task_at(size_t i)
 {
     if (present.at && mp__fork_is_mine(present.owner))
         put(present.at, i);
+}
+
+uint64_t mp_task_number(void)
+{
+    uint64_t item = present.item ? atomic_load(present.item) : MP__NOWHERE;
+    return item != MP__NOWHERE ? item : present.number;
+}
+
+void mp_task_random(mp_random *r, uint64_t seed)
+{
+    mp_random_init(r, seed, mp_task_number());
 }
 
 static void note_failure(struct mp__slot *slot, size_t item, size_t count, int status)
@@ -111,6 +126,7 @@ static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t
 static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
                       struct mp__range r)
 {
+    present.number = r.begin;
     int status = job->range_fn(r.begin, r.end, mp__side_at(&job->in, chunk, r.begin),
                                mp__side_at(&job->out, chunk, r.begin), job->ctx);
     end_forks();
@@ -200,6 +216,7 @@ static void run_job(struct worker *w)
     const struct mp__round *cursor = job->schedule.round;
     uint32_t chunks = job->schedule.chunks, stride = job->stride;
     present.at = job->range_fn ? &w->slot->at : NULL;
+    present.item = &w->slot->at;
     for (;;) {
         uint64_t next = atomic_fetch_add(&ctl->next, 1);
         if (next >= chunks)
@@ -214,7 +231,8 @@ static void run_job(struct worker *w)
         if (stride && chunk % stride == stride - 1)
             mp__ring_caller(ctl);
     }
-    present.at = NULL;
+    present.at = present.item = NULL;
+    present.number = 0;
 }
 
 // What was printed shall be there when the result is.
@@ -294,11 +312,11 @@ int mp_task_result(mp_task *task, const void *data, size_t size)
 }
 
 // One item, as often as it may be tried.
-static int run_item(const struct mp__chunk_call *call, const void *in, void *out)
+static int run_item(const struct mp__chunk_call *call, const void *in, void *out, void *ctx)
 {
     int status = 0;
     for (int i = 0; i <= call->retries; i++) {
-        status = call->fn(in, out, call->ctx);
+        status = call->fn(in, out, ctx);
         end_forks();
         if (status == 0)
             break;
@@ -311,10 +329,10 @@ static int run_item(const struct mp__chunk_call *call, const void *in, void *out
 int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
 {
     const struct mp__chunk_call *call = arg;
-    const char *in = (const char *)(call + 1);
+    const char *in = (const char *)call + mp__chunk_items_at(call->ctx_size);
     void *room;
     (void)size;
-    (void)ctx;
+    ctx = call->ctx_size ? (void *)(uintptr_t)(call + 1) : call->ctx;
     int r = new_result(task, mp__chunk_result_size(call->n, call->out_size), &room);
     if (r < 0)
         return r;
@@ -323,7 +341,8 @@ int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
     for (size_t i = 0; i < call->n; i++) {
         put(&task->slot->at, i);
         in_order();
-        status[i] = run_item(call, in + i * call->in_size, out + i * call->out_size);
+        present.number = call->first + i;
+        status[i] = run_item(call, in + i * call->in_size, out + i * call->out_size, ctx);
         in_order();
     }
     return 0;
@@ -355,10 +374,12 @@ static void run_task(struct worker *w)
     t->result.size = 0;
     put(&t->at, MP__NOWHERE);
     present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
+    present.number = t->number;
     int64_t start = mp__now();
     int status = t->fn(&task, arg, t->arg.size, t->ctx);
     end_forks();
     present.at = NULL;
+    present.number = 0;
     flush_streams();
     t->ns = mp__now() - start;
     t->status = status;
