@@ -143,7 +143,7 @@ static int post_part(mp_imap *it, size_t n)
 
 static size_t window(const mp_imap *it)
 {
-    return it->opts.window ? it->opts.window : 4 * it->pool->seg.ctl->workers * it->chunk;
+    return it->opts.window ? it->opts.window : 4 * it->pool->seg.ctl->wanted * it->chunk;
 }
 
 static int fill(mp_imap *it)
@@ -165,8 +165,8 @@ static void learn(mp_imap *it, const struct part *p)
     size_t n = (size_t)(CHUNK_NS * (double)p->chunk.n / (double)p->chunk.ns) + 1;
     n = n < most ? n : most;
     n = n < CHUNK_MOST ? n : CHUNK_MOST;
-    if (it->opts.window && n > it->opts.window / it->pool->seg.ctl->workers / 2 + 1)
-        n = it->opts.window / it->pool->seg.ctl->workers / 2 + 1;
+    size_t share = it->opts.window / it->pool->seg.ctl->wanted / 2 + 1;
+    n = it->opts.window && n > share ? share : n;
     it->chunk = bytes && n > CHUNK_BYTES / bytes + 1 ? CHUNK_BYTES / bytes + 1 : n;
 }
 

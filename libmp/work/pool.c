@@ -105,6 +105,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
         .init = o->init,
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
+        .idle_ms = o->idle_ms,
     };
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
@@ -129,7 +130,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
 
 static int check_opts(const mp_pool_opts *o)
 {
-    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0)
+    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0 || o->idle_ms < 0)
         return MP_EINVAL;
     return mp__worker_depth() >= MAX_DEPTH ? MP_EDEPTH : 0;
 }
@@ -154,6 +155,7 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     int workers = o->workers ? o->workers : mp_cpu_count();
     if (workers > MP__MAX_WORKERS)
         workers = MP__MAX_WORKERS;
+    p->shrinks = o->idle_ms > 0;
     p->staging = o->staging ? o->staging : DEFAULT_STAGING;
     p->owner = mp__fork_token();
     if (!p->owner)
@@ -438,7 +440,7 @@ const char *mp_pool_error(mp_pool *p)
 
 int mp_pool_workers(const mp_pool *p)
 {
-    return p ? (int)p->seg.ctl->workers : MP_EINVAL;
+    return p ? (int)atomic_load(&p->seg.ctl->wanted) : MP_EINVAL;
 }
 
 // ---- one map, and no pool to keep ----

@@ -96,7 +96,7 @@ static void hire(void)
     pid_t supervisor = getpid();
     me.retry_ms = -1;
     for (uint32_t i = 0; i < me.ctl->workers; i++) {
-        if (me.pids[i])
+        if (me.pids[i] || i >= atomic_load(&me.ctl->wanted) || atomic_load(&me.ctl->slot[i].rests))
             continue;
         atomic_store(&me.ctl->slot[i].up, 0);
         pid_t pid = mp__fork();
@@ -115,7 +115,7 @@ static void hire(void)
 
 static bool is_hopeless(void)
 {
-    return me.stillborn >= BUDGET * me.ctl->workers || (me.alive == 0 && me.refused >= RETRIES);
+    return me.stillborn >= BUDGET * me.ctl->wanted || (me.alive == 0 && me.refused >= RETRIES);
 }
 
 // A worker is dead: tells the caller what it was at, then clears its place. In this

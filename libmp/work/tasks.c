@@ -158,12 +158,12 @@ static void publish(mp_pool *p, uint32_t i, uint32_t place)
 {
     if (place == 0) {
         mp__board_post(board(p), i);
-        mp__call_workers(p->seg.ctl, 1);
+        mp__pool_call(p, 1);
         return;
     }
     atomic_store(&slot(p, i)->state, MP__TASK_ERRAND);
     atomic_store(&p->seg.ctl->slot[place - 1].errand, i + 1);
-    mp__call_workers(p->seg.ctl, INT_MAX);
+    mp__pool_call(p, INT_MAX);
 }
 
 static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)

@@ -410,15 +410,25 @@ static bool has_work(void *arg)
     return job_is_new(arg) || task_is_ready(arg);
 }
 
+// The pool has become smaller.
+static bool is_surplus(const struct worker *w)
+{
+    return atomic_load_explicit(&w->ctl->wanted, memory_order_acquire) <= w->place;
+}
+
+static bool has_news(void *arg)
+{
+    return has_work(arg) || is_surplus(arg);
+}
+
 static int sleep_for_work(void *arg, mp__deadline d)
 {
     struct worker *w = arg;
     atomic_fetch_add(&w->ctl->dozing, 1);
     uint32_t call = atomic_load(&w->ctl->call);
-    if (!has_work(w))
-        mp__futex_wait(&w->ctl->call, call, d);
+    int r = has_news(w) ? 0 : mp__futex_wait(&w->ctl->call, call, d);
     atomic_fetch_sub(&w->ctl->dozing, 1);
-    return 0;
+    return r;
 }
 
 static void begin(struct worker *w)
@@ -440,14 +450,32 @@ static bool has_done_enough(const struct worker *w)
     return most && w->tasks >= (uint64_t)most;
 }
 
+// There has been nothing to do for a while: whether to end. See resize.c for the order.
+static bool may_rest(struct worker *w)
+{
+    atomic_store(&w->slot->rests, 1);
+    atomic_store(&w->ctl->resting, 1);
+    MP__POINT("worker.resting");
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!has_work(w))
+        return true;
+    atomic_store(&w->slot->rests, 0);
+    return false;
+}
+
 _Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
 {
-    static const struct mp__waiter waiter = {has_work, arm_nothing, sleep_for_work};
+    static const struct mp__waiter waiter = {has_news, arm_nothing, sleep_for_work};
     struct mp__control *ctl = s->ctl;
     struct worker w = {.supervisor = s, .ctl = ctl, .place = place, .slot = &ctl->slot[place]};
     begin(&w);
-    while (!has_done_enough(&w)) {
-        mp__wait_until(&w.spin_job, &waiter, &w, MP__NEVER);
+    while (!has_done_enough(&w) && !is_surplus(&w)) {
+        mp__deadline rest = s->idle_ms ? mp__deadline_in(s->idle_ms) : MP__NEVER;
+        if (mp__wait_until(&w.spin_job, &waiter, &w, rest) < 0) {
+            if (may_rest(&w))
+                break;
+            continue;
+        }
         uint32_t epoch = atomic_load(&ctl->epoch);
         if (atomic_load(&ctl->request) != MP__RUN)
             break;
