@@ -82,6 +82,10 @@ typedef struct mp_pool_opts {
                            // 0 = no limit
     int idle_ms;           // a worker with nothing to do for so long ends, and another takes its
                            // place when there is work again; 0 = they stay
+    bool lines;            // what tasks print by stdout and stderr comes out by whole lines of up
+                           // to 1 MiB, not torn by those of other workers; each is written when
+                           // it ends. (Not what they write to the descriptors 1 and 2 themselves,
+                           // or by C++ streams.) 0 = stdio as ever
 } mp_pool_opts;
 
 typedef struct mp_map_opts {

@@ -132,6 +132,7 @@ struct mp__control {
     _Atomic uint8_t *done; // enum mp__chunk_state, by chunk
 
     MP__LINE _Atomic uint32_t resting; // some places may rest
+    struct mp__mutex output;           // of those that print by lines
 
     struct mp__slot slot[]; // MP__MAX_WORKERS, committed as they are needed
 };

@@ -106,6 +106,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
         .idle_ms = o->idle_ms,
+        .lines = o->lines,
     };
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
@@ -165,6 +166,8 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     if (p->wake < 0)
         return -errno;
     int r = mp__segment_new(&p->seg, (uint32_t)workers);
+    if (r == 0)
+        r = mp__mutex_init(&p->seg.ctl->output);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
     if (r < 0)

@@ -22,6 +22,7 @@ struct mp__supervisor {
     mp_pool_init_fn *init; // these three as in mp_pool_opts
     void *init_arg;
     int max_tasks, idle_ms;
+    bool lines;
 };
 
 // The life of the supervisor. Ends with the process.

@@ -9,11 +9,13 @@
 #include "os/point.h"
 #include "os/spin.h"
 #include "work/chunk.h"
+#include "work/lines.h"
 
 #include <mp/random.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int depth;
@@ -437,6 +439,8 @@ static void begin(struct worker *w)
     depth++;
     present.owner = mp__fork_token();
     atomic_store(&w->slot->pid, getpid());
+    if (s->lines && mp__lines_begin(&w->ctl->output) < 0)
+        mp__fork_exit(EXIT_FAILURE);
     int status = s->init ? s->init(s->init_arg) : 0;
     end_forks();
     if (status != 0)
@@ -486,5 +490,7 @@ _Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
             run_task(&w);
         }
     }
+    if (s->lines)
+        mp__lines_end();
     mp__fork_exit(0);
 }
