@@ -44,7 +44,7 @@
 #include <stdatomic.h>
 
 #define MP__LINE        _Alignas(128) // two cache lines, which are fetched in pairs
-#define MP__MAX_WORKERS 1024
+#define MP__MAX_WORKERS MP__BOARD_PLACES
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
 #define MP__HAND        60 // chunks a worker finishes before it enters them in done[]
@@ -87,6 +87,7 @@ struct mp__slot {
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
+    _Atomic uint32_t retires;        // it gave nonsense: to end when it has done what it is at
     _Atomic uint32_t rests;          // empty, since there was nothing to do: see mp__pool_call()
     _Atomic uint32_t errand;         // a slot of the board that is for this worker alone, + 1
     _Atomic uint64_t tasks, busy_ns; // of all workers that were in this place; see board.h

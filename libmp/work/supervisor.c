@@ -99,6 +99,7 @@ static void hire(void)
         if (me.pids[i] || i >= atomic_load(&me.ctl->wanted) || atomic_load(&me.ctl->slot[i].rests))
             continue;
         atomic_store(&me.ctl->slot[i].up, 0);
+        atomic_store(&me.ctl->slot[i].retires, 0);
         pid_t pid = mp__fork();
         if (pid == 0)
             become_worker(i, supervisor);

@@ -390,8 +390,11 @@ static void run_task(struct worker *w)
     w->tasks++;
     count(&w->slot->tasks, 1);
     count(&w->slot->busy_ns, (uint64_t)t->ns);
-    while (!mp__board_end(b, w->place, &w->slot->task))
-        pause(); // out of time, or cancelled: the supervisor is on its way
+    if (mp__board_end(b, w->place, &w->slot->task))
+        return;
+    while (mp__board_is_doomed(b, w->place, atomic_load(&w->slot->task)))
+        pause();                 // out of time, or cancelled: the supervisor is on its way
+    mp__fork_exit(EXIT_FAILURE); // the task wrote over its state: who knows over what else
 }
 
 // ---- the life of a worker ----
@@ -451,7 +454,7 @@ static void begin(struct worker *w)
 static bool has_done_enough(const struct worker *w)
 {
     int most = w->supervisor->max_tasks;
-    return most && w->tasks >= (uint64_t)most;
+    return (most && w->tasks >= (uint64_t)most) || atomic_load(&w->slot->retires);
 }
 
 // There has been nothing to do for a while: whether to end. See resize.c for the order.
