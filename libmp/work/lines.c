@@ -55,6 +55,8 @@ static void write_lines(struct stream *s, const char *data, size_t size)
 // Keeps more of an unfinished line. False: it is too long, or there is no memory.
 static bool hold(struct stream *s, const char *data, size_t size)
 {
+    if (size == 0)
+        return true;
     if (size > LONGEST - s->size)
         return false;
     if (s->size + size > s->room) {
