@@ -7,6 +7,7 @@
 #define MP_WORK_SUPERVISOR_H
 
 #include "work/control.h"
+#include "work/inner.h"
 
 #include <mp/arena.h>
 #include <signal.h>
@@ -23,6 +24,7 @@ struct mp__supervisor {
     void *init_arg;
     int max_tasks, idle_ms;
     bool lines;
+    struct mp__inner inner; // for the workers
 };
 
 // The life of the supervisor. Ends with the process.

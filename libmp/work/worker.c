@@ -8,6 +8,7 @@
 #include "os/fork.h"
 #include "os/point.h"
 #include "os/spin.h"
+#include "os/trace.h"
 #include "work/chunk.h"
 #include "work/lines.h"
 
@@ -167,8 +168,10 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
     put(&slot->claim, (uint64_t)chunk + 1);
     in_order();
     MP__POINT("worker.recorded");
+    MP__TRACE3(chunk_begin, w->place, r.begin, r.end);
     bool ok = job->item_fn ? run_items(job, slot, chunk, r) : run_range(job, slot, chunk, r);
     in_order();
+    MP__TRACE3(chunk_end, w->place, r.begin, r.end);
     MP__POINT("worker.run");
     finish_chunk(w, chunk, ok, job->stride != 0);
 }
@@ -378,12 +381,14 @@ static void run_task(struct worker *w)
     present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
     present.number = t->number;
     int64_t start = mp__now();
+    MP__TRACE2(task_begin, w->place, t->fn);
     int status = t->fn(&task, arg, t->arg.size, t->ctx);
     end_forks();
     present.at = NULL;
     present.number = 0;
     flush_streams();
     t->ns = mp__now() - start;
+    MP__TRACE3(task_end, w->place, status, t->ns);
     t->status = status;
     t->end = MP__END_RETURNED;
     MP__POINT("worker.task_run");
@@ -444,6 +449,7 @@ static void begin(struct worker *w)
     atomic_store(&w->slot->pid, getpid());
     if (s->lines && mp__lines_begin(&w->ctl->output) < 0)
         mp__fork_exit(EXIT_FAILURE);
+    mp__crash_watch(&w->slot->crash);
     int status = s->init ? s->init(s->init_arg) : 0;
     end_forks();
     if (status != 0)
