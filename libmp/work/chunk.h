@@ -11,11 +11,13 @@
 
 #include "work/tasks.h"
 
-// The argument of the task; the items follow.
+// The argument of the task; the copy of ctx follows, then the items.
 struct mp__chunk_call {
     _Alignas(16) mp_item_fn *fn;
     void *ctx;
+    size_t ctx_size; // of the copy; 0: ctx is passed on as it is
     size_t n, in_size, out_size;
+    uint64_t first; // number of the first item
     int retries;
 };
 
@@ -24,6 +26,8 @@ struct mp__chunk {
     mp_item_fn *fn;
     size_t in_size, out_size;
     mp_task_opts opts;
+    size_t ctx_size; // of opts.ctx, to be copied; 0: pass it on
+    uint64_t first;  // number of the first item
     // Called once, when each item is settled, by any thread.
     void (*settled)(struct mp__chunk *c);
     void *settled_arg;
@@ -43,6 +47,10 @@ struct mp__chunk {
     int tries;   // deaths of the item at base
 };
 
+static inline size_t mp__chunk_items_at(size_t ctx_size)
+{
+    return sizeof(struct mp__chunk_call) + (ctx_size + 15) / 16 * 16;
+}
 static inline size_t mp__chunk_results_at(size_t n)
 {
     return (n * sizeof(int) + 15) / 16 * 16;

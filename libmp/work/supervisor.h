@@ -22,7 +22,8 @@ struct mp__supervisor {
     sigset_t mask;         // of signals, for the workers; all are blocked now
     mp_pool_init_fn *init; // these three as in mp_pool_opts
     void *init_arg;
-    int max_tasks;
+    int max_tasks, idle_ms;
+    bool lines;
     struct mp__inner inner; // for the workers
 };
 

@@ -4,6 +4,7 @@
 // told, and nobody waits for the dead.
 #include "mptest.h"
 
+#include "work/board.h"
 #include <mp/arena.h>
 #include <mp/task.h>
 #include <signal.h>
@@ -179,6 +180,69 @@ MP_TEST(a_stopped_worker_is_killed_at_the_deadline)
     mp_task_opts o = {.timeout_ms = 100};
     int deed = STOP;
     mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_ETIMEDOUT);
+    mp_pool_free(p);
+}
+
+// ---- tasks gone wild ----
+
+struct wild {
+    enum { RESULT, ARGUMENT, STATE, ALL } what;
+    pid_t pid;
+};
+
+// Writes over its own place on the board, to which its argument and its handle lead.
+static int scribble(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    struct mp__task_slot *slot = *(struct mp__task_slot **)(void *)task;
+    struct wild w = *(const struct wild *)arg;
+    (void)size;
+    (void)ctx;
+    w.pid = getpid();
+    int r = mp_task_result(task, &w, sizeof w);
+    switch (w.what) {
+    case RESULT:
+        slot->result.block = (void *)0x1230;
+        slot->result.size = SIZE_MAX / 2;
+        break;
+    case ARGUMENT:
+        slot->arg.block = (void *)0x1230;
+        slot->arg.size = SIZE_MAX;
+        break;
+    case STATE:
+        atomic_store(&slot->state, 0x55555555);
+        break;
+    default:
+        memset((void *)slot, 0xa5, sizeof *slot);
+    }
+    return r;
+}
+
+static int tell_pid(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    pid_t pid = getpid();
+    (void)arg;
+    (void)size;
+    (void)ctx;
+    return mp_task_result(task, &pid, sizeof pid);
+}
+
+MP_TEST(garbage_ends_the_worker_that_gave_it)
+{
+    mp_pool *p = new_pool(1);
+    mp_pool_stats s;
+    for (int i = 0; i < 20; i++) {
+        struct wild w = {.what = (i + RESULT) % 4};
+        pid_t before, after;
+        mp_assert_ok(mp_pool_apply(p, tell_pid, NULL, 0, &before, sizeof before, NULL));
+        int64_t r = mp_pool_apply(p, scribble, &w, sizeof w, &w, sizeof w, NULL);
+        // What it wrote over its argument harms nobody but itself.
+        mp_assert_err(r, w.what == ARGUMENT ? (int64_t)sizeof w : MP_EPROTO);
+        mp_assert_ok(mp_pool_apply(p, tell_pid, NULL, 0, &after, sizeof after, NULL));
+        if (w.what == STATE || w.what == ALL)
+            ck_assert_int_ne(before, after);
+    }
+    // The others end when they have done what they are at, which may be one more task.
+    ck_assert(mptest_eventually(mp_pool_get_stats(p, &s) == 0 && s.ended_workers == 15, 10000));
     mp_pool_free(p);
 }
 
