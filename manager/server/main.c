@@ -225,11 +225,15 @@ int main(int argc, char **argv)
     struct daemon d = {.argc = argc, .argv = argv, .ready = -1};
     char text[400] = "";
     int r = options_read(&d.options, argc, argv, text, sizeof text);
-    if (r > 0)
-        return fflush(stdout) ? OS_ERROR : OK;
-    if (r < 0 || logfmt_open(d.options.log_level, d.options.log_file) < 0) {
-        complain("", r < 0 ? text : "log-level or log-file cannot be used");
-        return d.options.config ? BAD_CONFIG : MISUSE;
+    bool ok = r == 0 && logfmt_open(d.options.log_level, d.options.log_file) == 0;
+    if (!ok) {
+        if (r <= 0)
+            complain("", r < 0 ? text : "log-level or log-file cannot be used");
+        int code = r > 0              ? (fflush(stdout) ? OS_ERROR : OK)
+                   : d.options.config ? BAD_CONFIG
+                                      : MISUSE;
+        options_free(&d.options);
+        return code;
     }
     signal(SIGPIPE, SIG_IGN);
     if (d.options.background)

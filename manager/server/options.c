@@ -116,7 +116,7 @@ static int set(struct options *o, const struct option_row *row, const char *valu
     }
 }
 
-static void set_defaults(struct options *o)
+void options_defaults(struct options *o)
 {
     memset(o, 0, sizeof *o);
     for (size_t i = 0; i < ROWS; i++)
@@ -307,7 +307,7 @@ static int check(const struct options *o, char *text, size_t size)
 
 int options_read(struct options *o, int argc, char **argv, char *text, size_t size)
 {
-    set_defaults(o);
+    options_defaults(o);
     int r = walk(o, argc, argv, true, text, size);
     if (r == 0 && o->config)
         r = read_file(o, o->config, text, size);

@@ -5,6 +5,7 @@
 #ifndef MP_MANAGER_SERVER_OPTIONS_H
 #define MP_MANAGER_SERVER_OPTIONS_H
 
+#include <mp/manager_type.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -80,8 +81,11 @@ struct options {
 #define OPTION_FIELD(kind, field, name, arg, standard, live, help) option_##kind field;
     OPTIONS(OPTION_FIELD)
 #undef OPTION_FIELD
-    char *config; // the file that was read, or NULL
+    char *config;                        // the file that was read, or NULL
+    const mp_manager_type *const *types; // of a program that has a manager of its own; or NULL
 };
+
+void options_defaults(struct options *o);
 
 // Sets the defaults, then what the configuration file says, then what the command line says.
 // Returns 0; 1 when --help or --version was answered and the program is to end; or

@@ -17,6 +17,7 @@ struct remote {
     struct server *server;
     mp_listener *listener;
     mp_watch *watch;
+    const char *url; // as the options have it: connections keep it for longer than the listener
     struct remote *next;
 };
 
@@ -27,7 +28,7 @@ static void on_arrival(mp_watch *w, int events, void *arg)
     int err = 0;
     (void)events;
     for (int i = 0; i < FAIR && (err = mp_accept(r->listener, &pipe, 0)) == 0; i++)
-        conn_remote(r->server, pipe, mp_listener_url(r->listener));
+        conn_remote(r->server, pipe, r->url);
     if (err == MP_EBROKEN || err == MP_ECLOSED) {
         logfmt(MP_LOG_ERROR, "listener_gone", "url=%s reason=\"mpproxy ended\"",
                mp_listener_url(r->listener));
@@ -55,6 +56,7 @@ static int open_one(struct server *s, const char *url, char *text, size_t size)
     if (!r)
         return -ENOMEM;
     r->server = s;
+    r->url = url;
     int err = mp_listen(&r->listener, url, &opts);
     if (err == 0)
         err = mp_loop_add_fd(s->loop, &r->watch, mp_listener_fd(r->listener), MP_LOOP_READ,

@@ -375,13 +375,13 @@ int server_run(struct server *s)
 static void stop_now(void *arg)
 {
     struct server *s = arg;
-    for (struct conn *c = s->conns; c; c = c->next)
-        conn_die(c, "the manager ends");
-    server_settle(s);
     if (s->persist && !s->stop_now && !s->failed) {
         int r = s->snapshot_watch ? 0 : mp__persist_snapshot(s->persist, s->core);
         logfmt(r < 0 ? MP_LOG_ERROR : MP_LOG_INFO, "snapshot", "ok=%s", r < 0 ? "no" : "yes");
     }
+    for (struct conn *c = s->conns; c; c = c->next)
+        conn_die(c, "the manager ends");
+    server_settle(s);
     mp_loop_stop(s->loop);
 }
 

@@ -152,30 +152,36 @@ void store_commit(struct server *s)
 
 // ---- custom types --------------------------------------------------------------------
 
-static int load_one(struct server *s, const char *file, char *text, size_t size)
+static int add_types(struct server *s, const mp_manager_type *const *types, const char *from,
+                     char *text, size_t size)
 {
-    void *lib = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    const mp_manager_type *const *types = lib ? dlsym(lib, "mp_manager_types") : NULL;
-    if (!types) {
-        snprintf(text, size, "%s: %s", file, lib ? "it has no mp_manager_types" : dlerror());
-        return MP_EINVAL;
-    }
     for (; *types; types++) {
         int r = mp__core_add_type(s->core, *types);
         if (r < 0) {
-            snprintf(text, size, "%s: type %s: %s", file, (*types)->name ? (*types)->name : "?",
+            snprintf(text, size, "%s: type %s: %s", from, (*types)->name ? (*types)->name : "?",
                      mp_strerror(r));
             return r;
         }
-        logfmt(MP_LOG_INFO, "type", "name=%s file=%s", (*types)->name, file);
+        logfmt(MP_LOG_INFO, "type", "name=%s from=%s", (*types)->name, from);
     }
-    return 0; // the library stays
+    return 0;
+}
+
+static int load_one(struct server *s, const char *file, char *text, size_t size)
+{
+    void *lib = dlopen(file, RTLD_NOW | RTLD_LOCAL); // which stays
+    const mp_manager_type *const *types = lib ? dlsym(lib, "mp_manager_types") : NULL;
+    if (types)
+        return add_types(s, types, file, text, size);
+    snprintf(text, size, "%s: %s", file, lib ? "it has no mp_manager_types" : dlerror());
+    return MP_EINVAL;
 }
 
 int types_load(struct server *s, char *text, size_t size)
 {
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < s->options->type.count; i++)
-        r = load_one(s, s->options->type.items[i], text, size);
+    const struct options *o = s->options;
+    int r = o->types ? add_types(s, o->types, "opts.types", text, size) : 0;
+    for (size_t i = 0; r == 0 && i < o->type.count; i++)
+        r = load_one(s, o->type.items[i], text, size);
     return r;
 }

@@ -7,7 +7,7 @@ command -v mpmanager >/dev/null || { echo "SKIP: mpmanager was not built"; exit 
 
 gives "--help" 0 mpctl --help
 help=$out
-for word in ping list get set call delete watch clients locks stats metrics debug monitor types methods \
+for word in ping list get set new call delete watch clients locks stats metrics debug monitor types methods \
     snapshot reload shutdown --json --manager --start --timeout --key-file --tls-ca --tls-cert --tls-key \
     --tls-name; do
     has "--help" "$word" "$help"

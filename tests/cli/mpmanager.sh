@@ -93,6 +93,37 @@ gives "connect or start" 0 mpctl -s -m once ping
 gives "connect or start: twice" 0 mpctl -s -m once ping
 gives "its end" 0 mpctl -m once shutdown
 
+# ---- persistence and a custom type ----
+type=$(find "$MP_BIN/.." -name type_account.so | head -n 1)
+if [ -n "$type" ]; then
+    mkdir -m 700 store
+    gives "no such type" 78 mpmanager --type=none.so
+    gives "a bad fsync" 78 mpmanager --dir=store --fsync=sometimes
+    gives "with a store" 0 mpmanager --background --type="$type" --dir=store --fsync=always
+    gives "a custom type" 0 mpctl methods account
+    has "a custom type" "so much, when it is there" "$out"
+    gives "set" 0 mpctl set prices tea 3.5
+    gives "its object" 0 mpctl new till account
+    is "its method" 7 "$(mpctl call till add 7)"
+    gives "it waits" 1 mpctl -t 10 call till take 8
+    has "it waits" "timed out" "$err"
+    gives "its error" 1 mpctl call till add -1
+    has "its error" "to take, call take" "$err"
+    gives "a second one for the same store" 73 mpmanager --name=other --dir=store
+    kill -9 "$(cat "$(find . -name default.sock.lock)")"
+    gives "after kill -9" 0 mpmanager --background --type="$type" --dir=store
+    is "what was acknowledged is there" 3.5 "$(mpctl get prices tea)"
+    is "custom types are kept" 9 "$(mpctl call till add 2)"
+    gives "snapshot" 0 mpctl snapshot
+    is "after the snapshot" 12 "$(mpctl call till add 3)"
+    gives "shutdown" 0 mpctl shutdown
+    eventually mpmanager --background --log-level=off --type="$type" --dir=store 2>/dev/null
+    is "after a shutdown" 12 "$(mpctl call till take 0)"
+    gives "its end" 0 mpctl shutdown now
+else
+    echo "SKIP: the examples were not built: no custom type"
+fi
+
 # ---- systemd ----
 if command -v python3 >/dev/null; then
     gives "sd_notify" 0 python3 "$MP_SRC/tests/lib/notify.py" mpmanager

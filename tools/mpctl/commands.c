@@ -267,13 +267,15 @@ static int reload(struct ctl *c, char **args, int n)
     return answer(c, "reload", NULL);
 }
 
-// The connection may end before the answer is here: that is what was asked for.
+// The connection may end before the answer is here: that is what was asked for, and waited for.
 static int shut_down(struct ctl *c, char **args, int n)
 {
     if (n && strcmp(args[0], "now") != 0)
         return complain("shutdown", "takes 'now' or nothing"), EXIT_USAGE;
     mp_buf b = {0};
     int r = mp_call(mp_manager_self(c->m), &b, c->timeout_ms, "shutdown", "t", n > 0);
+    while (r == 0)
+        r = mp_call(mp_manager_self(c->m), NULL, c->timeout_ms, "ping", "");
     int code = r < 0 && r != MP_ELOST ? failed("shutdown", r, &b) : EXIT_OK;
     mp_buf_free(&b);
     return code;
@@ -394,7 +396,27 @@ static int set(struct ctl *c, char **args, int n)
     return code;
 }
 
-static int delete (struct ctl *c, char **args, int n)
+static int make(struct ctl *c, char **args, int n)
+{
+    mp_proxy *p = NULL;
+    mp_buf values[4] = {{0}};
+    int r = 0;
+    for (int i = 2; r == 0 && i < n; i++)
+        r = value_read(&values[i - 2], args[i]);
+    if (r == 0) {
+        static const char *const formats[] = {"", "O#", "O#O#", "O#O#O#", "O#O#O#O#"};
+#define V(i) (const void *)values[i].data, values[i].size
+        r = mp_manager_get_args(c->m, &p, args[0], args[1], NULL, formats[n - 2], V(0), V(1), V(2),
+                                V(3));
+#undef V
+        mp_proxy_free(p);
+    }
+    for (int i = 0; i < 4; i++)
+        mp_buf_free(&values[i]);
+    return r < 0 ? complain(args[0], mp_strerror(r)) : EXIT_OK;
+}
+
+static int delete_name(struct ctl *c, char **args, int n)
 {
     (void)n;
     int r = mp_manager_delete(c->m, args[0]);
@@ -514,8 +536,9 @@ const struct command commands[] = {
     {"list", "[PREFIX]", "the objects that have a name", 0, 1, list},
     {"get", "NAME [KEY]", "an object as a whole, or one key or index of it", 1, 2, get},
     {"set", "NAME [KEY] VALUE", "set a key or index, or the value of a Value", 2, 3, set},
+    {"new", "NAME TYPE [VALUE ...]", "make an object, if there is none of that name", 2, 6, make},
     {"call", "NAME METHOD [VALUE ...]", "call any method", 2, 10, call},
-    {"delete", "NAME", "take a name away, and the object with it", 1, 1, delete},
+    {"delete", "NAME", "take a name away, and the object with it", 1, 1, delete_name},
     {"watch", "NAME [KEY]", "print each change, until interrupted", 1, 2, watch},
     {"clients", "", "who is connected", 0, 0, clients},
     {"locks", "", "the locks that are held, and by whom", 0, 0, locks},

@@ -38,7 +38,7 @@ _mpctl() {
             mapfile -t COMPREPLY < <(compgen -W "$(mpctl "${at[@]}" list 2>/dev/null |
                 awk 'NR > 1 { print $1 }')" -- "$cur")
             ;;
-        methods)
+        methods | new)
             mapfile -t COMPREPLY < <(compgen -W "$(mpctl "${at[@]}" types 2>/dev/null |
                 awk 'NR > 1 { print $1 }')" -- "$cur")
             ;;
