@@ -156,6 +156,32 @@ MP_TEST_EACH_URL(an_item_that_did_not_arrive_goes_back)
     stop_serving();
 }
 
+static int keep[2];
+
+static void get_and_fork(mp_queue *q)
+{
+    char x;
+    mptest_require(mp_queue_get(q, &x, 1, LONG_MS) == 1);
+    close(keep[1]);
+    if (fork() == 0)
+        _exit((int)read(keep[0], &x, 1)); // lives until the test lets go
+}
+
+// A child that a client forked holds nothing of its connection.
+MP_TEST(a_killed_consumers_child_keeps_nothing)
+{
+    char x;
+    serve(&tcp, &(mp_queue_opts){.ack = true});
+    mp_assert_ok(mp_queue_put(queue, "x", 1, 0));
+    ck_assert_int_eq(pipe2(keep, O_CLOEXEC), 0);
+    kill_and_reap(client(&tcp, get_and_fork));
+    ck_assert_int_eq(mp_queue_get(queue, &x, 1, LONG_MS), 1);
+    mp_assert_ok(mp_queue_task_done(queue));
+    close(keep[0]);
+    close(keep[1]);
+    stop_serving();
+}
+
 static void wait_for_one(mp_queue *q)
 {
     mp_wait_item w = MP_WAIT_QUEUE(q);
@@ -230,12 +256,13 @@ static void server_or_proxy_killed(const struct transport *t, const char *which)
     ck_assert_int_eq(mp_queue_get_item(queue, &x, 1, &item, LONG_MS), 1);
     ck_assert_int_eq(item.attempts, 1);
     mp_assert_ok(mp_queue_ack(queue, item.tag));
-    mp_queue_free(far);
     char *url = strdup(mp_listener_url(listener));
     mp_listener_free(listener);
-    // Once more, and in the place of a dead socket.
-    url_assert_ok(mp_queue_serve(&listener, queue, t == &ipc ? url : t->url, &serve_opts));
+    // Once more, and at the same address; who had the old connection does not get the new one.
+    url_assert_ok(mp_queue_serve(&listener, queue, url, &serve_opts));
     free(url);
+    mp_assert_err(mp_queue_size(far), MP_EBROKEN);
+    mp_queue_free(far);
     assert_serves(t);
     stop_serving();
 }
@@ -513,7 +540,7 @@ static void come_and_go(const struct transport *t, int n)
 
 static void come_and_go_often(const struct transport *t)
 {
-    come_and_go(t, getenv("MP_TEST_LONG") ? 10000 : 1000);
+    come_and_go(t, getenv("MP_TEST_LONG") ? 10000 : 500);
 }
 
 MP_TEST_TIMEOUT(peers_come_and_go_ipc, 120)
@@ -560,6 +587,53 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_are_served, 60)
         mp_queue_free(far[--n]);
     assert_serves(&tcp);
     mp_queue_free(first);
+    stop_serving();
+}
+
+// What the caller has no descriptors for is told, and nothing is left of the attempt.
+static int serve_with_few(void *arg)
+{
+    const struct transport *t = arg;
+    struct rlimit all, few;
+    mp_listener *l;
+    mp_queue *far;
+    int failed = 0;
+    getrlimit(RLIMIT_NOFILE, &all);
+    serve(t, NULL); // and so mpproxy is there
+    int before = mptest_fd_count();
+    for (int n = 0; n < 24; n++) {
+        few = (struct rlimit){(rlim_t)(before + n), all.rlim_max};
+        mp_url_opts o = url_opts(t, true);
+        setrlimit(RLIMIT_NOFILE, &few);
+        int r = mp_queue_serve(&l, queue, t->url, &o);
+        mp_listener_free(l);
+        o = url_opts(t, false);
+        int c = mp_queue_connect(&far, mp_listener_url(listener), &o);
+        mp_queue_free(far);
+        setrlimit(RLIMIT_NOFILE, &all);
+        mptest_require(r == 0 || *url_error || c == 0);
+        mptest_require(mptest_fd_count() == before);
+        failed += (r < 0) + (c < 0);
+    }
+    mptest_require(failed > 2);
+    stop_serving();
+    return 0;
+}
+
+MP_TEST(who_has_no_descriptors_is_told)
+{
+    url_needs_proxy();
+    ck_assert_int_eq(mptest_in_child(serve_with_few, (void *)(uintptr_t)&tcp), 0);
+}
+
+MP_TEST_EACH_URL(an_address_that_is_served_is_in_use)
+{
+    mp_listener *second;
+    serve(t, NULL);
+    mp_assert_err(mp_queue_serve(&second, queue, mp_listener_url(listener), &serve_opts),
+                  -EADDRINUSE);
+    ck_assert_ptr_nonnull(strstr(url_error, mp_listener_url(listener)));
+    assert_serves(t);
     stop_serving();
 }
 
