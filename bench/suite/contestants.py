@@ -159,6 +159,9 @@ def url(seconds):
         for who in ("nng_pair0", "libmp", "libmp_to_nng"):
             command = (BIN / "url_pairs", who, test, seconds)
             yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
+    for who in ("nng_pushpull", "libmp", "libmp_each"):
+        command = (BIN / "queue_url", who, 1, 1, seconds)
+        yield Contestant("url", "tcp_queue_1p1c", who, command, "queue_url mpproxy", "nng")
 
 
 # ---- pools ----
