@@ -29,21 +29,22 @@ int input_open(struct input *in, const struct args *a)
     // MAX_ARG_STRLEN of the kernel, which counts the NUL.
     *in = (struct input){.fd = -1, .limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1};
     in->separator = a->null ? '\0' : '\n';
-    if (a->list) {
-        in->list = a->list;
-        in->list_left = a->list_len;
+    const struct source *source = a->sources;
+    if (source && !source->file) {
+        in->list = source->words;
+        in->list_left = source->words_len;
         return 0;
     }
-    if (!a->arg_file || !strcmp(a->arg_file, "-")) {
+    if (!source || !strcmp(source->file, "-")) {
         int status = open_stdin(in);
         if (status)
             return status;
     } else {
-        in->name = a->arg_file;
+        in->name = source->file;
         // A FIFO without a writer is waited for in the loop, not in open().
-        in->fd = open(a->arg_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        in->fd = open(source->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (in->fd < 0)
-            return usage_error("%s: %s", a->arg_file, mp_strerror(-errno));
+            return usage_error("%s: %s", source->file, mp_strerror(-errno));
     }
     struct stat st;
     if (fstat(in->fd, &st) == 0 && S_ISDIR(st.st_mode))

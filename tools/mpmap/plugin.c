@@ -477,12 +477,13 @@ static int open_all(struct plugin *p, const struct args *a)
         status = input_open(&p->input, a);
     if (status)
         return status;
-    int err = a->list ? list_as_file(&p->input) : 0;
+    bool list = a->sources && !a->sources->file;
+    int err = list ? list_as_file(&p->input) : 0;
     if (err == 0)
         err = mp_arena_new(&arena, NULL);
     if (err)
         say("cannot start: %s", mp_strerror(err));
-    separator = a->list ? '\0' : p->input.separator;
+    separator = list ? '\0' : p->input.separator;
     arguments = (mp_plugin_args){a->words_len, a->words};
     return err ? EXIT_IO : 0;
 }
