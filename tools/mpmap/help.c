@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH = 79, INDENT = 26 };
+enum { WIDTH = 79, INDENT = 25 };
 
 static int end(void)
 {

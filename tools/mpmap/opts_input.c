@@ -107,7 +107,7 @@ static const struct opt rows[] = {
     {.name = "colsep",
      .letter = 'C',
      .arg = "REGEX",
-     .help = "split items into fields {1}, {2}, ... at REGEX",
+     .help = "cut items into fields {1}, {2}, ... at REGEX",
      .more = "An extended regular expression; \\t, \\d, \\s and \\w are known, too. With --csv it "
              "is the one character between fields.",
      .kind = OPT_TEXT,
@@ -136,7 +136,7 @@ static const struct opt rows[] = {
      .letter = 'n',
      .also = "N max-replace-args",
      .arg = "N",
-     .help = "N items a job: {} is all of them, {1}, {2}, ... one each",
+     .help = "N items a job: {} is all of them, {1}, {2}, ... one",
      .more = "With 0 there is a job for each item, but the item is no argument. With --pipe it is "
              "the number of records in a block.",
      .call = set_max_args,

@@ -30,7 +30,7 @@ static int citation(struct args *a, const char *arg)
 static const struct opt rows[] = {
     {.name = "help",
      .letter = 'h',
-     .help = "print a screen of help and end; `mpmap help TOPIC` has more",
+     .help = "print this and end",
      .call = help,
      .common = true},
     {.name = "version", .letter = 'V', .help = "print the version and end", .call = version},

@@ -19,7 +19,7 @@ static int check_plugin(const struct args *a)
 static const struct opt rows[] = {
     {.name = "so",
      .arg = "LIB:FUNCTION",
-     .help = "call a C function for each item; no processes are started",
+     .help = "call a C function for each item; no processes start",
      .more = "See PLUGINS.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(so),

@@ -38,7 +38,7 @@ static const struct opt rows[] = {
      .letter = 'j',
      .also = "max-procs",
      .arg = "N",
-     .help = "run N jobs at a time: N, N% of the CPUs, +N, -N; 0 = many",
+     .help = "N jobs at a time: N, N% of the CPUs, +N, -N; 0 = many",
      .more = "+N and -N are so many more or less than the usable CPUs; there is always at least "
              "one. 0 stands for as many as the limit of open files allows (each job takes five "
              "while it runs, one with -u); more than that are never run at a time. The default is "
