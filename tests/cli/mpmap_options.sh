@@ -16,9 +16,9 @@ gives "an unknown option" 2 mpmap --nonsense true ::: 1
 has "an unknown option" "mpmap: unrecognized option '--nonsense'" "$err"
 has "an unknown option: the remedy" "mpmap --help" "$err"
 gives "an unknown letter" 2 mpmap -Q true ::: 1
-gives "no command" 2 mpmap
-has "no command" "no command" "$err"
-gives "no command, only items" 2 mpmap ::: a
+if command -v script >/dev/null; then
+    has "no command, at a terminal" "no command" "$(script -qec mpmap /dev/null)"
+fi
 gives "-k and -u" 2 mpmap -k -u echo ::: a
 gives "--so and -s" 2 mpmap --so x:y -s ::: a
 gives "--dry-run with an argument" 2 mpmap --dry-run=yes echo ::: a

@@ -10,6 +10,7 @@
 #include <mp/cpu.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LETTERS_MAX = 256, NAMES_MAX = 400, KEY = 1000 };
 
@@ -152,9 +153,7 @@ static int parse_words(struct args *a, char **rest, int n)
 static int check(const struct args *a)
 {
     int status = -1;
-    if (a->sources_len > 1)
-        return usage_error("only one source of items");
-    if (!a->so && a->words_len == 0)
+    if (!a->so && a->words_len == 0 && a->sources_len == 0 && isatty(STDIN_FILENO))
         return usage_error("no command: usage: mpmap [options] command [argument ...] < items");
     for (int g = 0; g < opt_groups_len && status < 0; g++)
         if (opt_groups[g]->check)

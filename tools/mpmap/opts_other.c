@@ -28,11 +28,7 @@ static int citation(struct args *a, const char *arg)
 }
 
 static const struct opt rows[] = {
-    {.name = "help",
-     .letter = 'h',
-     .help = "print this and end",
-     .call = help,
-     .common = true},
+    {.name = "help", .letter = 'h', .help = "print this and end", .call = help, .common = true},
     {.name = "version", .letter = 'V', .help = "print the version and end", .call = version},
     {.name = "citation", .also = "bibtex", .help = "does nothing, and ends", .call = citation},
     {.name = "will-cite",

@@ -10,7 +10,7 @@
 // The size of a batch follows the function: about BATCH_MS of work, so that a
 // slow one shows its results soon and a fast one is not held up by the turns.
 #include "plugin.h"
-#include "input.h"
+#include "reader.h"
 #include "say.h"
 
 #include <dlfcn.h>
@@ -77,7 +77,7 @@ struct plugin {
     void *lib;
     mp_pool *pool;
     int workers;
-    struct input input;
+    struct reader input;
     char *buf; // in the arena; [0, have) was read, [0, cut) are whole records
     size_t have, cut, cap, target;
     bool ended;
@@ -455,15 +455,15 @@ static int open_function(struct plugin *p, const char *so)
 }
 
 // The items of ":::" as a file, each ended by NUL, since they may hold newlines.
-static int list_as_file(struct input *in)
+static int list_as_file(struct reader *in)
 {
     in->name = ":::";
     in->fd = memfd_create("mpmap-items", MFD_CLOEXEC);
     FILE *f = in->fd < 0 ? NULL : fdopen(dup(in->fd), "w");
     if (!f)
         return -errno;
-    for (int i = 0; i < in->list_left; i++)
-        fwrite(in->list[i], 1, strlen(in->list[i]) + 1, f);
+    for (int i = 0; i < in->words_left; i++)
+        fwrite(in->words[i], 1, strlen(in->words[i]) + 1, f);
     int err = fflush(f) || ferror(f) ? -ENOSPC : 0;
     fclose(f);
     lseek(in->fd, 0, SEEK_SET);
@@ -474,7 +474,7 @@ static int open_all(struct plugin *p, const struct args *a)
 {
     int status = open_function(p, a->so);
     if (status == 0)
-        status = input_open(&p->input, a);
+        status = reader_open(&p->input, a->sources);
     if (status)
         return status;
     bool list = a->sources && !a->sources->file;
@@ -483,7 +483,7 @@ static int open_all(struct plugin *p, const struct args *a)
         err = mp_arena_new(&arena, NULL);
     if (err)
         say("cannot start: %s", mp_strerror(err));
-    separator = list ? '\0' : p->input.separator;
+    separator = list || a->null ? '\0' : '\n';
     arguments = (mp_plugin_args){a->words_len, a->words};
     return err ? EXIT_IO : 0;
 }
@@ -497,7 +497,7 @@ int run_plugin(const struct args *a)
         status = run_all(&p);
     mp_pool_free(p.pool);
     mp_arena_delete(arena);
-    input_close(&p.input);
+    reader_close(&p.input);
     free(p.status);
     if (p.lib)
         dlclose(p.lib);

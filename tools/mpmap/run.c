@@ -257,11 +257,7 @@ static bool find_program(struct run *r)
 // Why the item cannot be an argument, or NULL.
 static const char *bad_item(const struct run *r)
 {
-    if (r->item.too_long)
-        return "the item is longer than an argument may be (128 KiB less one byte, usually)";
-    if (!r->args->null && memchr(r->item.text, '\0', r->item.len))
-        return "the item holds a NUL byte, which no argument can: use -0 if NUL ends the items";
-    return NULL;
+    return r->item.bad ? r->item.bad : template_refuses(&r->template, &r->item);
 }
 
 // Starts the item at hand. False: not now.
@@ -439,6 +435,17 @@ static int watch_signals(struct run *r)
     return 0;
 }
 
+// What items are, and what is made of them: names of fields are known to both.
+static int open_input(struct run *r)
+{
+    int status = input_open(&r->input, r->args);
+    if (status == 0)
+        status = template_compile(&r->template, r->args, &r->input.splitter.names);
+    if (status == 0 && r->args->pack)
+        input_pack(&r->input, template_room(&r->template), template_cost, &r->template);
+    return status;
+}
+
 static int prepare(struct run *r)
 {
     limit_jobs(r);
@@ -488,9 +495,7 @@ int run_jobs(const struct args *a, int *sig)
 {
     static struct run r;
     r = (struct run){.args = a, .launch.null = -1};
-    int status = template_compile(&r.template, a);
-    if (status == 0)
-        status = input_open(&r.input, a);
+    int status = open_input(&r);
     if (status == 0)
         status = prepare(&r);
     if (status)
@@ -519,9 +524,7 @@ static void print_command(char *const argv[])
 int run_dry(const struct args *a)
 {
     struct run r = {.args = a};
-    int status = template_compile(&r.template, a);
-    if (status == 0)
-        status = input_open(&r.input, a);
+    int status = open_input(&r);
     if (status)
         return status;
     for (long seq = 1; get_item(&r) && !ferror(stdout); seq++, r.has_item = false) {
