@@ -36,7 +36,7 @@ static int set_jobs(struct args *a, const char *s)
 static const struct opt rows[] = {
     {.name = "jobs",
      .letter = 'j',
-     .also = "max-procs",
+     .also = "P max-procs",
      .arg = "N",
      .help = "N jobs at a time: N, N% of the CPUs, +N, -N; 0 = many",
      .more = "+N and -N are so many more or less than the usable CPUs; there is always at least "

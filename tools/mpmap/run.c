@@ -10,7 +10,6 @@
 #include "job.h"
 #include "output.h"
 #include "say.h"
-#include "shell.h"
 #include "template.h"
 
 #include <errno.h>
@@ -44,6 +43,7 @@ struct run {
     struct launch launch;
     char program[PATH_MAX]; // found, as long as it is the same for all jobs
     char seq_env[40], slot_env[40];
+    char gnu_seq_env[40], gnu_slot_env[40]; // the same under GNU parallel's names
 
     int jobs, running, fds_max, fds_job;
     bool *slot_taken;
@@ -290,6 +290,8 @@ static bool start_job(struct run *r)
     char **argv = template_expand(&r->template, &r->item, j->seq, j->slot);
     snprintf(r->seq_env, sizeof r->seq_env, "MPMAP_SEQ=%ld", j->seq);
     snprintf(r->slot_env, sizeof r->slot_env, "MPMAP_SLOT=%d", j->slot);
+    snprintf(r->gnu_seq_env, sizeof r->gnu_seq_env, "PARALLEL_SEQ=%ld", j->seq);
+    snprintf(r->gnu_slot_env, sizeof r->gnu_slot_env, "PARALLEL_JOBSLOT=%d", j->slot);
     int err = job_start(j, &r->launch, argv);
     if (is_shortage(err) && r->running > 0) {
         slot_give(r, j->slot);
@@ -437,13 +439,19 @@ static char **make_env(struct run *r)
     int n = 0, kept = 0;
     while (environ[n])
         n++;
-    char **env = xrealloc(NULL, ((size_t)n + 3) * sizeof *env);
+    char **env = xrealloc(NULL, ((size_t)n + 5) * sizeof *env);
     for (int i = 0; i < n; i++)
         if (strncmp(environ[i], "MPMAP_SEQ=", 10) != 0 &&
-            strncmp(environ[i], "MPMAP_SLOT=", 11) != 0)
+            strncmp(environ[i], "MPMAP_SLOT=", 11) != 0 &&
+            !(r->args->gnu && !strncmp(environ[i], "PARALLEL_SEQ=", 13)) &&
+            !(r->args->gnu && !strncmp(environ[i], "PARALLEL_JOBSLOT=", 17)))
             env[kept++] = environ[i];
     env[kept++] = r->seq_env;
     env[kept++] = r->slot_env;
+    if (r->args->gnu) {
+        env[kept++] = r->gnu_seq_env;
+        env[kept++] = r->gnu_slot_env;
+    }
     env[kept] = NULL;
     return env;
 }
@@ -572,16 +580,6 @@ int run_jobs(const struct args *a, int *sig)
     return status;
 }
 
-static void print_command(char *const argv[])
-{
-    for (int i = 0; argv[i]; i++) {
-        if (i)
-            putchar(' ');
-        shell_quote(stdout, argv[i]);
-    }
-    putchar('\n');
-}
-
 int run_dry(const struct args *a)
 {
     struct run r = {.args = a};
@@ -597,7 +595,8 @@ int run_dry(const struct args *a)
             continue;
         }
         int slot = a->jobs ? (int)((seq - 1) % a->jobs) + 1 : 1;
-        print_command(template_expand(&r.template, &r.item, seq, slot));
+        template_print(&r.template, &r.item, seq, slot, stdout);
+        putchar('\n');
         free(r.block.data);
     }
     if (fflush(stdout) || ferror(stdout)) {
