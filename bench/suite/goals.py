@@ -122,4 +122,13 @@ GOALS = (
     _at_most(4, "batch_rss_1M_args", ours="mpmap"),
     _at_most(5, "batch_start", ours="mpmap"),
     _at_least(5e6, "batch_so_lines", ours="mpmap"),
+    _at_least(0.66, "batch_so_lines", "c_two_processes", ours="mpmap"),
+    _at_least(2, "batch_pipe_wc", "gnu_parallel", ours="mpmap"),
+    _at_least(2, "batch_pipe_gzip", "gnu_parallel", ours="mpmap"),
+    _at_least(2, "batch_pipepart_wc", "gnu_parallel", ours="mpmap"),
+    _at_least(2, "batch_pipepart_gzip", "gnu_parallel", ours="mpmap"),
+    _at_least(0.9, "batch_pipe_gzip", "pieces", ours="mpmap"),
+    _at_least(0.9, "batch_pipepart_wc", "pieces", ours="mpmap"),
+    _at_least(0.9, "batch_pipepart_gzip", "pieces", ours="mpmap"),
+    _at_least(0.9, "batch_pipe_wc", "pieces", ours="mpmap"),
 )

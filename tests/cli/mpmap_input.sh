@@ -37,10 +37,11 @@ gives "stdin is closed" 2 mpmap echo <&-
 has "stdin is closed" "standard input is closed" "$err"
 gives "stdin is closed, but not needed" 0 mpmap echo ::: a <&-
 is "stdin is closed, but not needed" a "$out"
-gives "two sources" 2 mpmap -a list echo ::: a
-gives "two lists" 2 mpmap echo ::: a ::: b
-gives "linked lists" 2 mpmap echo :::+ a
+gives "a link to nothing" 2 mpmap echo :::+ a
+has "a link to nothing" "no source before it" "$err"
 gives ":::: without a file" 2 mpmap echo ::::
+gives "stdin twice" 2 mpmap echo :::: - - </dev/null
+has "stdin twice" "only one of the sources" "$err"
 
 # What cannot be an argument fails its job, and only that.
 printf 'a\nb\0c\nd\n' >list

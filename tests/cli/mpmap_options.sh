@@ -16,9 +16,9 @@ gives "an unknown option" 2 mpmap --nonsense true ::: 1
 has "an unknown option" "mpmap: unrecognized option '--nonsense'" "$err"
 has "an unknown option: the remedy" "mpmap --help" "$err"
 gives "an unknown letter" 2 mpmap -Q true ::: 1
-gives "no command" 2 mpmap
-has "no command" "no command" "$err"
-gives "no command, only items" 2 mpmap ::: a
+if command -v script >/dev/null; then
+    has "no command, at a terminal" "no command" "$(script -qec mpmap /dev/null)"
+fi
 gives "-k and -u" 2 mpmap -k -u echo ::: a
 gives "--so and -s" 2 mpmap --so x:y -s ::: a
 gives "--dry-run with an argument" 2 mpmap --dry-run=yes echo ::: a
@@ -39,15 +39,51 @@ gives "more jobs than open files" 0 sh -c 'ulimit -n 64; seq 100 | mpmap -j 50 t
 has "more jobs than open files" "only 6 at a time: the limit of open files is 64" "$err"
 gives "-j0 with few open files" 0 sh -c 'ulimit -n 64; seq 100 | mpmap -j0 true'
 
-# The man page has each option of --help, and none else.
-man=${MP_SRC:-$(cd "${0%/*}/../.." && pwd)}/docs/man/mpmap.1
-mpmap --help | grep -oE -- '--[a-z-]+' | grep -v '^--so$\|^---' | sort -u >help.txt
-echo --so >>help.txt
-sort -u -o help.txt help.txt
-sed -n '/^\.Sh OPTIONS/,/^\.Sh REPLACEMENT/p' "$man" | grep '^\.It' | grep -oE 'Fl -[a-z-]+' |
-    sed 's/^Fl -/--/' | sort -u >man.txt
-is "options of the man page" "$(cat help.txt)" "$(cat man.txt)"
-if command -v mandoc >/dev/null; then
-    is "mandoc -Tlint" "" "$(mandoc -Tlint -W warning "$man" 2>&1)"
+# Help, the man page and the completions come from one table.
+is "--help is one screen" yes "$(mpmap --help | awk 'length > 80 || NR > 24 { bad = 1 } END { print bad ? "no" : "yes" }')"
+is "-h" "$(mpmap --help)" "$(mpmap -h)"
+topics=$(mpmap help | sed 's/^mpmap help TOPIC has more://' | xargs)
+has "help: the topics" "input" "$topics"
+for topic in $topics; do
+    gives "help $topic" 0 mpmap help $topic
+    is "help $topic: no wide lines" "" "$(echo "$out" | awk 'length > 88')"
+done
+gives "help of nothing" 2 mpmap help nonsense
+has "help of nothing" "no such topic" "$err"
+gives "help, written to a full disk" 74 sh -c 'mpmap --help >/dev/full'
+is "a command named help" "x a" "$(printf '#!/bin/sh\necho x $1\n' >help; chmod +x help; PATH=.:$PATH mpmap -- help ::: a)"
+man=${MP_BIN:-$(dirname "$(command -v mpmap)")}/../man/man1/mpmap.1
+mpmap help man >man.txt
+for option in --null --jobs --keep-order --shell --pipe --so; do
+    has "$option in the man page" ".It" "$(grep -- "Fl -${option#--}" man.txt)"
+done
+if [ -e "$man" ]; then
+    is "the man page holds them" "$(cat man.txt)" "$(sed -n '/^\.Ss Input/,/^\.Sh REPL/p' "$man" | sed '$d')"
+    if command -v mandoc >/dev/null; then
+        is "mandoc -Tlint" "" "$(mandoc -Tlint -W warning "$man" 2>&1)"
+    fi
+fi
+for sh in bash zsh fish; do
+    mpmap help $sh >completion.$sh
+    for option in null jobs keep-order so; do
+        has "$sh: $option" "$option" "$(cat completion.$sh)"
+    done
+    if command -v $sh >/dev/null; then
+        gives "$sh reads its completion" 0 $sh -n completion.$sh
+    fi
+done
+if command -v bash >/dev/null; then
+    cat >try.sh <<'END'
+. ./completion.bash
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_mpmap 2>/dev/null
+echo "${COMPREPLY[*]}"
+END
+    : >file.so
+    is "bash: an option" "--keep-order" "$(bash try.sh mpmap --keep-o)"
+    is "bash: a file" "file.so" "$(bash try.sh mpmap --so = fil)"
+    is "bash: after -j 2" "mpmap" "$(bash try.sh mpmap -j 2 mpma | tr ' ' '\n' | grep -x mpmap | head -1)"
+    is "bash: files after the command" "file.so" "$(bash try.sh mpmap -j 2 cat file.s)"
 fi
 finish

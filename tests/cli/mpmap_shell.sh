@@ -36,7 +36,7 @@ is "shell's own braces" "a b" "$(mpmap -s 'f() { echo "$1" b; }; f {}' ::: a)"
 is "a comment" "a" "$(mpmap -s 'echo {} # {} it'\''s' ::: a)"
 
 # Where a value would be evaluated, or the item become a command, it is refused.
-for script in 'echo $(({} + 1))' 'echo $((1 + (2 * {})))' '((x = {}))' 'echo `echo {}`' "cat <<E
+for script in 'echo `echo {}`' "cat <<E
 {}
 E" ; do
     gives "refused: $script" 2 mpmap -s "$script" ::: 1
@@ -46,6 +46,14 @@ for script in 'echo a;' 'echo a &' 'echo a |' 'echo a &&' "echo a$nl" 'X=1' '(ec
     'if true; then' '!' '' ' ' 'echo "a' "echo 'a" 'for i in 1; do echo; done' '$nothing' 'echo a #'; do
     gives "not appended: $script" 2 mpmap -s "$script" ::: 'touch pwned'
     has "not appended: $script" "cannot be added at the end" "$err"
+done
+# Where the shell calculates, an item is a whole number or fails.
+is "arithmetic" "2${nl}-6" "$(mpmap -k -s 'echo $((2 * {}))' ::: 1 -3)"
+for item in 'a[$(touch pwned)]' '1+1' '' x '$(touch pwned)' 1.5 '0x1f' '1 2' '-'; do
+    for script in 'echo $(({} + 1))' 'echo $((1 + (2 * {})))' 'x=$(( {} )); : $x' ; do
+        gives "arithmetic with '$item'" 1 mpmap -s "$script" ::: "$item"
+        has "arithmetic with '$item'" "not a whole number" "$err"
+    done
 done
 is "arithmetic without the item is fine" "3 a" "$(mpmap -s 'echo $((1 + 2)) {}' ::: a)"
 is "nothing was run, at the end" "" "$(ls | grep pwned)"
