@@ -2,6 +2,7 @@
 //
 // Executors over processes. What they share with those over threads is tested in
 // unit/test_executor.c.
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
@@ -143,6 +144,16 @@ MP_TEST(failures_with_status_and_text)
     for (int i = 0; i < 3; i++)
         mp_future_free(f[i]);
     mp_executor_free(e);
+}
+
+MP_TEST(failures_nobody_can_look_at_are_logged)
+{
+    mp_executor *e = new_executor(1);
+    int n = 7;
+    open_log();
+    mp_assert_ok(mp_executor_submit(e, NULL, fail_if_set, &n, sizeof n, 0, NULL));
+    mp_executor_free(e);
+    check_log("nobody looked at it: item 7 is bad");
 }
 
 // (The leak sanitizer makes an exit code of its own of the last thread's end.)
