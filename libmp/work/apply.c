@@ -79,7 +79,7 @@ static void complete(mp_future *f, const struct mp__outcome *o, const char *told
     if (o->error == 0)
         r = mp_future_set_result(f, o->data, o->size);
     if (o->error || r == -ENOMEM) {
-        char text[128];
+        char text[400];
         struct mp__outcome failed = *o;
         failed.error = o->error ? o->error : r;
         mp__tasks_describe(&failed, text, sizeof text);
