@@ -153,12 +153,12 @@ static int run_in_child(int (*fn)(void *))
     return code;
 }
 
-MP_TEST(a_hundred_thousand_tasks_in_a_gibibyte)
+MP_TEST_TIMEOUT(a_hundred_thousand_tasks_in_a_gibibyte, 60)
 {
     ck_assert_int_eq(run_in_child(run_all), 0);
 }
 
-MP_TEST(also_where_guards_are_scarce)
+MP_TEST_TIMEOUT(also_where_guards_are_scarce, 60)
 {
     int code = run_in_child(run_all_on_an_older_kernel);
     if (code == NO_FILTER)
