@@ -10,16 +10,7 @@
 #define MP_WORK_CHUNK_H
 
 #include "work/tasks.h"
-
-// The argument of the task; the copy of ctx follows, then the items.
-struct mp__chunk_call {
-    _Alignas(16) mp_item_fn *fn;
-    void *ctx;
-    size_t ctx_size; // of the copy; 0: ctx is passed on as it is
-    size_t n, in_size, out_size;
-    uint64_t first; // number of the first item
-    int retries;
-};
+#include "work/worker.h"
 
 struct mp__chunk {
     mp_pool *pool;
@@ -47,23 +38,7 @@ struct mp__chunk {
     int tries;   // deaths of the item at base
 };
 
-static inline size_t mp__chunk_items_at(size_t ctx_size)
-{
-    return sizeof(struct mp__chunk_call) + (ctx_size + 15) / 16 * 16;
-}
-static inline size_t mp__chunk_results_at(size_t n)
-{
-    return (n * sizeof(int) + 15) / 16 * 16;
-}
-static inline size_t mp__chunk_result_size(size_t n, size_t out_size)
-{
-    return mp__chunk_results_at(n) + n * out_size;
-}
-
 // Posts what is not settled of it; waits for a slot. 0, or errors of mp_pool_apply_async().
 int mp__chunk_post(struct mp__chunk *c);
-
-// The task.
-int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx);
 
 #endif

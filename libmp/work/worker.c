@@ -9,7 +9,6 @@
 #include "os/point.h"
 #include "os/spin.h"
 #include "os/trace.h"
-#include "work/chunk.h"
 #include "work/lines.h"
 
 #include <mp/random.h>
@@ -22,12 +21,13 @@
 static int depth;
 
 // What this process runs. For mp_task_at(): the place of the range task, and which process
-// this is, since what a task forks inherits the pointer. For mp_task_number(): where the
-// number of the item is, and what it is when it is not there.
+// this is, since what a task forks inherits the pointer. For mp_task_number(): the job, and
+// the place of this worker, which tells the item; or the number itself.
 static struct {
     _Atomic uint64_t *at;
     uint64_t owner;
-    _Atomic uint64_t *item;
+    const struct mp__job *job;
+    const struct mp__slot *slot;
     uint64_t number;
 } present;
 
@@ -71,8 +71,12 @@ void mp_task_at(size_t i)
 
 uint64_t mp_task_number(void)
 {
-    uint64_t item = present.item ? atomic_load(present.item) : MP__NOWHERE;
-    return item != MP__NOWHERE ? item : present.number;
+    if (!present.job)
+        return present.number;
+    uint64_t item = atomic_load(&present.slot->at), claim = atomic_load(&present.slot->claim);
+    if (item != MP__NOWHERE)
+        return item;
+    return mp__schedule_find(&present.job->schedule, (uint32_t)(claim - 1)).begin;
 }
 
 void mp_task_random(mp_random *r, uint64_t seed)
@@ -129,7 +133,6 @@ static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t
 static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
                       struct mp__range r)
 {
-    present.number = r.begin;
     int status = job->range_fn(r.begin, r.end, mp__side_at(&job->in, chunk, r.begin),
                                mp__side_at(&job->out, chunk, r.begin), job->ctx);
     end_forks();
@@ -221,7 +224,8 @@ static void run_job(struct worker *w)
     const struct mp__round *cursor = job->schedule.round;
     uint32_t chunks = job->schedule.chunks, stride = job->stride;
     present.at = job->range_fn ? &w->slot->at : NULL;
-    present.item = &w->slot->at;
+    present.job = job;
+    present.slot = w->slot;
     for (;;) {
         uint64_t next = atomic_fetch_add(&ctl->next, 1);
         if (next >= chunks)
@@ -236,8 +240,8 @@ static void run_job(struct worker *w)
         if (stride && chunk % stride == stride - 1)
             mp__ring_caller(ctl);
     }
-    present.at = present.item = NULL;
-    present.number = 0;
+    present.at = NULL;
+    present.job = NULL;
 }
 
 // What was printed shall be there when the result is.
