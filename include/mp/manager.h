@@ -151,7 +151,8 @@ MP_API void mp_proxy_free(mp_proxy *p);
 // `int mp_call(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method, const char *format,
 // ...)` calls a method and waits for its result. timeout_ms is how long the method itself may
 // have to wait, for a lock or an item say: MP_ETIMEDOUT, and then nothing was taken. 0: not at all,
-// MP_EAGAIN. It makes no difference to methods that never wait. b gets the result as it is packed,
+// MP_EAGAIN. It makes no difference to methods that never wait. A manager that is silent for
+// opts.patience_ms beyond that is MP_ELOST. b gets the result as it is packed,
 // in place of what b holds, or the text that an error comes with; NULL: no use for it.
 // Errors: what the method gives; MP_ENOFUNC (no such method), MP_ETYPE and MP_EINVAL (arguments,
 // also of another number), MP_ESTALE (the object is gone, or the manager was started anew),

@@ -75,7 +75,8 @@ typedef struct mp_manager_type {
     // Ends it. May be NULL.
     void (*end)(void *state);
     const mp_manager_method *methods;
-    // Persistence, both or none: packs the state as one value; makes an object of that.
+    // Packs the state as one value; makes an object of that. Both or none; a manager that keeps
+    // its objects on disk takes only types that have them, and in the same order each time.
     int (*save)(void *state, mp_buf *b);
     int (*load)(void **state, const void *data, size_t size);
 } mp_manager_type;

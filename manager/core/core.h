@@ -88,8 +88,10 @@ void mp__core_free(struct mp__core *c);
 // Other limits from now on (reload). What is above them already stays.
 void mp__core_set_limits(struct mp__core *c, const struct mp__core_limits *limits);
 
-// Adds a custom type, before the first session; the table must live as long as the core.
-// Errors: MP_EINVAL (no name or one that is taken, no methods, another version), -ENOMEM.
+// Adds a custom type, before the log is replayed and the first session begins; the table must live
+// as long as the core. With persistence, the types must come in the same order each time.
+// Errors: MP_EINVAL (no name or one that is taken, no methods, another version; with hooks.record,
+// one that cannot save), -ENOMEM.
 int mp__core_add_type(struct mp__core *c, const mp_manager_type *type);
 
 enum {

@@ -163,7 +163,7 @@ static void fill(struct mp__custom *u, const mp_manager_type *t, unsigned interf
 
 int mp__core_add_type(struct mp__core *c, const mp_manager_type *type)
 {
-    if (!valid(c, type))
+    if (!valid(c, type) || (c->hooks.record && !type->save))
         return MP_EINVAL;
     struct mp__custom **all =
         realloc(c->custom, (c->custom_count + 1) * sizeof(struct mp__custom *));

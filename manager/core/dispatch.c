@@ -29,7 +29,7 @@ int mp__parse(struct mp__core *c, int which, const void *data, size_t size, stru
 {
     const struct mp__wire_limits limits = {.depth =
                                                MP__DEPTH + 2, // values are in a call in a batch
-                                           .nodes = c->limits.nodes,
+                                           .nodes = c->replaying ? SIZE_MAX : c->limits.nodes,
                                            .ext = true};
     struct mp__wire_scan scan = {.elements = c->elements[which], .room = c->room[which]};
     if (size > c->limits.message && !c->replaying)
@@ -46,7 +46,8 @@ int mp__parse(struct mp__core *c, int which, const void *data, size_t size, stru
     }
     if (r == 0 && scan.used != size)
         r = MP_EPROTO;
-    *m = (struct mp__message){data, size, c->elements[which], scan.count, scan.deepest, scan.exts > 0};
+    *m = (struct mp__message){data,       size,         c->elements[which],
+                              scan.count, scan.deepest, scan.exts > 0};
     return r;
 }
 
@@ -170,8 +171,8 @@ static int control(struct mp__call *c)
     size_t end = c->count ? c->args[c->count - 1].offset + c->args[c->count - 1].size : 0;
     if (!h->control || !c->session)
         return MP_ENOTSUP;
-    struct mp__control k = {c->info->op, c->id, !c->batched, c->message + begin, end - begin,
-                            &c->why};
+    struct mp__control k = {c->info->op,        c->id,       !c->batched,
+                            c->message + begin, end - begin, &c->why};
     size_t before = c->out->size;
     int r = h->control(h->ctx, c->session->user, &k, c->out);
     if (r != MP__LATER)
@@ -212,7 +213,7 @@ static int finish(struct mp__call *c, size_t result, int r)
         mp__log_default(c);
         mp__watchers_tell(c, result);
     }
-    if (c->out->size > c->core->limits.reply && r == 0)
+    if (c->out->size > c->core->limits.reply && r == 0 && !c->replay)
         return mp__fail(c, MP_EMSGSIZE, "the result is too large for a reply");
     return r;
 }
@@ -355,6 +356,7 @@ int mp__batch(struct mp__call *c)
     bool stop = mp__arg_bool(c, 0), stopped = false;
     size_t calls = c->count ? c->count - 1 : 0;
     mp__put_array(c->out, calls);
+    mp__log_batch(c->core, true);
     for (size_t i = 0; i < calls; i++) {
         if (stopped) {
             mp__put_array(c->out, 2);
@@ -364,6 +366,7 @@ int mp__batch(struct mp__call *c)
             stopped = stop;
         }
     }
+    mp__log_batch(c->core, false);
     return 0;
 }
 

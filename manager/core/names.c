@@ -9,7 +9,7 @@
 
 bool mp__name_valid(const struct mp__core *c, struct mp__slice name)
 {
-    if (name.size == 0 || name.size > c->limits.name)
+    if (name.size == 0 || (name.size > c->limits.name && !c->replaying))
         return false;
     for (size_t i = 0; i < name.size; i++) {
         uint8_t b = name.data[i];

@@ -27,8 +27,29 @@ static mp_buf *begin(mp_buf *b, uint64_t op, uint64_t object, size_t args)
 static void record(struct mp__core *c)
 {
     bool failed = mp__put_failed(&c->log);
-    if (c->hooks.record && !c->replaying)
+    if (!c->hooks.record || c->replaying)
+        return;
+    if (!c->batching || failed) {
         c->hooks.record(c->hooks.ctx, failed ? NULL : c->log.data, failed ? 0 : c->log.size);
+        return;
+    }
+    mp__put_packed(&c->batch, c->log.data, c->log.size);
+    c->batch_count++;
+}
+
+void mp__log_batch(struct mp__core *c, bool begins)
+{
+    c->batching = begins;
+    if (!begins && c->batch_count > 0) {
+        mp_buf *b = begin(&c->log, MP__OP(MANAGER, batch), 0, c->batch_count);
+        mp__put_packed(b, c->batch.data, c->batch.size);
+        if (mp__put_failed(&c->batch))
+            b->why = c->batch.why;
+        record(c);
+    }
+    mp_buf_clear(&c->batch);
+    c->batch.why = NULL;
+    c->batch_count = 0;
 }
 
 mp_buf *mp__log_call(struct mp__call *c, uint64_t op, uint64_t object, size_t args)
@@ -171,19 +192,33 @@ static int replay_call(struct mp__call *call, uint64_t op, uint64_t object)
     return mp__call_do(call, op, makes ? 0 : object);
 }
 
-int mp__core_replay(struct mp__core *c, const void *data, size_t size)
+static int replay_one(struct mp__core *c, struct mp__slice s, bool in_batch);
+
+static int replay_batch(struct mp__core *c, struct mp__slice s)
+{
+    struct mp__walk w = mp__walk(s);
+    struct mp__slice one;
+    int r = 0;
+    for (size_t i = 0; r == 0 && mp__walk_next(&w, &one); i++)
+        if (i >= 2) // behind op and object
+            r = replay_one(c, one, true);
+    return r;
+}
+
+static int replay_one(struct mp__core *c, struct mp__slice s, bool in_batch)
 {
     struct mp__message m;
     uint64_t op, object;
     mp_buf out = {0};
-    c->replaying = true;
-    if (mp__parse(c, 0, data, size, &m) < 0 || m.count < 2 || mp__uint_read(&m, 0, &op) < 0 ||
+    if (mp__parse(c, 0, s.data, s.size, &m) < 0 || m.count < 2 || mp__uint_read(&m, 0, &op) < 0 ||
         mp__uint_read(&m, 1, &object) < 0)
         return MP_EFORMAT;
     if (op == MP__OP(MANAGER, decref))
         return replay_gone(c, object);
+    if (op == MP__OP(MANAGER, batch))
+        return in_batch ? MP_EFORMAT : replay_batch(c, s);
     struct mp__call call = {.core = c,
-                            .message = data,
+                            .message = s.data,
                             .args = m.elements + 2,
                             .count = m.count - 2,
                             .out = &out,
@@ -191,6 +226,13 @@ int mp__core_replay(struct mp__core *c, const void *data, size_t size)
                             .replay = true};
     int r = replay_call(&call, op, object);
     mp_buf_free(&out);
+    return r < 0 && r != -ENOMEM && r != MP_EQUOTA ? MP_EFORMAT : r < 0 ? r : 0;
+}
+
+int mp__core_replay(struct mp__core *c, const void *data, size_t size)
+{
+    c->replaying = true;
+    int r = replay_one(c, (struct mp__slice){data, size, true}, false);
     mp__settle(c);
-    return r < 0 && r != -ENOMEM && r != MP_EQUOTA ? MP_EFORMAT : r;
+    return r;
 }

@@ -91,6 +91,7 @@ void mp__core_free(struct mp__core *c)
     mp_buf_free(&c->out);
     mp_buf_free(&c->event);
     mp_buf_free(&c->log);
+    mp_buf_free(&c->batch);
     mp_buf_free(&c->key);
     free(c);
 }

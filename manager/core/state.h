@@ -43,7 +43,11 @@ struct mp__core {
     struct timers timers;
     struct mp__wire_element *elements[2]; // of a message, and of a call in its batch
     size_t room[2];
-    mp_buf out, event, log, key, load;
+    mp_buf out, event, log, key;
+    mp_buf batch;       // records of one
+    size_t batch_count; // of them
+    bool batching;
+    uint64_t waiting_bytes; // of messages that wait
     struct mp__custom **custom;
     unsigned custom_count;
     uint64_t suspects, mark; // of the collector
@@ -111,5 +115,6 @@ struct mp__object *mp__create(struct mp__call *c, size_t type_arg, int *err);
 // save.c: what a call that was done tells the log, and the end of an object
 void mp__log_default(struct mp__call *c);
 void mp__log_gone(struct mp__object *o);
+void mp__log_batch(struct mp__core *c, bool begins); // what it does is one record
 
 #endif

@@ -81,12 +81,19 @@ static int arm(struct mp__waiter *w)
     return w->timer < 0 ? -ENOMEM : 0;
 }
 
+static size_t copied(const struct mp__call *c)
+{
+    size_t from = c->count ? c->args[0].offset : 0;
+    size_t end = c->count ? c->args[c->count - 1].offset + c->args[c->count - 1].size : 0;
+    return sizeof(struct mp__waiter) + c->count * sizeof *c->args + (end - from);
+}
+
 // The call's elements and bytes behind the struct; what it had on the stack is forgotten.
 static struct mp__waiter *copy_of(const struct mp__call *c)
 {
     size_t elements = c->count * sizeof *c->args, from = c->count ? c->args[0].offset : 0;
     size_t end = c->count ? c->args[c->count - 1].offset + c->args[c->count - 1].size : 0;
-    struct mp__waiter *w = malloc(sizeof *w + elements + (end - from));
+    struct mp__waiter *w = malloc(copied(c));
     if (!w)
         return NULL;
     struct mp__wire_element *args = (struct mp__wire_element *)(w + 1);
@@ -110,6 +117,8 @@ int mp__park(struct mp__call *c, struct mp__waiter **out)
     struct mp__session *s = c->session;
     if (s->waiting >= c->core->limits.waiting)
         return mp__fail(c, MP_EQUOTA, "too many requests of this session wait");
+    if (c->core->waiting_bytes + copied(c) > c->core->limits.bytes)
+        return mp__fail(c, MP_EQUOTA, "too many bytes wait");
     struct mp__waiter *w = copy_of(c);
     if (!w || arm(w) < 0) {
         free(w);
@@ -119,6 +128,7 @@ int mp__park(struct mp__call *c, struct mp__waiter **out)
     mp__list_add(&s->waiters, &w->in_session);
     s->waiting++;
     c->core->stats.waiting++;
+    c->core->waiting_bytes += copied(c);
     *out = w;
     if (!c->queue)
         return 0;
@@ -138,6 +148,7 @@ void mp__waiter_end(struct mp__waiter *w)
     mp__list_remove(&w->in_session);
     w->call.session->waiting--;
     c->stats.waiting--;
+    c->waiting_bytes -= copied(&w->call);
     if (queued)
         mp__object_unref(w->call.object);
     else if (w->call.info->op == MP__OP(MANAGER, watch))

@@ -53,6 +53,7 @@ const char *logfmt_quote(char out[LOGFMT_QUOTED], const char *text)
     return out;
 }
 
+MP_PRINTF(4, 0)
 static void line(mp_level level, const char *event, unsigned left_out, const char *format,
                  va_list args)
 {

@@ -44,7 +44,8 @@ static int begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char
     mp_manager *m = p->m;
     uint64_t op;
     size_t count;
-    int r = mp__proxy_method(p, method, &op);
+    bool waits;
+    int r = mp__proxy_method(p, method, &op, &waits);
     if (r == 0)
         r = mp__request_begin(m);
     if (r < 0)
@@ -62,7 +63,8 @@ static int begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char
         pthread_mutex_unlock(&m->lock);
         return r;
     }
-    return mp__request_send(m, w, op, p->number, timeout_ms, count);
+    // Who need not wait owes the answer at once, however patient the caller is.
+    return mp__request_send(m, w, op, p->number, waits ? timeout_ms : 0, count);
 }
 
 static int copy(mp_buf *b, const mp_buf *reply)

@@ -87,8 +87,16 @@ static const struct mp__call_info *find_method(const mp_proxy *p, const char *na
     return info ? info : mp__call_by_name(MP__MANAGER, name, size);
 }
 
-int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op)
+// Waits for somebody else, or stays open.
+static bool may_wait(const struct mp__call_info *info)
 {
+    return strchr(info->flags, 'B') || strchr(info->flags, 'S') ||
+           info->op == MP__OP(MANAGER, watch);
+}
+
+int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op, bool *waits)
+{
+    *waits = true;
     int r = p->interface >= MP__CUSTOM ? custom_method(p, name, op) : MP_ENOFUNC;
     if (r != MP_ENOFUNC)
         return r;
@@ -101,6 +109,7 @@ int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op)
         atomic_store_explicit(known, info, memory_order_relaxed);
     }
     *op = info->op;
+    *waits = may_wait(info);
     return 0;
 }
 
@@ -135,10 +144,7 @@ static int make(mp_manager *m, mp_proxy **out, uint64_t number, const char *type
         free(p);
         return p ? MP_EPROTO : -ENOMEM;
     }
-    *p = (mp_proxy){.m = m,
-                    .number = number,
-                    .serial = m->serial,
-                    .interface = interface};
+    *p = (mp_proxy){.m = m, .number = number, .serial = m->serial, .interface = interface};
     memcpy(p->type, type, size);
     m->refs++;
     *out = p;

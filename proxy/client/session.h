@@ -186,7 +186,7 @@ bool mp__proxy_is_current(const mp_proxy *p);
 // Gets it one: MP_ESTALE, or why not. Without the lock.
 int mp__proxy_renew(mp_proxy *p);
 
-// The method of that name. MP_ENOFUNC.
-int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op);
+// The method of that name, and whether it may have to wait. MP_ENOFUNC.
+int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op, bool *waits);
 
 #endif

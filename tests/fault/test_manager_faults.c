@@ -157,7 +157,7 @@ MP_TEST_TIMEOUT(timed_waits_leak_no_lock, 300)
 // The cancel and the grant cross in all ways.
 MP_TEST_TIMEOUT(cancelled_waits_leak_no_lock, 120)
 {
-    int n = long_run() ? 20000 : 1000, granted = 0, status;
+    int n = long_run() ? 20000 : 1000, status;
     mp_proxy *l;
     uint64_t token;
     manager_begin(NULL);
@@ -179,7 +179,6 @@ MP_TEST_TIMEOUT(cancelled_waits_leak_no_lock, 120)
         mp_assert_ok(mp_call_cancel(m, t));
         int r = mp_call_end(m, NULL, t, "U", &token);
         ck_assert(r == 0 || r == MP_ECANCELED);
-        granted += r == 0;
         if (r == 0)
             mp_assert_ok(mp_call(l, NULL, 0, "release", "u U", 7u, token));
     }
@@ -379,5 +378,86 @@ MP_TEST(too_many_clients_are_told_so)
     ck_assert(ok);
     mp_manager_free(b);
     mp_manager_free(c);
+    manager_end();
+}
+
+// ---- the stopped, and no descriptors -------------------------------------------------
+
+// A holder that is stopped keeps its lock, unless it asked for a lease.
+MP_TEST(a_lease_ends_while_its_holder_is_stopped)
+{
+    int fds[2], status;
+    mp_proxy *l;
+    uint64_t token = 0, mine;
+    manager_begin(NULL);
+    mp_manager *m = manager_connect(NULL);
+    mp_assert_ok(mp_manager_get(m, &l, "l", "Lock", ""));
+    ck_assert_int_eq(pipe(fds), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        mptest_require(mp_remote_lock_acquire_lease(l, 0, 200, &token) == 0);
+        mptest_require(write(fds[1], &token, sizeof token) == sizeof token);
+        raise(SIGSTOP);
+        mptest_require(mp_remote_lock_validate(l, token) == 0);
+        mptest_require(mp_remote_lock_renew(l, token, 1000) == MP_EFENCED);
+        mptest_require(mp_remote_lock_release(l) < 0);
+        mp_proxy_free(l);
+        mp_manager_free(m);
+        _exit(0);
+    }
+    ck_assert_int_eq(read(fds[0], &token, sizeof token), sizeof token);
+    mp_assert_err(mp_remote_lock_acquire(l, LONG_MS, &mine), MP_EOWNERDEAD);
+    ck_assert_uint_gt(mine, token);
+    ck_assert_int_eq(mp_remote_lock_validate(l, mine), 1);
+    ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+    ck_assert(WIFSTOPPED(status));
+    kill(pid, SIGCONT);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    mp_assert_ok(mp_remote_lock_release(l));
+    close(fds[0]);
+    close(fds[1]);
+    mp_proxy_free(l);
+    mp_manager_free(m);
+    manager_end();
+}
+
+MP_TEST_TIMEOUT(without_descriptors_those_who_are_in_are_served, 60)
+{
+    enum { N = 60 };
+    int fds[N];
+    mp_manager *late;
+    struct rlimit few = {40, 40}, many;
+    manager_begin(NULL);
+    mp_manager *m = manager_connect(NULL);
+    ck_assert_int_eq(prlimit(manager_pid, RLIMIT_NOFILE, NULL, &many), 0);
+    few.rlim_max = many.rlim_max;
+    ck_assert_int_eq(prlimit(manager_pid, RLIMIT_NOFILE, &few, NULL), 0);
+    for (int i = 0; i < N; i++)
+        fds[i] = manager_socket();
+    for (int i = 0; i < 300; i++)
+        mp_assert_ok(mp_call(mp_manager_self(m), NULL, 0, "ping", ""));
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    bool in = mptest_eventually(mp_connect_manager(&late, NULL, NULL) == 0, LONG_MS);
+    ck_assert(in);
+    mp_manager_free(late);
+    mp_manager_free(m);
+    manager_end();
+}
+
+MP_TEST(a_daemon_that_is_stopped_does_not_stop_its_clients)
+{
+    mp_proxy *d;
+    manager_begin(NULL);
+    mp_manager *m = manager_connect(&(mp_manager_opts){.patience_ms = 200});
+    mp_assert_ok(mp_manager_get(m, &d, "d", "dict", ""));
+    kill(manager_pid, SIGSTOP);
+    mp_assert_err(mp_dict_set(d, "x", "i", 1), MP_ELOST);
+    kill(manager_pid, SIGCONT);
+    mp_assert_ok(mp_manager_reconnect(m));
+    mp_assert_ok(mp_dict_set(d, "x", "i", 1)); // the object is there still
+    mp_proxy_free(d);
+    mp_manager_free(m);
     manager_end();
 }
