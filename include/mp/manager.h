@@ -125,6 +125,9 @@ MP_API MP_NODISCARD int mp_manager_open(mp_manager *m, mp_proxy **out, const cha
 // Takes a name away; the object goes with the last reference to it. MP_ENOTFOUND. Since 0.1.
 MP_API int mp_manager_delete(mp_manager *m, const char *name);
 
+// Each object that a result contains is kept alive for this session, until a proxy of it is freed
+// or the session ends: make a proxy of those that will not be needed for long.
+//
 // Gives a proxy of an object that a result contains: data and size are what O# gave. Errors:
 // MP_ETYPE (it is no object), those of mp_call(). Since 0.1.
 MP_API MP_NODISCARD int mp_proxy_new(mp_manager *m, mp_proxy **out, const void *data, size_t size);
