@@ -160,7 +160,7 @@ MP_TEST(any_allocation_may_fail)
             failed = false;
             live_through(n);
         }
-        ck_assert_int_gt(n, 100);
+        ck_assert_int_gt(n, 50);
     }
     for (size_t i = 0; i < count; i++)
         mp_buf_free(&said[i].message);
