@@ -151,9 +151,8 @@ static int take_and_be_cut_off(const char *url)
     mptest_require(q);
     mptest_require(mp_queue_get_item(q, &x, 1, &item, 60000) == 1 && x == 'a');
     mptest_require(mp_queue_ack(q, item.tag) == 0);
-    mptest_require(mp_queue_get_item(q, &x, 1, &item, 60000) == 1 && x == 'b');
-    int r = mp_queue_put(q, "got b", 5, 60000);
-    mptest_require(r == 0 || r == MP_EBROKEN); // the link may be cut before the answer comes
+    int64_t n = mp_queue_get_item(q, &x, 1, &item, 60000);
+    mptest_require((n == 1 && x == 'b') || n == MP_EBROKEN); // the cut may come before it does
     mptest_require(mp_queue_get_item(q, &x, 1, &item, 60000) == MP_EBROKEN);
     mptest_require(mp_queue_ack(q, item.tag) == MP_EBROKEN);
     mp_queue_free(q);
@@ -165,19 +164,17 @@ static void lose_nothing(int go)
     mp_queue *q;
     mp_listener *l;
     mp_queue_item item;
-    char got[5];
+    char got;
     mp_url_opts o = opts(2000);
-    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.ack = true, .kind = MP_PRIORITY}));
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.ack = true}));
     mp_assert_ok(mp_queue_put(q, "a", 1, 0));
     mp_assert_ok(mp_queue_put(q, "b", 1, 0));
     url_assert_ok(mp_queue_serve(&l, q, "tcp://" HERE ":0", &o));
     tell(go, l);
-    ck_assert(mptest_eventually(mp_queue_size(q) == 0, LONG_MS));
-    ck_assert_int_eq(mp_queue_get_item(q, got, 5, &item, 60000), 5); // what it put
-    mp_assert_ok(mp_queue_ack(q, item.tag));
+    ck_assert(mptest_eventually(mp_queue_size(q) == 0, LONG_MS)); // it has the second
     ip("link set here down");
-    ck_assert_int_eq(mp_queue_get_item(q, got, 5, &item, 60000), 1);
-    ck_assert(got[0] == 'b' && item.attempts == 1);
+    ck_assert_int_eq(mp_queue_get_item(q, &got, 1, &item, 60000), 1);
+    ck_assert(got == 'b' && item.attempts == 1);
     mp_assert_ok(mp_queue_ack(q, item.tag));
     mp_assert_ok(mp_queue_join(q, 0));
     ip("link set here up");
