@@ -20,7 +20,9 @@ const char *item_arg(const struct item *item, int i, size_t *len)
 // What ends records, the same for all sources. 0, or a status after a message.
 static int set_separator(struct input *in, const struct args *a)
 {
-    in->separator = unescape(a->delimiter ? a->delimiter : a->null ? "\\0" : "\n",
+    in->separator = unescape(a->delimiter ? a->delimiter
+                             : a->null    ? "\\0"
+                                          : "\n",
                              &in->separator_len);
     return in->separator_len ? 0 : usage_error("-d: the text that ends items cannot be empty");
 }
