@@ -24,11 +24,11 @@ struct mp_pool {
     size_t staging;
     uint64_t arenas;         // the youngest arena that the workers have
     struct mp__image *image; // the code that the workers have
-    atomic_bool closed, terminated;
+    atomic_bool closed, interrupted, terminated;
     pthread_mutex_t lock; // held by the one map that runs; guards all below and the segment
     bool shut;            // the workers have been told to end
     struct mp__spin spin;
-    char error[256];
+    char error[600];
     mp_arena *arena; // where long arguments and results of tasks lie
     struct mp__tasks tasks;
     pthread_mutex_t errands; // held by the one mp_pool_everywhere() that runs
