@@ -86,4 +86,26 @@ END
     is "bash: after -j 2" "mpmap" "$(bash try.sh mpmap -j 2 mpma | tr ' ' '\n' | grep -x mpmap | head -1)"
     is "bash: files after the command" "file.so" "$(bash try.sh mpmap -j 2 cat file.s)"
 fi
+if command -v fish >/dev/null; then
+    try() { HOME=$PWD fish -c "source completion.fish; complete -C '$1'" 2>/dev/null; }
+    is "fish: an option" "--keep-order" "$(try 'mpmap --keep-o' | cut -f1)"
+    is "fish: after -j 2" "--dry-run" "$(try 'mpmap -j 2 --dry' | cut -f1)"
+    is "fish: not after the command" "" "$(try 'mpmap -j 2 no-such --dry')"
+    rm -rf .local .config .cache
+fi
+if command -v zsh >/dev/null; then
+    mkdir functions
+    cp completion.zsh functions/_mpmap
+    cat >try.zsh <<'END'
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'PS1=; fpath=(functions $fpath); autoload -U compinit; compinit -u -D; echo read''y'
+zpty -r z line '*ready*'
+zpty -n -w z "$1"$'\t'
+zpty -r -m z line "*$2*" && echo "$2"
+zpty -d z
+END
+    is "zsh: an option" "--keep-order" "$(HOME=$PWD timeout 20 zsh -f try.zsh 'mpmap --keep-o' --keep-order)"
+    rm -rf functions .zcompdump*
+fi
 finish

@@ -354,11 +354,37 @@ static void fish_option(const struct opt *o)
     printf("'\n");
 }
 
+// Names after which a word is the option's own.
+static void fish_skips(const struct opt *o)
+{
+    if (!o->arg || *o->arg == '[')
+        return;
+    if (o->letter)
+        printf(" -%c", o->letter);
+    if (o->name)
+        printf(" --%s", o->name);
+}
+
 static void fish(void)
 {
     printf("# fish completion of mpmap: made by `mpmap help fish`\n"
            "function __mpmap_options\n"
-           "    test (count (commandline -opc | string match -v -- '-*')) -le 1\n"
+           "    set -l skip 0\n"
+           "    for word in (commandline -opc)[2..-1]\n"
+           "        if test $skip = 1\n"
+           "            set skip 0\n"
+           "            continue\n"
+           "        end\n"
+           "        switch $word\n"
+           "            case");
+    each(fish_skips);
+    printf("\n"
+           "                set skip 1\n"
+           "            case '-*'\n"
+           "            case '*'\n"
+           "                return 1\n"
+           "        end\n"
+           "    end\n"
            "end\n"
            "complete -c mpmap -n __mpmap_options -a '(__fish_complete_command)'\n");
     each(fish_option);
