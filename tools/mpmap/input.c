@@ -318,7 +318,7 @@ static size_t cost(struct input *in, int from, int to)
 static int give_last(struct input *in, struct item *item)
 {
     int n = in->complete;
-    if (in->pack && !in->spread && n % in->records == 0)
+    if (in->pack && !in->spread && in->records > 0 && n % in->records == 0)
         in->spread = n / in->records * ((in->records + in->jobs - 1) / in->jobs);
     if (in->spread && in->spread < n)
         n = (int)in->spread;
