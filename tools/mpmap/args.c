@@ -175,7 +175,7 @@ int args_parse(struct args *a, int argc, char **argv)
 {
     static struct parser p;
     *a = (struct args){.jobs = mp_cpu_count(), .gnu = !strcmp(base_name(argv[0]), "parallel")};
-    if (argc > 1 && !strcmp(argv[1], "help") && argc <= 3)
+    if (!a->gnu && argc > 1 && !strcmp(argv[1], "help") && argc <= 3)
         return help_topic(argv[2]);
     describe(&p, a->gnu);
     argv[0] = (char[]){"mpmap"}; // getopt's messages begin with it
