@@ -178,7 +178,8 @@ int args_parse(struct args *a, int argc, char **argv)
     if (!a->gnu && argc > 1 && !strcmp(argv[1], "help") && argc <= 3)
         return help_topic(argv[2]);
     describe(&p, a->gnu);
-    argv[0] = (char[]){"mpmap"}; // getopt's messages begin with it
+    static char name[] = "mpmap"; // getopt's messages begin with it; dladdr() reads it, too
+    argv[0] = name;
     for (int key; (key = getopt_long(argc, argv, p.letters, p.names, NULL)) != -1;) {
         if (key == '?')
             return usage_error("try mpmap --help; an option of the command goes after the command");
