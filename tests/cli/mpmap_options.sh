@@ -29,6 +29,12 @@ has "--help" "usage: mpmap [options] command" "$out"
 gives "--version" 0 mpmap --version
 has "--version" "mpmap 0." "$out"
 
+gives "--tmpdir" 74 mpmap --tmpdir /no/such/dir -s 'head -c 3000000 /dev/zero; : {}' ::: 1
+has "--tmpdir" "cannot keep it in /no/such/dir" "$err"
+gives "--minversion" 0 mpmap --minversion 20100620
+gives "--will-cite and the like" 0 mpmap --will-cite --gnu --no-notice -r --silent echo ::: a
+gives "--citation" 0 mpmap --citation
+
 # -j is how many run at a time.
 most=$(mpmap -j3 -s 'mkdir run.{#}; ls -d run.* | wc -l; sleep 0.1; rmdir run.{#}' ::: 1 2 3 4 5 6 7 8 | sort -n | tail -1)
 is "-j3 runs at most three" yes "$([ "$most" -le 3 ] && echo yes)"
