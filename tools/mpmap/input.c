@@ -20,7 +20,9 @@ const char *item_arg(const struct item *item, int i, size_t *len)
 // What ends records, the same for all sources. 0, or a status after a message.
 static int set_separator(struct input *in, const struct args *a)
 {
-    in->separator = unescape(a->delimiter ? a->delimiter : a->null ? "\\0" : "\n",
+    in->separator = unescape(a->delimiter ? a->delimiter
+                             : a->null    ? "\\0"
+                                          : "\n",
                              &in->separator_len);
     return in->separator_len ? 0 : usage_error("-d: the text that ends items cannot be empty");
 }
@@ -316,7 +318,7 @@ static size_t cost(struct input *in, int from, int to)
 static int give_last(struct input *in, struct item *item)
 {
     int n = in->complete;
-    if (in->pack && !in->spread && n % in->records == 0)
+    if (in->pack && !in->spread && in->records > 0 && n % in->records == 0)
         in->spread = n / in->records * ((in->records + in->jobs - 1) / in->jobs);
     if (in->spread && in->spread < n)
         n = (int)in->spread;

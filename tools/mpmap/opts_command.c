@@ -4,6 +4,8 @@
 #include "options.h"
 #include "say.h"
 
+#include <string.h>
+
 static int set_replace(struct args *a, const char *arg)
 {
     a->replace = arg && *arg ? arg : "{}";
@@ -12,6 +14,9 @@ static int set_replace(struct args *a, const char *arg)
 
 static int check_command(const struct args *a)
 {
+    for (int i = 0; i < a->words_len; i++)
+        if (strstr(a->words[i], "{=") && strstr(a->words[i], "=}"))
+            return usage_error("{= =}: there is no Perl in this: {s/a/b/} may do");
     if (a->shell && a->quoted)
         return usage_error("-s and -q exclude each other: with and without a shell");
     return -1;

@@ -179,7 +179,8 @@ static const struct opt rows[] = {
      .call = set_end},
     {.name = "link",
      .also = "xapply",
-     .help = "link all sources, as with :::+ and ::::+",
+     .help = "link all sources, as long as the longest lasts",
+     .more = "The shorter ones begin again, and all are kept in memory.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(link)},
     {.name = "skip-first-line",
@@ -199,7 +200,8 @@ const struct opt_group opts_input = {
     .text = "Items are the lines of standard input, of the files after :::: or -a, or the words "
             "after :::. With several sources there is a job for each combination, and {1}, {2}, "
             "... are the items of one; :::+ and ::::+ link a source to the one before, item by "
-            "item, as long as the shortest lasts. Items are read when they are needed; of several sources all but the first are kept in memory.",
+            "item, as long as the shortest lasts. Items are read when they are needed; of several "
+            "sources all but the first are kept in memory.",
     OPT_GROUP(rows),
     .check = check_input,
 };
