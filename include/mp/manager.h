@@ -125,6 +125,9 @@ MP_API MP_NODISCARD int mp_manager_open(mp_manager *m, mp_proxy **out, const cha
 // Takes a name away; the object goes with the last reference to it. MP_ENOTFOUND. Since 0.1.
 MP_API int mp_manager_delete(mp_manager *m, const char *name);
 
+// Each object that a result contains is kept alive for this session, until a proxy of it is freed
+// or the session ends: make a proxy of those that will not be needed for long.
+//
 // Gives a proxy of an object that a result contains: data and size are what O# gave. Errors:
 // MP_ETYPE (it is no object), those of mp_call(). Since 0.1.
 MP_API MP_NODISCARD int mp_proxy_new(mp_manager *m, mp_proxy **out, const void *data, size_t size);
@@ -196,6 +199,19 @@ MP_API MP_NODISCARD int mp_call_end_args(mp_manager *m, mp_buf *b, int64_t ticke
 // Errors: MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int mp_call_poll(mp_manager *m, int64_t ticket, int timeout_ms);
 
+// `int mp_call_future(mp_proxy *p, mp_future **out, int timeout_ms, const char *method, const char
+// *format, ...)` begins a call as mp_call_begin() does, whose answer completes a future
+// (mp/future.h): its result is the value as it is packed, for mp_unpack(); its error that of the
+// call. It can be waited for together with futures of any kind, and in a task of an mp_loop by
+// mp_await_future(); it cannot be cancelled. Errors: as mp_call_begin(). Since 0.1.
+#define mp_call_future(p, out, timeout_ms, method, ...)                                            \
+    mp_call_future_args(p, out, timeout_ms, method, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
+
+struct mp_future;
+MP_API MP_NODISCARD int mp_call_future_args(mp_proxy *p, struct mp_future **out, int timeout_ms,
+                                            const char *method, const char *types,
+                                            const char *format, ...);
+
 // Asks for the call to end early: mp_call_end() then gives MP_ECANCELED, or a result that was
 // quicker, and what that acquired is the caller's. Does not wait. Since 0.1.
 MP_API int mp_call_cancel(mp_manager *m, int64_t ticket);
@@ -206,9 +222,9 @@ MP_API int mp_call_cancel(mp_manager *m, int64_t ticket);
 MP_API MP_NODISCARD int mp_call_next(mp_manager *m, int64_t ticket, mp_buf *b, int timeout_ms);
 
 // A descriptor that is readable when an answer or event may be there, for poll() and event loops:
-// then call mp_call_poll(m, ticket, 0) until it says 0. A client that asks for it stays with
-// its socket. It stays the manager's. Errors: MP_ELOST, MP_ECLOSED, MP_ESTATE (it goes through
-// shared memory already). Since 0.1.
+// then call mp_call_poll(m, ticket, 0) until it says 0. It stays the manager's, until a
+// reconnect. A client that goes by its socket stays with that. Errors: MP_ELOST, MP_ECLOSED,
+// -EMFILE. Since 0.1.
 MP_API int mp_manager_fd(mp_manager *m);
 
 #ifdef __cplusplus

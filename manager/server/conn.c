@@ -116,7 +116,8 @@ int conn_remote(struct server *s, mp_pipe *pipe, const char *from)
 int conn_greeted(struct conn *c)
 {
     struct server *s = c->server;
-    if (s->stopping || s->count > s->options->max_clients) {
+    bool full = s->count > s->options->max_clients && c->pid != getpid(); // not for the watchdog
+    if (s->stopping || full) {
         s->total.refused++;
         return MP_EQUOTA;
     }

@@ -109,7 +109,10 @@ static void visit(void *arg)
 {
     struct watchdog *w = arg;
     leave(w); // of the visit before, which got no answer
-    if (go(w) < 0)
+    int r = go(w);
+    if (r == -EMFILE || r == -ENFILE)
+        notify("WATCHDOG=1"); // those who are in are served
+    if (r < 0)
         leave(w);
     if (mp_loop_call_later(w->server->loop, w->every_ms, visit, w) < 0)
         logfmt(MP_LOG_ERROR, "watchdog", "reason=\"no memory\"");

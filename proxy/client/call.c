@@ -146,15 +146,21 @@ int mp_call_lead_args(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method
     return r;
 }
 
+int mp__call_begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char *method,
+                   const char *types, const char *format, va_list *args)
+{
+    if (!p || !method || !format || timeout_ms < MP_FOREVER || *result_of(format))
+        return MP_EINVAL;
+    return begin(p, w, timeout_ms, method, &no_lead, &types, &format, args);
+}
+
 int64_t mp_call_begin_args(mp_proxy *p, int timeout_ms, const char *method, const char *types,
                            const char *format, ...)
 {
     struct mp__waiting *w;
     va_list args;
-    if (!p || !method || !format || timeout_ms < MP_FOREVER)
-        return MP_EINVAL;
     va_start(args, format);
-    int r = begin(p, &w, timeout_ms, method, &no_lead, &types, &format, &args);
+    int r = mp__call_begin(p, &w, timeout_ms, method, types, format, &args);
     va_end(args);
     if (r < 0)
         return r;

@@ -118,6 +118,8 @@ static void clear_place(struct mp__waiting *w)
 {
     while (w->first)
         mp__event_drop(w);
+    mp_future_free(w->future); // in a forked child: its parent's
+    w->future = NULL;
     w->state = MP__FREE;
     if (w->reply.capacity > PREFIX * 1024)
         mp_buf_free(&w->reply);
@@ -129,7 +131,7 @@ static void clear_requests(mp_manager *m)
         clear_place(&m->requests[i]);
         mp_buf_free(&m->requests[i].reply);
     }
-    m->in_flight = 0;
+    m->in_flight = m->futures = 0;
 }
 
 // The lowest bits of an id are its place, the others make it new each time.
@@ -312,6 +314,12 @@ mp__deadline mp__request_deadline(const mp_manager *m, const struct mp__waiting 
     if (m->patience_ms < 0 || w->timeout_ms < 0)
         return MP__NEVER;
     return mp__now() + ((int64_t)m->patience_ms + w->timeout_ms) * 1000000;
+}
+
+void mp__session_drain(mp_manager *m)
+{
+    while (!m->lost && !m->reading && read_one(m, 0) == 0)
+        ;
 }
 
 // ---- requests ------------------------------------------------------------------------
@@ -591,6 +599,9 @@ int mp_manager_reconnect(mp_manager *m)
         r = MP_ESTATE;
     while (r == 0 && m->reading) // who waits is told first
         r = wait_news(m, MP__NEVER);
+    pthread_mutex_unlock(&m->lock);
+    mp__futures_settle(m);
+    pthread_mutex_lock(&m->lock);
     if (r == 0)
         r = begin_session(m, text, sizeof text);
     pthread_mutex_unlock(&m->lock);
@@ -643,6 +654,9 @@ void mp_manager_free(mp_manager *m)
     if (!m)
         return;
     mp_manager_close(m);
+    mp__futures_settle(m);
+    mp_future_source_free(m->source);
+    m->source = NULL;
     mp__manager_drop(m);
 }
 
@@ -657,12 +671,8 @@ int mp_manager_fd(mp_manager *m)
         return MP_EINVAL;
     pthread_mutex_lock(&m->lock);
     int r = mp__session_ready(m);
-    if (r == 0 && m->whither.is_url)
-        r = mp_pipe_fd(m->link.pipe);
-    else if (r == 0 && m->link.pipe)
-        r = MP_ESTATE;
-    else if (r == 0)
-        r = m->link.fd;
+    if (r == 0)
+        r = m->link.pipe ? mp_pipe_fd(m->link.pipe) : m->link.fd;
     m->no_rings = true;
     pthread_mutex_unlock(&m->lock);
     return r;

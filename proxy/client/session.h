@@ -6,7 +6,7 @@
 //   place.c    finding, or starting, the manager
 //   session.c  requests and answers, threads that share them, forks
 //   object.c   proxies
-//   call.c     calls by name and format
+//   call.c     calls by name and format; future.c those whose answer completes a future
 #ifndef MP_PROXY_CLIENT_SESSION_H
 #define MP_PROXY_CLIENT_SESSION_H
 
@@ -14,6 +14,7 @@
 #include "wire/buf.h"
 #include "wire/calls.h"
 
+#include <mp/future.h>
 #include <mp/manager.h>
 #include <mp/pipe.h>
 #include <pthread.h>
@@ -96,6 +97,7 @@ struct mp__waiting {
     int status;
     mp_buf reply;
     struct mp__event *first, *last; // replies of status 1
+    mp_future *future;              // that the answer completes; or NULL
 };
 
 enum { MP__KNOWN = 8 };
@@ -136,6 +138,8 @@ struct mp_manager {
     uint64_t numbered;
     unsigned in_flight;
     struct mp__waiting *requests; // MP__REQUESTS of them
+    mp_future_source *source;     // of futures, once there is one
+    unsigned futures;             // requests that have one
     uint16_t next_free;
     mp_buf out, in;
     struct mp_proxy self;
@@ -170,6 +174,12 @@ void mp__request_forget(mp_manager *m, struct mp__waiting *w);
 // The request of that ticket, or NULL.
 struct mp__waiting *mp__request_find(mp_manager *m, int64_t ticket);
 
+// Takes in what is there, without waiting.
+void mp__session_drain(mp_manager *m);
+
+// Completes the futures of all answers that are there, or will never come. Without the lock.
+void mp__futures_settle(mp_manager *m);
+
 // A call without a proxy: packs, sends, waits. The lock is held when it returns 0 and w->status
 // and w->reply are there; mp__request_done() and unlock are the caller's.
 int mp__manager_ask(mp_manager *m, struct mp__waiting **w, uint64_t op, uint64_t object,
@@ -188,5 +198,11 @@ int mp__proxy_renew(mp_proxy *p);
 
 // The method of that name, and whether it may have to wait. MP_ENOFUNC.
 int mp__proxy_method(mp_proxy *p, const char *name, uint64_t *op, bool *waits);
+
+// ---- call.c --------------------------------------------------------------------------
+
+// Sends a call, with arguments only. The lock is held when it returns 0.
+int mp__call_begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char *method,
+                   const char *types, const char *format, va_list *args);
 
 #endif

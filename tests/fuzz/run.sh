@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 seconds=${1:?usage: run.sh SECONDS [TARGET ...]}
 shift
-[ $# -gt 0 ] || set -- pack manager replay
+[ $# -gt 0 ] || set -- pack frames manager replay
 
 command -v clang >/dev/null || {
     echo "SKIP: no clang"
@@ -30,6 +30,7 @@ clang -fsanitize=fuzzer,address,undefined -o "$tmp/try" "$tmp/try.c" 2>/dev/null
 sources() {
     case $1 in
     pack) echo base/err.c wire/buf.c wire/check.c wire/format.c wire/pack.c wire/unpack.c ;;
+    frames) echo base/err.c wire/buf.c ../manager/server/socket.c ;;
     manager | replay)
         echo base/err.c wire/buf.c wire/calls.c wire/check.c wire/format.c wire/pack.c wire/unpack.c \
             loop/timers.c ../manager/core/*.c ../manager/types/*.c

@@ -4,6 +4,7 @@
 #include "managertest.h"
 
 #include <errno.h>
+#include <mp/future.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
@@ -197,6 +198,85 @@ MP_TEST(watch_tells_of_changes)
     mp_proxy_free(d);
     mp_manager_free(other);
     mp_manager_free(m);
+    manager_end();
+}
+
+static int count_done(mp_future *f, void *arg)
+{
+    (void)f;
+    ++*(int *)arg;
+    return 0;
+}
+
+static void check_futures(mp_manager *m)
+{
+    enum { N = 20 };
+    mp_proxy *d, *q;
+    mp_future *futures[N], *item;
+    int64_t n;
+    int done = 0;
+    const void *data;
+    size_t size;
+    mp_assert_ok(mp_manager_create(m, &d, "dict", ""));
+    mp_assert_ok(mp_manager_create(m, &q, "Queue", ""));
+    mp_assert_ok(mp_call_future(q, &item, LONG_MS, "get", ""));
+    for (int i = 0; i < N; i++) {
+        mp_assert_ok(mp_call_future(d, &futures[i], 0, "incr", "s i", "n", 1));
+        mp_assert_ok(mp_future_add_done_callback(futures[i], count_done, &done));
+    }
+    ck_assert_int_eq(mp_futures_wait(futures, N, MP_ALL_DONE, LONG_MS), N);
+    ck_assert_int_eq(done, N);
+    for (int i = 0; i < N; i++) {
+        data = mp_future_data(futures[i], &size);
+        ck_assert_ptr_nonnull(data);
+        mp_assert_ok(mp_unpack(data, size, "I", &n));
+        ck_assert_int_eq(n, i + 1);
+        mp_future_free(futures[i]);
+    }
+    ck_assert(!mp_future_done(item));
+    mp_assert_err(mp_future_wait(item, 1), MP_ETIMEDOUT);
+    mp_assert_err(mp_future_cancel(item), MP_ESTATE);
+    mp_assert_ok(mp_remote_queue_put(q, 0, "i", 7)); // by the same connection
+    mp_assert_ok(mp_future_wait(item, LONG_MS));
+    mp_future_free(item);
+    mp_assert_ok(mp_call_future(d, &item, 0, "get", "s", "nothing"));
+    mp_assert_err(mp_future_error(item, LONG_MS), MP_ENOTFOUND);
+    mp_future_free(item);
+    mp_assert_err(mp_call_future(d, &item, 0, "fly", ""), MP_ENOFUNC);
+    mp_proxy_free(q);
+    mp_proxy_free(d);
+}
+
+MP_TEST(answers_as_futures)
+{
+    mp_manager_info info = {0};
+    mp_proxy *q;
+    mp_future *lost;
+    manager_begin(NULL);
+    mp_manager *m = manager_connect(NULL), *rings = manager_connect(NULL);
+    check_futures(m);
+    check_futures(m);
+    for (int i = 0; i < 100000 && !info.rings; i++) {
+        mp_assert_ok(mp_call(mp_manager_self(rings), NULL, 0, "ping", ""));
+        mp_assert_ok(mp_manager_get_info(rings, &info));
+    }
+    check_futures(rings);
+    mp_assert_ok(mp_manager_create(m, &q, "Queue", ""));
+    mp_assert_ok(mp_call_future(q, &lost, MP_FOREVER, "get", ""));
+    manager_kill();
+    mp_assert_err(mp_future_error(lost, LONG_MS), MP_ELOST);
+    mp_future_free(lost);
+    manager_begin(NULL);
+    mp_assert_ok(mp_manager_reconnect(m));
+    check_futures(m);
+    mp_proxy_free(q);
+    mp_assert_ok(mp_manager_create(m, &q, "Queue", ""));
+    mp_assert_ok(mp_call_future(q, &lost, MP_FOREVER, "get", ""));
+    mp_manager_free(rings);
+    mp_manager_free(m);
+    mp_assert_err(mp_future_error(lost, LONG_MS), MP_ECLOSED);
+    mp_future_free(lost);
+    mp_proxy_free(q);
     manager_end();
 }
 
