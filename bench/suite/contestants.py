@@ -159,6 +159,9 @@ def url(seconds):
         for who in ("nng_pair0", "libmp", "libmp_to_nng"):
             command = (BIN / "url_pairs", who, test, seconds)
             yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
+    for who in ("nng_pushpull", "libmp", "libmp_each"):
+        command = (BIN / "queue_url", who, 1, 1, seconds)
+        yield Contestant("url", "tcp_queue_1p1c", who, command, "queue_url mpproxy", "nng")
 
 
 # ---- pools ----
@@ -277,6 +280,9 @@ _GNU = dict(peer="GNU parallel")
 _SPAWN = dict(target="batch_spawn")
 _MPMAP = dict(target="mpmap")
 
+# `pieces` is the limit: the file was cut before, a piece for each of two processes.
+_PIPE = {"pieces": {}, "mpmap": _MPMAP, "gnu_parallel": _GNU}
+
 # Test: (metric, {who: what it needs}). The commands are in peers/batch.py.
 BATCH_TESTS = {
     "launch": ("batch_launch", {
@@ -309,8 +315,13 @@ BATCH_TESTS = {
     }),
     "so": ("batch_so_lines", {
         "c_serial_lines": dict(target="batch_lines"),
+        "c_two_processes": dict(target="batch_loop"),
         "mpmap": dict(target="mpmap batch_plugin"),
     }),
+    "pipe_wc": ("batch_pipe_wc", _PIPE),
+    "pipe_gzip": ("batch_pipe_gzip", _PIPE),
+    "pipepart_wc": ("batch_pipepart_wc", _PIPE),
+    "pipepart_gzip": ("batch_pipepart_gzip", _PIPE),
     "rss": ("batch_rss_1M_args", {
         "c_posix_spawn": _SPAWN,
         "xargs_P2_n1": {},

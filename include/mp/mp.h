@@ -27,6 +27,7 @@
 #include <mp/process.h>
 #include <mp/proxy.h>
 #include <mp/queue.h>
+#include <mp/random.h>
 #include <mp/reduce.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
@@ -34,6 +35,7 @@
 #include <mp/shm_list.h>
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/starmap.h>
 #include <mp/task.h>
 #include <mp/thread.h>
 #include <mp/timer.h>

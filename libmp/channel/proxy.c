@@ -150,9 +150,9 @@ static int await_hello(int sock, const char *path, char text[MP__TEXT_MAX])
     return 0;
 }
 
-static int spawn(const char *path, int sock, char text[MP__TEXT_MAX])
+static int spawn(const char *path, const char *role, int sock, char text[MP__TEXT_MAX])
 {
-    char *argv[] = {(char[]){"mpproxy"}, (char[]){"--serve"}, NULL};
+    char *argv[] = {(char[]){"mpproxy"}, (char *)(uintptr_t)role, NULL};
     // Its error output is ours only while somebody wants to read it: the end of a pipeline
     // must not wait for it.
     int err = mp_log_on(MP_LOG_ERROR) ? MP_SPAWN_INHERIT : MP_SPAWN_NULL;
@@ -171,7 +171,7 @@ static int spawn(const char *path, int sock, char text[MP__TEXT_MAX])
     return 0;
 }
 
-static int start(char text[MP__TEXT_MAX])
+int mp__proxy_start(const char *role, int *sock, char text[MP__TEXT_MAX])
 {
     char path[PATH_MAX];
     int sv[2], on = 1;
@@ -187,7 +187,7 @@ static int start(char text[MP__TEXT_MAX])
     if (setsockopt(sv[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
         r = -errno;
     if (r == 0)
-        r = spawn(path, sv[1], text);
+        r = spawn(path, role, sv[1], text);
     close(sv[1]);
     if (r == 0)
         r = await_hello(sv[0], path, text);
@@ -195,10 +195,17 @@ static int start(char text[MP__TEXT_MAX])
         close(sv[0]);
         return r;
     }
-    control = sv[0];
-    started_as = who_am_i();
-    mp_log(MP_LOG_DEBUG, "started %s", path);
+    *sock = sv[0];
+    mp_log(MP_LOG_DEBUG, "started %s %s", path, role);
     return 0;
+}
+
+static int start(char text[MP__TEXT_MAX])
+{
+    int r = mp__proxy_start("--serve", &control, text);
+    if (r == 0)
+        started_as = who_am_i();
+    return r;
 }
 
 static void leave_locked(void)

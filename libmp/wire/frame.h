@@ -140,7 +140,7 @@ static inline int mp__sp_peer(int protocol)
 {
     static const struct {
         int one, other;
-    } pairs[] = {{0x10, 0x10}, {0x50, 0x51}, {0x30, 0x31}};
+    } pairs[] = {{0x10, 0x10}, {0x50, 0x51}, {0x30, 0x31}, {0x4d51, 0x4d51}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (protocol == pairs[i].one)
             return pairs[i].other;
@@ -164,6 +164,8 @@ static inline const char *mp__sp_name(int protocol)
         return "req";
     case 0x31:
         return "rep";
+    case 0x4d51:
+        return "queue"; // of libmp, and nobody else's
     default:
         return NULL;
     }
