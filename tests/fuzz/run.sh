@@ -42,15 +42,30 @@ sources() {
     esac
 }
 
-dir=${FUZZ_DIR:-$tmp}
-for target; do
-    files=$(cd "$root/libmp" && sources "$target")
+build() {
+    files=$(cd "$root/libmp" && sources "$1")
     # shellcheck disable=SC2046,SC2086
     (cd "$root/libmp" && clang -std=gnu11 -D_GNU_SOURCE -g -O1 -I../include -I. -I../manager \
-        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o "$tmp/fuzz_$target" \
-        "$here/fuzz_$target.c" $files \
+        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o "$tmp/fuzz_$1" \
+        "$here/fuzz_$1.c" $files \
         $(pkg-config --cflags --libs msgpack 2>/dev/null || pkg-config --cflags --libs msgpack-c) \
         $(pkg-config --cflags --libs libsodium))
+}
+
+# The compiler takes longer than the fuzzer: all at once.
+for target; do
+    sources "$target" >/dev/null
+    build "$target" >"$tmp/$target.log" 2>&1 &
+done
+wait
+
+dir=${FUZZ_DIR:-$tmp}
+for target; do
+    if ! [ -x "$tmp/fuzz_$target" ]; then
+        cat "$tmp/$target.log"
+        echo "FAIL: fuzz_$target cannot be built"
+        exit 1
+    fi
     mkdir -p "$dir/$target"
     if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -malloc_limit_mb=64 -max_len=4096 -artifact_prefix="$dir/$target-" -print_final_stats=1 \
