@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define KEPT (1 << 20) // bytes of a buffer
+
 // ---- reading -------------------------------------------------------------------------
 
 static bool begins_array(const uint8_t *data, size_t size)
@@ -388,6 +390,15 @@ static int read_timeout(const struct mp__message *m, int64_t *ms)
     return 0;
 }
 
+// Buffers are kept from call to call, but not what one large value made of them.
+static void trim(struct mp__core *c)
+{
+    mp_buf *const buffers[] = {&c->out, &c->event, &c->log, &c->batch};
+    for (size_t i = 0; i < 4; i++)
+        if (buffers[i]->capacity > KEPT)
+            mp_buf_free(buffers[i]);
+}
+
 static int any_number(void *arg, uint64_t id)
 {
     (void)arg;
@@ -439,5 +450,6 @@ int mp__core_feed(struct mp__core *c, struct mp__session *s, const void *data, s
     call.objects_in = m.objects;
     answer(&call, op, object);
     mp__settle(c);
+    trim(c);
     return 0;
 }
