@@ -20,10 +20,12 @@
 #include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/manager.h>
 #include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/proxy.h>
 #include <mp/queue.h>
 #include <mp/random.h>
 #include <mp/reduce.h>
