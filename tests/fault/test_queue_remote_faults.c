@@ -567,7 +567,7 @@ static void come_and_go(const struct transport *t, int n)
 
 static void come_and_go_often(const struct transport *t)
 {
-    come_and_go(t, getenv("MP_TEST_LONG") ? 10000 : 500);
+    come_and_go(t, getenv("MP_TEST_LONG") ? 10000 : 200);
 }
 
 MP_TEST_TIMEOUT(peers_come_and_go_ipc, 120)
@@ -719,9 +719,9 @@ static void await(pid_t pid)
 static void flow(const struct transport *t)
 {
     bool all = getenv("MP_TEST_LONG");
-    int kills = all ? 200 : 10;
+    int kills = all ? 200 : 5;
     pid_t producers[PRODUCERS], consumers[CONSUMERS];
-    n_items = all ? 100000 : 3000;
+    n_items = all ? 100000 : 1000;
     board = mmap(NULL, sizeof *board + n_items, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                  -1, 0);
     ck_assert_ptr_ne(board, MAP_FAILED);
