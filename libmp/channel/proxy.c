@@ -17,8 +17,8 @@
 #include "base/log.h"
 #include "os/fdpass.h"
 #include "os/pidfd.h"
+#include "os/program.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <mp/log.h>
@@ -96,52 +96,6 @@ MP_PRINTF(2, 3) static void say(char text[MP__TEXT_MAX], const char *format, ...
 
 // ---- finding the program -------------------------------------------------------------
 
-// The directory of the file that this code is in: libmp.so, or the program it is linked into.
-static bool own_directory(char *dir, size_t size)
-{
-    Dl_info info;
-    static const char here;
-    char link[PATH_MAX];
-    const char *file = NULL;
-    if (dladdr(&here, &info) && info.dli_fname && info.dli_fname[0] == '/') {
-        file = info.dli_fname;
-    } else {
-        ssize_t n = readlink("/proc/self/exe", link, sizeof link - 1);
-        if (n > 0) {
-            link[n] = '\0';
-            file = link;
-        }
-    }
-    const char *slash = file ? strrchr(file, '/') : NULL;
-    return slash && (size_t)snprintf(dir, size, "%.*s", (int)(slash - file), file) < size;
-}
-
-// Tries a place; on failure it is added to the list of what was looked for.
-static bool try_place(const char *path, char *tried, size_t size)
-{
-    if (access(path, X_OK) == 0)
-        return true;
-    size_t len = strlen(tried);
-    if (len + strlen(path) + 3 < size)
-        sprintf(tried + len, "%s%s", len ? ", " : "", path);
-    return false;
-}
-
-// Beside libmp where it was built or installed to, wherever the tree is now; or where it was
-// to be installed to.
-static int find_beside(char *path, size_t size, char *tried, size_t tried_size)
-{
-    static const char *const places[] = {MP__PROXY_FROM_LIB, MP__PROXY_FROM_BIN, "../bin/mpproxy"};
-    char dir[PATH_MAX];
-    for (size_t i = 0; own_directory(dir, sizeof dir) && i < sizeof places / sizeof *places; i++) {
-        int n = snprintf(path, size, "%s/%s", dir, places[i]);
-        if (n > 0 && (size_t)n < size && try_place(path, tried, tried_size))
-            return 0;
-    }
-    snprintf(path, size, "%s", MP__PROXY_INSTALLED);
-    return try_place(path, tried, tried_size) ? 0 : -ENOENT;
-}
-
 static int find(char *path, size_t size, char text[MP__TEXT_MAX])
 {
     const char *wish = secure_getenv("MP_PROXY");
@@ -154,7 +108,9 @@ static int find(char *path, size_t size, char text[MP__TEXT_MAX])
             strerror(errno));
         return -ENOENT;
     }
-    int r = find_beside(path, size, tried, sizeof tried);
+    static const char *const places[] = {MP__PROXY_FROM_LIB, MP__PROXY_FROM_BIN, "../bin/mpproxy",
+                                         MP__PROXY_INSTALLED, NULL};
+    int r = mp__program_find(path, size, places, tried, sizeof tried);
     if (r < 0)
         say(text, "the program mpproxy was not found; looked for %s: install it, or set MP_PROXY",
             tried);
