@@ -235,6 +235,12 @@ int mp__arrival_take(int sock, struct mp__arrival *a, struct mp__channel *c)
     int fds[MP__CHANNEL_FDS];
     size_t n = MP__CHANNEL_FDS;
     int r = mp__fds_recv(sock, fds, &n, a, sizeof *a);
+    if (r >= 0 || r == -EMFILE || r == MP_EPROTO) {
+        // One was taken, if only to be lost: one more may come. If this cannot be said, the
+        // hang-up is seen next time.
+        ssize_t sent = send(sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)sent;
+    }
     if (r < 0)
         return r;
     if (r != sizeof *a || n != MP__CHANNEL_FDS || a->magic != MP__REQUEST_MAGIC ||
@@ -259,12 +265,8 @@ static int accept_one(mp_listener *l, mp_pipe **out)
     int r = mp__pipe_adopt_remote(out, take, &t);
     if (r == MP_EOF || r == MP_EPIPE || r == -ECONNRESET)
         return atomic_load(&l->closed) ? MP_ECLOSED : MP_EBROKEN;
-    if (r == 0) {
+    if (r == 0)
         mp__pipe_made_remote(*out, t.arrival.send_max);
-        // One more may come. If this cannot be said, the hang-up is seen next time.
-        ssize_t n = send(l->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)n;
-    }
     return r;
 }
 

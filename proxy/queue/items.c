@@ -30,10 +30,16 @@ int item_put(int64_t priority, const void *data, size_t size)
     return mp_queue_put(the_queue, data, size, 0);
 }
 
-// An item that nobody got. Without room, or in a queue that was shut down, it waits here.
+static bool is_dropped(void)
+{
+    return mp__queue_dropped(the_queue->shared);
+}
+
+// An item that nobody got. Without room, or in a queue that was shut down, it waits here; if what
+// was in it was thrown away, so is this.
 static void give_back(int64_t priority, const void *data, size_t size)
 {
-    if (item_put(priority, data, size) == 0)
+    if (item_put(priority, data, size) == 0 || is_dropped())
         return;
     struct message *m = message_new(size);
     if (!m)
@@ -63,7 +69,8 @@ bool items_are_back(void)
 void items_try_again(void)
 {
     struct message *m;
-    while ((m = TAILQ_FIRST(&back)) && item_put(m->priority, m->bytes, m->size) == 0) {
+    while ((m = TAILQ_FIRST(&back)) &&
+           (is_dropped() || item_put(m->priority, m->bytes, m->size) == 0)) {
         TAILQ_REMOVE(&back, m, link);
         free(m);
     }
@@ -112,11 +119,11 @@ static int64_t take_back(struct message *m, const struct mp__want *w)
 int64_t item_next(size_t cap, void **data, mp_queue_item *item)
 {
     struct mp__want w = {.made = data, .cap = cap, .item = item};
-    struct message *m = TAILQ_FIRST(&back);
+    struct message *m = is_dropped() ? NULL : TAILQ_FIRST(&back);
     if (item)
         *item = (mp_queue_item){.tag = 0};
     int64_t r = m ? take_back(m, &w) : mp__queue_get(the_queue, &w, 0);
-    return r == MP_EOF && under_way ? MP_ETIMEDOUT : r;
+    return r == MP_EOF && under_way && !is_dropped() ? MP_ETIMEDOUT : r;
 }
 
 void item_drop(const mp_queue_item *item, const void *data, size_t size)

@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define HAND_OVER_MS 20000
@@ -33,8 +32,6 @@ static int take_connection(void)
     if (a.send_max && a.send_max < c.send_max)
         c.send_max = (size_t)a.send_max;
     session_begin(&c, a.peer);
-    ssize_t sent = send(listener, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); // one more may come
-    (void)sent; // a hang-up is seen next time
     return 0;
 }
 
