@@ -15,6 +15,7 @@
 #include <mp/error.h>
 #include <mp/event.h>
 #include <mp/executor.h>
+#include <mp/function.h>
 #include <mp/future.h>
 #include <mp/handle.h>
 #include <mp/imap.h>
@@ -32,6 +33,7 @@
 #include <mp/shm_list.h>
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/start.h>
 #include <mp/task.h>
 #include <mp/thread.h>
 #include <mp/timer.h>

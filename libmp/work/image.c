@@ -7,6 +7,7 @@
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct code {
     uintptr_t begin, end;
@@ -19,12 +20,17 @@ struct mp__image {
     struct code code[];
 };
 
-static uint64_t hash(const char *s)
+static uint64_t hash_bytes(const void *data, size_t n)
 {
     uint64_t h = 14695981039346656037u; // FNV-1a
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 1099511628211u;
+    for (const unsigned char *p = data; n--; p++)
+        h = (h ^ *p) * 1099511628211u;
     return h;
+}
+
+static uint64_t hash(const char *s)
+{
+    return hash_bytes(s, strlen(s));
 }
 
 static int collect(struct dl_phdr_info *info, size_t size, void *arg)
@@ -91,4 +97,58 @@ bool mp__image_has(const struct mp__image *image, void (*fn)(void))
     bool same = now && now->begin == then->begin && now->name == then->name;
     free(present);
     return same;
+}
+
+// ---- where a function is, for another process ----
+
+struct place {
+    uintptr_t at;
+    uint64_t build, offset;
+    bool found;
+};
+
+// The build id is a note: name "GNU", type 3. All parts are padded to 4 bytes.
+static uint64_t build_of_notes(const char *at, size_t size)
+{
+    while (size >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *note = (const void *)at;
+        size_t name = (note->n_namesz + 3u) & ~(size_t)3, desc = (note->n_descsz + 3u) & ~(size_t)3;
+        size_t whole = sizeof *note + name + desc;
+        if (whole > size)
+            break;
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
+            memcmp(note + 1, "GNU", 4) == 0)
+            return hash_bytes((const char *)(note + 1) + name, note->n_descsz);
+        at += whole;
+        size -= whole;
+    }
+    return 0;
+}
+
+static int look_for(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct place *p = arg;
+    (void)size;
+    p->build = 0;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + h->p_vaddr;
+        if (h->p_type == PT_LOAD && p->at >= begin && p->at < begin + h->p_memsz)
+            p->found = true;
+        if (h->p_type == PT_NOTE && !p->build)
+            p->build = build_of_notes((const char *)begin, h->p_memsz);
+    }
+    p->offset = p->at - info->dlpi_addr;
+    if (!p->build)
+        p->build = hash(info->dlpi_name);
+    return p->found;
+}
+
+bool mp__code_at(void (*fn)(void), uint64_t *build, uint64_t *offset)
+{
+    struct place p = {.at = (uintptr_t)fn};
+    dl_iterate_phdr(look_for, &p);
+    *build = p.build;
+    *offset = p.offset;
+    return p.found;
 }

@@ -6,6 +6,7 @@
 #define MP_WORK_IMAGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct mp__image;
 
@@ -14,5 +15,9 @@ struct mp__image *mp__image_new(void);
 
 // Whether the function lies in it, and what lies there now is still that.
 bool mp__image_has(const struct mp__image *image, void (*fn)(void));
+
+// In which build of which program or library a function lies, and how far into it: the same
+// in every process that has it, wherever. False: in none.
+bool mp__code_at(void (*fn)(void), uint64_t *build, uint64_t *offset);
 
 #endif
