@@ -260,12 +260,13 @@ def value(seconds):
 
 
 def executor(seconds):
-    for test in ("burst", "single"):
-        metric = f"executor_thread_{test}"
-        yield Contestant("executor", metric, "py_ThreadPoolExecutor",
-                         (PYTHON, SCRIPTS / "executor.py", test, seconds), "", "python3")
-        yield Contestant("executor", metric, "libmp", (BIN / "executor_libmp", test, seconds),
-                         "executor_libmp")
+    for kind, peer in (("thread", "py_ThreadPoolExecutor"), ("process", "py_ProcessPoolExecutor")):
+        for test in ("burst", "single"):
+            metric = f"executor_{kind}_{test}"
+            yield Contestant("executor", metric, peer,
+                             (PYTHON, SCRIPTS / "executor.py", kind, test, seconds), "", "python3")
+            yield Contestant("executor", metric, "libmp",
+                             (BIN / "executor_libmp", kind, test, seconds), "executor_libmp")
 
 
 # ---- batches ----

@@ -86,11 +86,6 @@ GOALS = (
     _at_least(0.95, "pool_large_inplace", "c_fork_shm_inplace"),
     _at_least(0.9, "pool_large", "c_fork_copyinout"),
     _at_most(4, "pool_start", "c_fork_atomic"),
-    # A format is read with each call, and its arguments and the whole message are checked; the
-    # rival is a program written for this one message.
-    _at_least(0.4, "pack_small", "c_msgpack"),
-    _at_most(0.1, "pool_apply", "py_Pool.apply"),
-    _at_least(20, "pool_imap", "py_Pool.imap"),
     _at_most(0.1, "pool_apply", "py_Pool.apply"),
     _at_least(20, "pool_imap", "py_Pool.imap"),
     # A format is read with each call, and its arguments and the whole message are checked; the
@@ -106,6 +101,8 @@ GOALS = (
     _at_least(1.5, "dict_get2", "dict_get1:libmp"),
     _at_least(20, "executor_thread_burst", "py_ThreadPoolExecutor"),
     _at_least(20, "executor_thread_single", "py_ThreadPoolExecutor"),
+    _at_least(10, "executor_process_burst", "py_ProcessPoolExecutor"),
+    _at_least(10, "executor_process_single", "py_ProcessPoolExecutor"),
     _at_least(5e6, "loop_soon"),
     _at_least(20, "loop_soon", "py_asyncio"),
     _at_most(2, "loop_timers", "libuv"),

@@ -39,11 +39,23 @@
 // itself (daemon(3)) has died.
 //
 // The function must have been loaded when the pool was made (MP_ENOFUNC if not).
-// Workers ignore SIGINT, have the user's other signal handlers reset, and end
+// Workers ignore SIGINT, have the user's other signal handlers reset and one of their own for
+// crashes, which notes the calls that led there and lets the signal do the rest; they end
 // with the supervisor, which ends with the process that made the pool, also
 // after kill -9, within 200 ms. The supervisor is a copy of the caller as it was:
 // memory the caller rewrites later exists twice. stdout and stderr are flushed
 // before the fork, and in workers after each map.
+//
+// To be watched from outside: ps and top show the processes by their names (mp_pool_opts.name), and
+// where libmp was compiled with <sys/sdt.h> (Debian: systemtap-sdt-dev) it has static probes for
+// perf, bpftrace and SystemTap, which cost nothing until one is attached:
+//
+//     libmp:map_begin(n, fn)              libmp:map_end(n, fn, result)
+//     libmp:chunk_begin(worker, from, to) libmp:chunk_end(worker, from, to)
+//     libmp:task_begin(worker, fn)        libmp:task_end(worker, status, ns)
+//     libmp:worker_begin(worker, pid)     libmp:worker_end(worker, pid, code)
+//
+//     bpftrace -e 'usdt:./libmp.so:libmp:task_end { @ns = hist(arg2); }' -c ./program
 #ifndef MP_POOL_H
 #define MP_POOL_H
 
@@ -80,6 +92,9 @@ typedef struct mp_pool_opts {
     int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
                            // ends when it has done what it is at, and another takes its place;
                            // 0 = no limit
+    int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
+                           // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
+                           // and its like say in the environment comes first
 } mp_pool_opts;
 
 typedef struct mp_map_opts {
@@ -124,9 +139,12 @@ MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const 
 // One store: call it as often as you like. Does nothing elsewhere. Since 0.1.
 MP_API void mp_task_at(size_t i);
 
-// A text on the last failure of a map on this pool: which item, what the task
-// returned or which signal or exit code ended the worker, and how many more.
-// "" when there was none. Valid until the next map or free. Since 0.1.
+// A text on the last failure of a map on this pool: which item, what the task returned or
+// which signal or exit code ended the worker, how much memory that had, whether the kernel
+// had run out of it, and how many more failed. A crash is told with its address and the calls
+// that led there: function+0x12, or program+0x1234 for addr2line where the program shows no
+// names (gcc -rdynamic makes it). "" when there was none. Valid until the next map or free. Since
+// 0.1.
 MP_API const char *mp_pool_error(mp_pool *pool);
 
 // How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.

@@ -213,7 +213,7 @@ static enum mp__task_end end_of(enum mp__task_state state)
 }
 
 // It may be doomed meanwhile, by the caller: hence the loop.
-static void end_for_dead(struct mp__task_slot *t, uint32_t place, int pid, int code)
+static void end_for_dead(struct mp__task_slot *t, uint32_t place, const struct mp__grave *grave)
 {
     uint32_t seen = atomic_load(&t->state);
     enum mp__task_state state;
@@ -222,21 +222,22 @@ static void end_for_dead(struct mp__task_slot *t, uint32_t place, int pid, int c
         if (seen != mp__task_word(state, place) || state < MP__TASK_RUNNING ||
             state >= MP__TASK_ENDED)
             return;
-        t->pid = pid;
-        t->code = code;
+        t->pid = grave->pid;
+        t->code = grave->code;
+        t->mortem = grave->mortem;
         t->end = end_of(state);
     } while (
         !atomic_compare_exchange_strong(&t->state, &seen, mp__task_word(MP__TASK_ENDED, place)));
 }
 
 void mp__board_bury(struct mp__board *b, uint32_t place, _Atomic uint32_t *errand, uint32_t held,
-                    int pid, int code)
+                    const struct mp__grave *grave)
 {
     uint32_t e = atomic_load(errand);
     if (e && (e > MP__BOARD_SLOTS || atomic_load(&b->slot[e - 1].state) != MP__TASK_ERRAND))
         atomic_store(errand, 0); // before its task is ended, since then a new one may come
     if (held && held <= MP__BOARD_SLOTS) {
-        end_for_dead(&b->slot[held - 1], place, pid, code);
+        end_for_dead(&b->slot[held - 1], place, grave);
         note(b->ended, held - 1);
     }
     mp__board_ring(b);

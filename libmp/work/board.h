@@ -65,9 +65,16 @@ struct mp__task_slot {
     // Set by the worker, or by the supervisor if that died.
     int32_t end, status; // enum mp__task_end; what it returned
     int32_t pid, code;   // exit code, or -signal, of a dead worker
+    uint32_t mortem;     // its number: see mortem.h
     int64_t ns;          // that it ran
     _Atomic uint64_t at; // as of mp_task_at()
     struct mp__bytes arg, result;
+};
+
+// Who is dead.
+struct mp__grave {
+    int32_t pid, code;
+    uint32_t mortem;
 };
 
 struct mp__board_entry {
@@ -133,7 +140,7 @@ bool mp__board_dooms(struct mp__board *b, uint32_t place, uint32_t held, int64_t
 // The worker in `place` is dead, with that in its hands. An errand that it had taken is no
 // longer one.
 void mp__board_bury(struct mp__board *b, uint32_t place, _Atomic uint32_t *errand, uint32_t held,
-                    int pid, int code);
+                    const struct mp__grave *grave);
 
 // Tells the caller that there is news.
 void mp__board_ring(struct mp__board *b);

@@ -37,7 +37,7 @@ struct mp__chunk {
     int error;  // the worst: MP_ETASK, MP_EWORKERDIED, ...
     // Of the first failure.
     size_t first_failed;
-    char text[120];
+    char text[400];
 
     size_t base; // items settled
     int tries;   // deaths of the item at base

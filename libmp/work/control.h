@@ -37,6 +37,7 @@
 
 #include "os/futex.h"
 #include "work/board.h"
+#include "work/mortem.h"
 #include "work/schedule.h"
 
 #include <limits.h>
@@ -93,11 +94,13 @@ struct mp__slot {
     int32_t first_status;            // of the lowest item that failed
     uint64_t first_failed;           // that item, or nowhere
     uint64_t failed;                 // items that failed since the caller reset it
+    struct mp__crash crash;          // of the present worker
 };
 
 struct mp__death {
     uint32_t epoch;    // of the job
     int32_t pid, code; // exit code, or -signal
+    uint32_t mortem;   // its number: see mortem.h
     uint64_t claim, at;
 };
 
@@ -122,6 +125,7 @@ struct mp__control {
     _Atomic uint32_t deaths;        // records written; record n is at n % MP__MAX_DEATHS
     _Atomic uint32_t deaths_taken;  // by the caller
     struct mp__death death[MP__MAX_DEATHS];
+    struct mp__mortems mortems;
 
     struct mp__board board;
 

@@ -213,7 +213,8 @@ static void collect_status(struct map *m, struct mp__range r)
 
 static void mark_died(struct map *m, struct mp__range r, const struct mp__death *d)
 {
-    mp__report_death(&m->report, r, d->pid, d->code);
+    struct mp__mortem of = mp__mortem_find(&m->ctl->mortems, d->mortem, d->pid, d->code);
+    mp__report_death(&m->report, r, &of);
     for (size_t i = r.begin; m->call->opts.status && i < r.end; i++)
         m->call->opts.status[i] = MP_EWORKERDIED;
 }

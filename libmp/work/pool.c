@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "os/trace.h"
 #include "shm/arena.h"
 #include "work/supervisor.h"
 #include "work/worker.h"
@@ -94,7 +95,7 @@ static void leave_registry(mp_pool *p)
 
 // Forks the supervisor, with all signals blocked, so that no handler of the user's
 // runs in it.
-static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
+static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__inner *inner)
 {
     struct mp__supervisor s = {
         .ctl = p->seg.ctl,
@@ -105,6 +106,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
         .init = o->init,
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
+        .inner = *inner,
     };
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
@@ -162,6 +164,8 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake < 0)
         return -errno;
+    if (!p->one_shot)
+        mp__mortem_prepare();
     int r = mp__segment_new(&p->seg, (uint32_t)workers);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
@@ -170,7 +174,13 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     p->arenas = mp__arena_youngest();
     for (int i = 0; i < workers; i++)
         p->seg.ctl->slot[i].first_failed = MP__NOWHERE;
-    return fork_supervisor(p, o);
+    struct mp__inner inner;
+    bool one_each = o->workers == 0 && o->inner_threads == 0; // no need to count the CPUs again
+    r = mp__inner_prepare(&inner, one_each ? 1 : o->inner_threads, workers);
+    if (r == 0)
+        r = fork_supervisor(p, o, &inner);
+    mp__inner_free(&inner);
+    return r;
 }
 
 static void release(mp_pool *p)
@@ -391,6 +401,16 @@ static int check_call(const mp_pool *p, const struct mp__call *c)
     return p->one_shot || mp__image_has(p->image, fn) ? 0 : MP_ENOFUNC;
 }
 
+static int run_traced(mp_pool *p, const struct mp__call *call)
+{
+    void (*fn)(void) =
+        call->item_fn ? (void (*)(void))call->item_fn : (void (*)(void))call->range_fn;
+    MP__TRACE2(map_begin, call->n, fn);
+    int r = mp__map_run(p, call);
+    MP__TRACE3(map_end, call->n, fn, r);
+    return r;
+}
+
 static int map(mp_pool *p, const struct mp__call *call)
 {
     if (!p)
@@ -406,7 +426,7 @@ static int map(mp_pool *p, const struct mp__call *call)
     else if (atomic_load(&p->closed))
         r = MP_ECLOSED;
     else
-        r = mp__map_run(p, call);
+        r = run_traced(p, call);
     pthread_mutex_unlock(&p->lock);
     mp__pool_shut_if_closed(p);
     return r;

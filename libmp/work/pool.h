@@ -28,7 +28,7 @@ struct mp_pool {
     pthread_mutex_t lock; // held by the one map that runs; guards all below and the segment
     bool shut;            // the workers have been told to end
     struct mp__spin spin;
-    char error[256];
+    char error[600];
     mp_arena *arena; // where long arguments and results of tasks lie
     struct mp__tasks tasks;
     pthread_mutex_t errands; // held by the one mp_pool_everywhere() that runs

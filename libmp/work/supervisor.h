@@ -7,6 +7,7 @@
 #define MP_WORK_SUPERVISOR_H
 
 #include "work/control.h"
+#include "work/inner.h"
 
 #include <mp/arena.h>
 #include <signal.h>
@@ -22,6 +23,7 @@ struct mp__supervisor {
     mp_pool_init_fn *init; // these three as in mp_pool_opts
     void *init_arg;
     int max_tasks;
+    struct mp__inner inner; // for the workers
 };
 
 // The life of the supervisor. Ends with the process.

@@ -11,6 +11,7 @@
 // What decides over retries is the caller's own memory, not the shared one.
 #include "work/tasks.h"
 #include "os/fork.h"
+#include "work/future.h"
 #include "work/pool.h"
 
 #include <mp/arena.h>
@@ -279,6 +280,8 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
         o.error = MP_EWORKERDIED;
         o.pid = s->pid;
         o.code = s->code;
+        o.mortem = s->mortem;
+        o.mortems = &p->seg.ctl->mortems;
     }
     o.data = find_bytes(p, &s->result, &o.size);
     if (o.error == 0 && !o.data)
@@ -573,6 +576,23 @@ bool mp__tasks_withdraw(mp_pool *p, const void *owner)
     return back;
 }
 
+void mp__tasks_drop(mp_pool *p)
+{
+    progress(p, false);
+    uint32_t top = atomic_load(&p->tasks.top);
+    for (uint32_t i = 0; i < top; i++) {
+        pthread_mutex_lock(&p->tasks.lock);
+        mp_future *f = record(p, i)->used ? record(p, i)->future : NULL;
+        bool back = f && withdraw_locked(p, i);
+        pthread_mutex_unlock(&p->tasks.lock);
+        if (!back)
+            continue;
+        release(p, i);
+        (void)mp__future_withdrawn(f);
+        mp_future_free(f); // the pool's reference
+    }
+}
+
 int mp_pool_cancel(mp_pool *p, mp_future *f)
 {
     if (!p || !f)
@@ -627,11 +647,8 @@ void mp__tasks_describe(const struct mp__outcome *o, char *buf, size_t size)
         snprintf(buf, size, "the task returned %d", o->status);
     else if (o->error != MP_EWORKERDIED)
         snprintf(buf, size, "%s", mp_strerror(o->error));
-    else if (o->code >= 0)
-        snprintf(buf, size, "worker %d exited with code %d", o->pid, o->code);
     else {
-        const char *name = sigdescr_np(-o->code);
-        snprintf(buf, size, "worker %d was killed by signal %d (%s)", o->pid, -o->code,
-                 name ? name : "real-time");
+        struct mp__mortem m = mp__mortem_find(o->mortems, o->mortem, o->pid, o->code);
+        mp__mortem_text(&m, buf, size);
     }
 }

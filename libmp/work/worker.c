@@ -8,6 +8,7 @@
 #include "os/fork.h"
 #include "os/point.h"
 #include "os/spin.h"
+#include "os/trace.h"
 #include "work/chunk.h"
 
 #include <sched.h>
@@ -149,8 +150,10 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
     put(&slot->claim, (uint64_t)chunk + 1);
     in_order();
     MP__POINT("worker.recorded");
+    MP__TRACE3(chunk_begin, w->place, r.begin, r.end);
     bool ok = job->item_fn ? run_items(job, slot, chunk, r) : run_range(job, slot, chunk, r);
     in_order();
+    MP__TRACE3(chunk_end, w->place, r.begin, r.end);
     MP__POINT("worker.run");
     finish_chunk(w, chunk, ok, job->stride != 0);
 }
@@ -356,11 +359,13 @@ static void run_task(struct worker *w)
     put(&t->at, MP__NOWHERE);
     present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
     int64_t start = mp__now();
+    MP__TRACE2(task_begin, w->place, t->fn);
     int status = t->fn(&task, arg, t->arg.size, t->ctx);
     end_forks();
     present.at = NULL;
     flush_streams();
     t->ns = mp__now() - start;
+    MP__TRACE3(task_end, w->place, status, t->ns);
     t->status = status;
     t->end = MP__END_RETURNED;
     MP__POINT("worker.task_run");
@@ -406,6 +411,7 @@ static void begin(struct worker *w)
     depth++;
     present.owner = mp__fork_token();
     atomic_store(&w->slot->pid, getpid());
+    mp__crash_watch(&w->slot->crash);
     int status = s->init ? s->init(s->init_arg) : 0;
     end_forks();
     if (status != 0)

@@ -76,7 +76,14 @@ MP_TEST(on_threads)
     mp_executor_free(executor);
 }
 
-MP_TEST(in_worker_processes)
+MP_TEST(on_processes)
+{
+    mp_assert_ok(mp_executor_new_processes(&executor, &(mp_executor_opts){.workers = 2}));
+    mp_assert_ok(mp_coro_run(all, NULL, 0));
+    mp_executor_free(executor);
+}
+
+MP_TEST(in_a_pool)
 {
     mp_assert_ok(mp_pool_new(&pool, &(mp_pool_opts){.workers = 2}));
     mp_assert_ok(mp_coro_run(all, NULL, 0));
