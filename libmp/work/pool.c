@@ -16,6 +16,8 @@
 #include "os/pidfd.h"
 #include "os/trace.h"
 #include "shm/arena.h"
+#include "work/distant.h"
+#include "work/process.h"
 #include "work/supervisor.h"
 #include "work/worker.h"
 
@@ -108,6 +110,8 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
         .max_tasks = o->max_tasks,
         .inner = *inner,
     };
+    if (p->distant)
+        return mp__distant_start(p, o, inner->threads ? inner->threads : -1);
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
         return s.caller;
@@ -115,8 +119,10 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &s.mask);
     pid_t pid = mp__fork();
-    if (pid == 0)
+    if (pid == 0) {
+        mp__image_is_the_callers();
         mp__supervisor_run(&s);
+    }
     pthread_sigmask(SIG_SETMASK, &s.mask, NULL);
     close(s.caller);
     if (pid < 0)
@@ -133,6 +139,8 @@ static int check_opts(const mp_pool_opts *o)
 {
     if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0)
         return MP_EINVAL;
+    if (!mp_start_name(o->start) || (o->init_arg_size && !o->init_arg))
+        return MP_EINVAL;
     return mp__worker_depth() >= MAX_DEPTH ? MP_EDEPTH : 0;
 }
 
@@ -144,7 +152,9 @@ static int init_tasks(mp_pool *p)
     p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->bell < 0)
         return -errno;
-    int r = mp__arena_own(&p->arena);
+    int r = p->distant ? mp__arena_make_apart(&p->arena) : mp__arena_own(&p->arena);
+    if (r == 0 && p->distant)
+        r = mp__distant_bell(&p->bell);
     if (r == 0)
         r = mp__board_init(&p->seg.ctl->board, (void *)p->seg.slots.base, (void *)p->seg.heap.base,
                            p->bell);
@@ -166,12 +176,12 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
         return -errno;
     if (!p->one_shot)
         mp__mortem_prepare();
-    int r = mp__segment_new(&p->seg, (uint32_t)workers);
+    int r = mp__segment_new(&p->seg, (uint32_t)workers, p->distant);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
     if (r < 0)
         return r;
-    p->arenas = mp__arena_youngest();
+    p->arenas = p->distant ? 0 : mp__arena_youngest();
     for (int i = 0; i < workers; i++)
         p->seg.ctl->slot[i].first_failed = MP__NOWHERE;
     struct mp__inner inner;
@@ -191,6 +201,8 @@ static void release(mp_pool *p)
     close_fds(p);
     if (p->arena)
         mp__arena_drop(p->arena, false);
+    if (p->distant)
+        (void)mp_process_active_children(NULL, 0); // which drops what is known of its supervisor
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->tasks.lock);
     pthread_mutex_destroy(&p->errands);
@@ -205,6 +217,8 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
     if (!out)
         return MP_EINVAL;
     *out = NULL;
+    if (o->error)
+        *o->error = NULL;
     int r = check_opts(o);
     if (r < 0)
         return r;
@@ -213,6 +227,7 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
         return -ENOMEM;
     p->supervisor = p->wake = p->bell = p->seg.fd = -1;
     p->one_shot = one_shot;
+    p->distant = mp__start_method(o->start, o->context) != MP_START_FORK;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->tasks.lock, NULL);
     pthread_mutex_init(&p->errands, NULL);
@@ -259,7 +274,7 @@ bool mp__pool_ended(mp_pool *p)
     int code = 0;
     if (!mp__pidfd_ended(p->supervisor))
         return false;
-    if (mp__pidfd_reap(p->supervisor, &code, NULL) == 0 && code < 0)
+    if (mp__pidfd_reap(p->supervisor, &code, NULL) != 0 || code < 0)
         await_orphans(p);
     return true;
 }
@@ -473,7 +488,7 @@ static int map_once(const struct mp__call *call)
     int r = check_call(&one, call);
     if (r < 0)
         return r;
-    r = new_pool(&p, &(mp_pool_opts){.workers = call->opts.workers}, true);
+    r = new_pool(&p, &(mp_pool_opts){.workers = call->opts.workers, .start = MP_START_FORK}, true);
     if (r < 0)
         return r;
     r = map(p, call);

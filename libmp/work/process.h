@@ -70,6 +70,9 @@ _Noreturn void mp__process_born(int sock);
 // Does that if this program was started to be one.
 void mp__process_born_if_told(void);
 
+// The method that these options mean.
+mp_start mp__start_method(mp_start start, const mp_context *context);
+
 // Whether mp_runtime_init() was called in this program.
 bool mp__process_can_spawn(void);
 

@@ -5,9 +5,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#define MOST       ((size_t)1 << 38)
-#define LEAST      ((size_t)64 << 20)
-#define FIRST_DONE ((size_t)4096)
+#define MOST        ((size_t)1 << 38)
+#define LEAST       ((size_t)64 << 20)
+#define FIRST_DONE  ((size_t)4096)
+#define APART_TRIES 8
 
 static size_t round_up(size_t size, size_t to)
 {
@@ -29,7 +30,15 @@ static size_t best_size(void)
     return size;
 }
 
-static int try_size(struct mp__segment *s, size_t size, size_t first)
+static int map(struct mp__segment *s, size_t size, bool apart, void **base)
+{
+    int r = -EEXIST;
+    for (int i = 0; apart && r == -EEXIST && i < APART_TRIES; i++)
+        r = mp__memfd_map_at(s->fd, size, mp__memfd_apart(size), base);
+    return apart ? r : mp__memfd_map(s->fd, size, base);
+}
+
+static int try_size(struct mp__segment *s, size_t size, size_t first, bool apart)
 {
     s->fd = mp__memfd_new("mp-pool", size);
     if (s->fd < 0)
@@ -37,7 +46,7 @@ static int try_size(struct mp__segment *s, size_t size, size_t first)
     void *base = NULL;
     int r = mp__memfd_commit(s->fd, 0, first);
     if (r == 0)
-        r = mp__memfd_map(s->fd, size, &base);
+        r = map(s, size, apart, &base);
     if (r < 0)
         close(s->fd);
     s->ctl = base;
@@ -50,12 +59,12 @@ static struct mp__part part_after(const struct mp__part *before, size_t size)
     return (struct mp__part){before->base + before->size, size, 0};
 }
 
-int mp__segment_new(struct mp__segment *s, uint32_t workers)
+int mp__segment_new(struct mp__segment *s, uint32_t workers, bool apart)
 {
     size_t control = round_up(sizeof *s->ctl + workers * sizeof s->ctl->slot[0], 4096);
     size_t size = best_size();
     int r;
-    while ((r = try_size(s, size, control + FIRST_DONE)) == -ENOMEM && size > LEAST)
+    while ((r = try_size(s, size, control + FIRST_DONE, apart)) == -ENOMEM && size > LEAST)
         size /= 2;
     if (!s->ctl)
         return r;

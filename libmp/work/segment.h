@@ -24,8 +24,9 @@ struct mp__segment {
     struct mp__part done, slots, heap, status, data;
 };
 
-// Makes it, with a control block of zeroes for so many workers. 0 or -errno.
-int mp__segment_new(struct mp__segment *s, uint32_t workers);
+// Makes it, with a control block of zeroes for so many workers; apart: where processes that were
+// not forked from here likely have nothing. 0 or -errno.
+int mp__segment_new(struct mp__segment *s, uint32_t workers, bool apart);
 
 // Sees that the first `size` bytes of a part are there. -ENOMEM.
 int mp__segment_hold(struct mp__segment *s, struct mp__part *part, size_t size);

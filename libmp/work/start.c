@@ -72,13 +72,13 @@ const char *mp_start_name(mp_start start)
     return (size_t)start < sizeof names / sizeof *names ? names[start] : NULL;
 }
 
-static mp_start method_of(const mp_process_opts *o)
+mp_start mp__start_method(mp_start start, const mp_context *context)
 {
-    if (o->start != MP_START_DEFAULT)
-        return o->start;
-    if (!o->context)
+    if (start != MP_START_DEFAULT)
+        return start;
+    if (!context)
         return program_default;
-    return o->context->start == MP_START_DEFAULT ? MP_START_FORK : o->context->start;
+    return context->start == MP_START_DEFAULT ? MP_START_FORK : context->start;
 }
 
 // ---- in the child ----------------------------------------------------------------
@@ -577,7 +577,7 @@ int mp_process_start(mp_process **out, mp_process_fn *fn, void *arg, const mp_pr
         return MP_EINVAL;
     *out = NULL;
     struct begin b = {.fn = fn, .arg = arg, .opts = opts ? opts : &defaults};
-    b.method = method_of(b.opts);
+    b.method = mp__start_method(b.opts->start, b.opts->context);
     if (b.opts->error)
         *b.opts->error = NULL;
     int r = check(&b);
