@@ -21,6 +21,7 @@
 #include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/monitor.h>
 #include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
@@ -34,6 +35,7 @@
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/start.h>
+#include <mp/supervise.h>
 #include <mp/task.h>
 #include <mp/thread.h>
 #include <mp/timer.h>

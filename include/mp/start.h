@@ -38,6 +38,7 @@
 
 #include <mp/base.h>
 #include <mp/error.h>
+#include <mp/function.h>
 
 #ifdef __cplusplus
 extern "C" {
