@@ -15,6 +15,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#define LOOK_MS 50
+
 struct watch {
     mp_process *process;
     void *arg;
@@ -153,6 +155,13 @@ static int tell(mp_monitor *m, uint64_t number, mp_exit *out)
     return 1;
 }
 
+// Another thread may take the last of them, and then nothing more happens here.
+static int nap(mp__deadline d)
+{
+    int left = mp__left_ms(d);
+    return left < 0 || left > LOOK_MS ? LOOK_MS : left;
+}
+
 int mp_monitor_wait(mp_monitor *m, mp_exit *out, int timeout_ms)
 {
     mp__deadline d = mp__deadline_in(timeout_ms);
@@ -168,7 +177,7 @@ int mp_monitor_wait(mp_monitor *m, mp_exit *out, int timeout_ms)
         if (!any)
             return MP_EOF;
         struct epoll_event e;
-        int n = epoll_wait(m->epoll, &e, 1, mp__left_ms(d));
+        int n = epoll_wait(m->epoll, &e, 1, nap(d));
         if (n > 0 && tell(m, e.data.u64, out))
             return 0;
         if (n < 0 && errno != EINTR)
