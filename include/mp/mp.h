@@ -21,12 +21,15 @@
 #include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/manager.h>
 #include <mp/monitor.h>
 #include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/proxy.h>
 #include <mp/queue.h>
+#include <mp/random.h>
 #include <mp/reduce.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
@@ -34,6 +37,7 @@
 #include <mp/shm_list.h>
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/starmap.h>
 #include <mp/start.h>
 #include <mp/supervise.h>
 #include <mp/task.h>

@@ -100,6 +100,12 @@ typedef struct mp_pool_opts {
     int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
                            // ends when it has done what it is at, and another takes its place;
                            // 0 = no limit
+    int idle_ms;           // a worker with nothing to do for so long ends, and another takes its
+                           // place when there is work again; 0 = they stay
+    bool lines;            // what tasks print by stdout and stderr comes out by whole lines of up
+                           // to 1 MiB, not torn by those of other workers; each is written when
+                           // it ends. (Not what they write to the descriptors 1 and 2 themselves,
+                           // or by C++ streams.) 0 = stdio as ever
     int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
                            // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
                            // and its like say in the environment comes first
@@ -160,8 +166,15 @@ MP_API void mp_task_at(size_t i);
 // 0.1.
 MP_API const char *mp_pool_error(mp_pool *pool);
 
-// How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.
+// How many workers it shall have: as it was made, or resized. MP_EINVAL for NULL. Since 0.1.
 MP_API int mp_pool_workers(const mp_pool *pool);
+
+// Makes it larger or smaller: from now on it shall have 1 to 1024 workers. New ones are forked
+// by the supervisor, so they see what the first ones saw, and take part in what runs already.
+// The others end when they have done what they are at; a map counts as one thing. Does not
+// wait for any of that, only for a call of mp_pool_everywhere() that runs. Errors: MP_EINVAL,
+// MP_ECLOSED, MP_ECANCELED, MP_EOWNER, -ENOMEM. Since 0.1.
+MP_API int mp_pool_resize(mp_pool *pool, int workers);
 
 // No more maps and tasks: those that were begun or posted are finished, then the
 // workers end. Idempotent, does not block. Since 0.1.
@@ -170,6 +183,18 @@ MP_API int mp_pool_close(mp_pool *pool);
 // Kills the workers now; a running map gives MP_ECANCELED, and so do tasks.
 // Idempotent, does not block. Since 0.1.
 MP_API int mp_pool_terminate(mp_pool *pool);
+
+// Ends it in order at the first call: nothing more is begun, what runs is finished. A map returns
+// MP_ECANCELED, with the results and the status of the items that were run, and MP_ECANCELED as
+// the status of the others; tasks that wait are cancelled; then it is as after mp_pool_close(). At
+// the second call it is as mp_pool_terminate(). Does not block, and may be called from a signal
+// handler: so Ctrl-C ends a program in order, and twice at once.
+//
+//     static void on_interrupt(int sig) { (void)sig, (void)mp_pool_interrupt(pool); }
+//
+// (Without a handler Ctrl-C ends the program, and the workers with it.) Errors: MP_EOWNER,
+// MP_EINVAL. Since 0.1.
+MP_API int mp_pool_interrupt(mp_pool *pool);
 
 // Waits until all its processes are gone, after close or terminate (MP_ESTATE if
 // neither). Errors: MP_ETIMEDOUT, MP_EOWNER, MP_EINVAL. Since 0.1.

@@ -35,7 +35,6 @@
 static mp_arena *registry;
 static uint64_t youngest;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static _Atomic unsigned departures = 1; // arenas that left; what a thread remembers ends then
 
 // Guarded by registry_lock, too.
@@ -56,7 +55,7 @@ void mp__arenas_unlock(void)
     pthread_mutex_unlock(&registry_lock);
 }
 
-static void watch_forks(void)
+MP__FORK_HOOKS(MP__HOOKS_ARENAS) static void watch_forks(void)
 {
     pthread_atfork(mp__arenas_lock, mp__arenas_unlock, mp__arenas_unlock);
 }
@@ -303,7 +302,6 @@ static int make(mp_arena **out, size_t max, const char *name, enum mp__purpose p
 
 static void enter(mp_arena *a)
 {
-    pthread_once(&registry_once, watch_forks);
     mp__arenas_lock();
     enter_locked(a);
     mp__arenas_unlock();
@@ -362,7 +360,6 @@ static mp_arena *own_locked(void)
 
 int mp__arena_own(mp_arena **out)
 {
-    pthread_once(&registry_once, watch_forks);
     mp__arenas_lock();
     mp_arena *a = own_locked();
     if (a)
@@ -440,7 +437,6 @@ static int adopt(int fd, void *at, mp_arena **out)
         return r;
     if (fstat(fd, &st) < 0)
         return -errno;
-    pthread_once(&registry_once, watch_forks);
     mp__arenas_lock();
     *out = find_file_locked(&s, &st);
     mp__arenas_unlock();

@@ -37,7 +37,8 @@
 struct told {
     void *segment, *arena;
     size_t segment_size;
-    int bell, max_tasks, inner, workers, depth;
+    int bell, max_tasks, idle_ms, inner, workers, depth;
+    bool lines;
     mp_pool_init_fn *init;
     char name[64];
     size_t codes, init_arg_size;
@@ -88,7 +89,9 @@ static int prepare(const struct told *t, const int *fd, struct mp__supervisor *s
                                  .memory = fd[SEGMENT],
                                  .name = t->name,
                                  .init_arg = t->init_arg_size ? (void *)&t->code[t->codes] : NULL,
-                                 .max_tasks = t->max_tasks};
+                                 .max_tasks = t->max_tasks,
+                                 .idle_ms = t->idle_ms,
+                                 .lines = t->lines};
     int r = mp__image_translate(t->code, t->codes, known);
     f->in_place = is_in_place(t, known);
     s->init = mp__image_here(t->init);
@@ -154,6 +157,8 @@ static struct told *tell(const mp_pool *p, const mp_pool_opts *o, int inner, siz
                        .segment_size = p->seg.size,
                        .bell = p->bell,
                        .max_tasks = o->max_tasks,
+                       .idle_ms = o->idle_ms,
+                       .lines = o->lines,
                        .inner = inner,
                        .workers = (int)p->seg.ctl->workers,
                        .depth = mp__worker_depth(),

@@ -41,7 +41,6 @@ static struct {
     struct mp__image *image; // the code it was forked with; NULL if it was spawned
 } server = {.sock = -1, .pidfd = -1, .its_end = -1};
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local bool making;
 
 void mp_forkserver_preload(mp_preload *p)
@@ -218,8 +217,7 @@ static void forget_in_child(void)
     pthread_mutex_unlock(&lock);
 }
 
-// After those of the family, whose lock is taken under this one.
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_FORKSERVER) static void set_hooks(void)
 {
     pthread_atfork(lock_server, unlock_server, forget_in_child);
 }
@@ -265,18 +263,11 @@ static int make_server(bool forked)
     return r;
 }
 
-static void lock_with_hooks(void)
-{
-    mp__family_hooks();
-    pthread_once(&once, set_hooks);
-    pthread_mutex_lock(&lock);
-}
-
 int mp__forkserver_fork(void)
 {
     if (!preloads || mp__process_threads() != 1)
         return 0;
-    lock_with_hooks();
+    pthread_mutex_lock(&lock);
     int r = server.sock < 0 ? make_server(true) : 0;
     pthread_mutex_unlock(&lock);
     return r;
@@ -285,7 +276,7 @@ int mp__forkserver_fork(void)
 int mp__forkserver_ask(int sock, int status, bool by_address)
 {
     int fds[] = {sock, status};
-    lock_with_hooks();
+    pthread_mutex_lock(&lock);
     int r = server.sock < 0 ? make_server(false) : 0;
     if (r == 0 && by_address && !server.image)
         r = MP_EPIPE; // that one is gone
@@ -299,7 +290,7 @@ int mp__forkserver_ask(int sock, int status, bool by_address)
 // before anybody sees that it is dying.
 bool mp__forkserver_alive(void)
 {
-    lock_with_hooks();
+    pthread_mutex_lock(&lock);
     struct pollfd p[] = {{.fd = server.sock}, {.fd = server.pidfd, .events = POLLIN}};
     if (server.sock >= 0 && poll(p, 2, DYING_MS) > 0)
         forget_server();
@@ -310,7 +301,7 @@ bool mp__forkserver_alive(void)
 
 bool mp__forkserver_has(mp__any_fn *fn)
 {
-    lock_with_hooks();
+    pthread_mutex_lock(&lock);
     bool has = server.image && mp__image_has(server.image, fn);
     pthread_mutex_unlock(&lock);
     return has;
@@ -318,7 +309,7 @@ bool mp__forkserver_has(mp__any_fn *fn)
 
 void mp__forkserver_leave(void)
 {
-    lock_with_hooks();
+    pthread_mutex_lock(&lock);
     if (server.sock >= 0) {
         close(server.sock);
         server.sock = -1;

@@ -7,6 +7,7 @@
 // Entries come and go in constructors, which may run in any thread while another forks: the
 // list's lock is held across forks, as all our locks are.
 #include "work/function.h"
+#include "os/fork.h"
 #include "work/image.h"
 
 #include <mp/error.h>
@@ -15,7 +16,6 @@
 
 static mp_function *registered; // guarded by the lock
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void lock_list(void)
 {
@@ -27,14 +27,13 @@ static void unlock_list(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_FUNCTIONS) static void set_hooks(void)
 {
     pthread_atfork(lock_list, unlock_list, unlock_list);
 }
 
 void mp_function_register(mp_function *f)
 {
-    pthread_once(&once, set_hooks);
     lock_list();
     f->next = registered;
     registered = f;

@@ -34,7 +34,6 @@ struct mp_monitor {
 
 // Over all monitors and what is in them; held across forks.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static mp_monitor *monitors;
 
 static void lock_all(void)
@@ -55,7 +54,7 @@ static void forget_all(void)
     unlock_all();
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_MONITORS) static void set_hooks(void)
 {
     pthread_atfork(lock_all, unlock_all, forget_all);
 }
@@ -65,7 +64,6 @@ int mp_monitor_new(mp_monitor **out)
     if (!out)
         return MP_EINVAL;
     *out = NULL;
-    pthread_once(&once, set_hooks);
     mp_monitor *m = calloc(1, sizeof *m);
     if (!m)
         return -ENOMEM;

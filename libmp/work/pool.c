@@ -37,7 +37,6 @@
 // descriptors. The fork takes the lock, so that the child finds the list whole.
 static mp_pool *registry;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 
 static void lock_registry(void)
 {
@@ -67,14 +66,13 @@ static void forget_pools(void)
     unlock_registry();
 }
 
-static void watch_forks(void)
+MP__FORK_HOOKS(MP__HOOKS_POOLS) static void watch_forks(void)
 {
     pthread_atfork(lock_registry, unlock_registry, forget_pools);
 }
 
 static void enter_registry(mp_pool *p)
 {
-    pthread_once(&registry_once, watch_forks);
     lock_registry();
     p->next = registry;
     registry = p;
@@ -108,6 +106,8 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
         .init = o->init,
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
+        .idle_ms = o->idle_ms,
+        .lines = o->lines,
         .inner = *inner,
     };
     if (p->distant)
@@ -137,7 +137,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
 
 static int check_opts(const mp_pool_opts *o)
 {
-    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0)
+    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0 || o->idle_ms < 0)
         return MP_EINVAL;
     if (!mp_start_name(o->start) || (o->init_arg_size && !o->init_arg))
         return MP_EINVAL;
@@ -166,6 +166,7 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     int workers = o->workers ? o->workers : mp_cpu_count();
     if (workers > MP__MAX_WORKERS)
         workers = MP__MAX_WORKERS;
+    p->shrinks = o->idle_ms > 0;
     p->staging = o->staging ? o->staging : DEFAULT_STAGING;
     p->owner = mp__fork_token();
     if (!p->owner)
@@ -177,6 +178,8 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     if (!p->one_shot)
         mp__mortem_prepare();
     int r = mp__segment_new(&p->seg, (uint32_t)workers, p->distant);
+    if (r == 0)
+        r = mp__mutex_init(&p->seg.ctl->output);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
     if (r < 0)
@@ -345,6 +348,21 @@ int mp_pool_terminate(mp_pool *p)
     return 0;
 }
 
+// For signal handlers: stores, and bells.
+int mp_pool_interrupt(mp_pool *p)
+{
+    if (!p)
+        return MP_EINVAL;
+    if (!mp__fork_is_mine(p->owner))
+        return MP_EOWNER;
+    if (atomic_exchange(&p->interrupted, true))
+        return mp_pool_terminate(p);
+    atomic_store(&p->closed, true);
+    mp__ring_caller(p->seg.ctl);
+    mp__board_ring(&p->seg.ctl->board);
+    return 0;
+}
+
 static bool all_finished(void *arg)
 {
     mp_pool *p = arg;
@@ -360,6 +378,7 @@ int mp_pool_join(mp_pool *p, int timeout_ms)
         return MP_EOWNER;
     if (!atomic_load(&p->closed))
         return MP_ESTATE;
+    mp__pool_shut_if_closed(p); // a signal handler could not
     int r = mp__tasks_await(p, all_finished, p, d);
     if (r == 0)
         r = mp__pidfd_wait(p->supervisor, d);
@@ -473,7 +492,7 @@ const char *mp_pool_error(mp_pool *p)
 
 int mp_pool_workers(const mp_pool *p)
 {
-    return p ? (int)p->seg.ctl->workers : MP_EINVAL;
+    return p ? (int)atomic_load(&p->seg.ctl->wanted) : MP_EINVAL;
 }
 
 // ---- one map, and no pool to keep ----

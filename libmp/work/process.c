@@ -52,9 +52,6 @@ _Thread_local struct mp_process *mp__starting;
 
 static uint64_t exit_token; // the process that called mp_runtime_init(); under the lock
 
-static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
-static int hooks_error;
-
 void mp__process_close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -158,15 +155,9 @@ static void after_fork_child(void)
     pthread_mutex_unlock(&mp__family.lock);
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_FAMILY) static void set_hooks(void)
 {
-    hooks_error = -pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
-
-int mp__family_hooks(void)
-{
-    pthread_once(&hooks_once, set_hooks);
-    return hooks_error;
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
 // ---- end -----------------------------------------------------------------------
@@ -384,7 +375,6 @@ void mp_process_free(mp_process *p)
 
 const mp_process *mp_process_current(void)
 {
-    mp__family_hooks();
     pthread_mutex_lock(&mp__family.lock);
     struct mp_process *p = mp__family.current;
     if (!p->pid)
@@ -484,9 +474,6 @@ int mp_runtime_init(void)
     uint64_t token = mp__fork_token();
     if (!token)
         return -ENOMEM;
-    int r = mp__family_hooks();
-    if (r < 0)
-        return r;
     initialised = true;
     mp__process_born_if_told();
     pthread_mutex_lock(&mp__family.lock);

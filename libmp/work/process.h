@@ -50,9 +50,6 @@ extern struct mp__family mp__family;
 // The child that this thread is just forking.
 extern _Thread_local struct mp_process *mp__starting;
 
-// Sets the fork hooks, once. 0 or -ENOMEM.
-int mp__family_hooks(void);
-
 // An empty record, and its end, with all that it has open.
 struct mp_process *mp__process_record(void);
 void mp__process_drop(struct mp_process *p);

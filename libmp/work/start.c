@@ -582,8 +582,6 @@ int mp_process_start(mp_process **out, mp_process_fn *fn, void *arg, const mp_pr
         *b.opts->error = NULL;
     int r = check(&b);
     if (r == 0)
-        r = mp__family_hooks();
-    if (r == 0)
         r = start_with_handles(&b);
     if (r < 0 && b.opts->error && *b.why)
         *b.opts->error = strdup(b.why);

@@ -14,20 +14,27 @@ is "status" 3 "$(mpmap -s 'exit {}' ::: 1 2 3; echo $?)"
 
 # Whatever the item, whatever the quotes: it comes out as it is, and nothing is run.
 : >canary
-for item in "it's" 'a  b' '$(touch pwned)' '`touch pwned`' '"; touch pwned; "' "'; touch pwned; '" \
-    '*' '$HOME' '\' '\\n' '-n' '#x' "a${nl}touch pwned" '${1}' '$1' '"' "'" '&& touch pwned' '| touch pwned' \
-    '~' '{}' '{#}' ')' '}' ';;' '<<x' '!!' ''; do
-    for script in 'printf "%s." {}' 'printf "%s." "{}"' "printf '%s.' '{}'" 'printf "%s." ""{}' \
-        'printf %s. {} ; :' 'x={}; printf "%s." "$x"' 'printf "%s." "$(printf "%s" {})"' \
-        'printf "%s." "$(printf "%s" "{}")"' 'if :; then printf %s. {}; fi' '# no one'\''s comment
-printf %s. {}' 'printf "%s." "${nothing:-{}}"' '(printf %s. {})' '{ printf %s. {}; }' \
-        'printf "it'\''s\n" >/dev/null; printf %s. "{}"' 'printf %s. \"{}\" | sed "s/^.//; s/..\$/./"' \
-        'printf %s.'; do
-        case $script$item in
-        *sed*"$nl"*) continue ;; # sed would see two lines
-        esac
-        is "-s '$script' with '$item'" "$item." "$(mpmap -s "$script" ::: "$item")"
+items() {
+    for item in "it's" 'a  b' '$(touch pwned)' '`touch pwned`' '"; touch pwned; "' "'; touch pwned; '" \
+        '*' '$HOME' '\' '\\n' '-n' '#x' '${1}' '$1' '"' "'" '&& touch pwned' '| touch pwned' '~' '{}' \
+        '{#}' ')' '}' ';;' '<<x' '!!' ''; do
+        printf '%s'"$1" "$item"
     done
+}
+items '\0' >items.txt
+items . >want.txt
+for script in 'printf "%s." {}' 'printf "%s." "{}"' "printf '%s.' '{}'" 'printf "%s." ""{}' \
+    'printf %s. {} ; :' 'x={}; printf "%s." "$x"' 'printf "%s." "$(printf "%s" {})"' \
+    'printf "%s." "$(printf "%s" "{}")"' 'if :; then printf %s. {}; fi' '# no one'\''s comment
+printf %s. {}' 'printf "%s." "${nothing:-{}}"' '(printf %s. {})' '{ printf %s. {}; }' \
+    'printf "it'\''s\n" >/dev/null; printf %s. "{}"' 'printf %s. \"{}\" | sed "s/^.//; s/..\$/./"' \
+    'printf %s.'; do
+    is "-s '$script'" "$(cat want.txt)" "$(mpmap -0 -k -a items.txt -s "$script")"
+    item="a${nl}touch pwned"
+    case $script in
+    *sed*) ;; # it would see two lines
+    *) is "-s '$script' with a newline" "$item." "$(mpmap -s "$script" ::: "$item")" ;;
+    esac
 done
 is "nothing was run" "canary" "$(ls | grep -v txt | xargs)"
 
@@ -36,7 +43,7 @@ is "shell's own braces" "a b" "$(mpmap -s 'f() { echo "$1" b; }; f {}' ::: a)"
 is "a comment" "a" "$(mpmap -s 'echo {} # {} it'\''s' ::: a)"
 
 # Where a value would be evaluated, or the item become a command, it is refused.
-for script in 'echo $(({} + 1))' 'echo $((1 + (2 * {})))' '((x = {}))' 'echo `echo {}`' "cat <<E
+for script in 'echo `echo {}`' "cat <<E
 {}
 E" ; do
     gives "refused: $script" 2 mpmap -s "$script" ::: 1
@@ -46,6 +53,14 @@ for script in 'echo a;' 'echo a &' 'echo a |' 'echo a &&' "echo a$nl" 'X=1' '(ec
     'if true; then' '!' '' ' ' 'echo "a' "echo 'a" 'for i in 1; do echo; done' '$nothing' 'echo a #'; do
     gives "not appended: $script" 2 mpmap -s "$script" ::: 'touch pwned'
     has "not appended: $script" "cannot be added at the end" "$err"
+done
+# Where the shell calculates, an item is a whole number or fails.
+is "arithmetic" "2${nl}-6" "$(mpmap -k -s 'echo $((2 * {}))' ::: 1 -3)"
+for item in 'a[$(touch pwned)]' '1+1' '' x '$(touch pwned)' 1.5 '0x1f' '1 2' '-'; do
+    for script in 'echo $(({} + 1))' 'echo $((1 + (2 * {})))' 'x=$(( {} )); : $x' ; do
+        gives "arithmetic with '$item'" 1 mpmap -s "$script" ::: "$item"
+        has "arithmetic with '$item'" "not a whole number" "$err"
+    done
 done
 is "arithmetic without the item is fine" "3 a" "$(mpmap -s 'echo $((1 + 2)) {}' ::: a)"
 is "nothing was run, at the end" "" "$(ls | grep pwned)"

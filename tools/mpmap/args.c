@@ -1,200 +1,193 @@
 // SPDX-License-Identifier: MIT
+//
+// The table of options is turned into getopt's; what it says of a row is done here.
 #include "args.h"
+#include "help.h"
+#include "options.h"
 #include "say.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <mp/cpu.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { OPT_DRY_RUN = 256, OPT_SO, OPT_VERSION };
-enum { JOBS_MAX = 100000 };
+enum { LETTERS_MAX = 256, NAMES_MAX = 400, KEY = 1000 };
 
-static const struct opt {
-    int key; // a letter, or OPT_ for one with a long name only
-    const char *name, *arg, *help;
-} table[] = {
-    {'0', "null", NULL, "items end with a NUL byte, not a newline"},
-    {'a', "arg-file", "FILE", "read the items from FILE (- is stdin)"},
-    {OPT_DRY_RUN, "dry-run", NULL, "print the commands, run nothing"},
-    {'h', "help", NULL, "print this and end"},
-    {'j', "jobs", "N", "run N jobs at a time: N, N% of the CPUs, +N, -N; 0 = many"},
-    {'k', "keep-order", NULL, "print the output in the order of the items"},
-    {'s', "shell", NULL, "the command is a script for sh; items are quoted arguments"},
-    {OPT_SO, "so", "LIB:FUNCTION", "call a C function for each item; no processes are started"},
-    {'u', "ungroup", NULL, "do not collect the output: jobs write as they like"},
-    {OPT_VERSION, "version", NULL, "print the version and end"},
+// getopt's two descriptions of the table, and the way back: key - KEY is the row's
+// place in `rows`.
+struct parser {
+    char letters[LETTERS_MAX];
+    struct option names[NAMES_MAX + 1];
+    const struct opt *rows[NAMES_MAX];
+    const struct opt *by_letter[256];
+    int letters_len, names_len, rows_len;
+    char also[4096];
+    size_t also_len;
 };
-enum { OPTIONS = sizeof table / sizeof *table };
 
-static int help(void)
+static int has_arg(const struct opt *o)
 {
-    printf("usage: mpmap [options] command [argument ...] < items\n"
-           "       mpmap [options] command [argument ...] ::: item ...\n"
-           "       mpmap [options] --so LIB:FUNCTION [argument ...] < items\n"
-           "\n"
-           "Runs the command once for each item, on all CPUs.\n"
-           "\n");
-    for (int i = 0; i < OPTIONS; i++) {
-        const struct opt *o = &table[i];
-        char name[40];
-        snprintf(name, sizeof name, "--%s%s%s", o->name, o->arg ? "=" : "", o->arg ? o->arg : "");
-        if (o->key < 256)
-            printf("  -%c, %-18s %s\n", o->key, name, o->help);
-        else
-            printf("      %-18s %s\n", name, o->help);
-    }
-    printf("\n"
-           "In the command {} is the item, {.} without extension, {/} its file name,\n"
-           "{//} its directory, {/.} file name without extension, {#} the job's number,\n"
-           "{%%} its slot. Without any of them the item is added as the last argument.\n"
-           "\n"
-           "Ends with 0, or the number of failed jobs (1 to 100; 101 for more). See mpmap(1).\n");
-    return fflush(stdout) ? EXIT_IO : 0;
+    return !o->arg ? no_argument : *o->arg == '[' ? optional_argument : required_argument;
 }
 
-static int version(void)
+static void add_letter(struct parser *p, char letter, const struct opt *o)
 {
-    printf("mpmap %s\n", mp_version());
-    return fflush(stdout) ? EXIT_IO : 0;
+    if (!letter)
+        return;
+    p->by_letter[(unsigned char)letter] = o;
+    p->letters[p->letters_len++] = letter;
+    for (int i = has_arg(o); i > 0; i--)
+        p->letters[p->letters_len++] = ':';
 }
 
-static int parse_jobs(const char *s, int *jobs)
+static void add_name(struct parser *p, const char *name, const struct opt *o)
 {
-    char *end = NULL;
-    bool relative = *s == '+' || *s == '-';
-    errno = 0;
-    long n = strtol(s, &end, 10);
-    bool percent = *end == '%';
-    end += percent;
-    const char *digits = s + relative;
-    if (*digits < '0' || *digits > '9' || *end || errno || (relative && percent) ||
-        labs(n) > JOBS_MAX || (percent && n == 0))
-        return usage_error("-j %s: not a number of jobs: use N (from 0 to %d), N%%, +N or -N", s,
-                           JOBS_MAX);
-    if (relative || percent) {
-        long cpus = mp_cpu_count();
-        n = relative ? cpus + n : cpus * n / 100;
-        if (n < 1)
-            n = 1;
+    if (!name[1])
+        add_letter(p, *name, o);
+    else if (p->names_len < NAMES_MAX)
+        p->names[p->names_len++] = (struct option){name, has_arg(o), NULL, KEY + p->rows_len - 1};
+}
+
+static void add_row(struct parser *p, const struct opt *o, bool gnu)
+{
+    p->rows[p->rows_len++] = o;
+    add_letter(p, option_letter(o, gnu), o);
+    if (o->name)
+        add_name(p, o->name, o);
+    if (!o->also)
+        return;
+    char *also = p->also + p->also_len, *save = NULL; // getopt's names live on there
+    p->also_len += (size_t)snprintf(also, sizeof p->also - p->also_len, "%s", o->also) + 1;
+    for (char *name = strtok_r(also, " ", &save); name; name = strtok_r(NULL, " ", &save))
+        add_name(p, name, o);
+}
+
+// `+` stops at the first word of the command.
+static void describe(struct parser *p, bool gnu)
+{
+    p->letters[p->letters_len++] = '+';
+    for (int g = 0; g < OPT_GROUPS; g++)
+        for (int i = 0; i < opt_groups[g]->len; i++)
+            add_row(p, &opt_groups[g]->opts[i], gnu);
+}
+
+static int apply(struct args *a, const struct opt *o, const char *arg)
+{
+    void *field = (char *)a + o->field;
+    switch (o->kind) {
+    case OPT_CALL:
+        return o->call(a, arg);
+    case OPT_TRUE:
+        *(bool *)field = true;
+        return -1;
+    case OPT_TEXT:
+        *(const char **)field = arg;
+        return -1;
+    case OPT_NUMBER:
+        return option_number(o->name, arg, o->min, field);
+    case OPT_IGNORED:
+        break;
     }
-    *jobs = n > JOBS_MAX ? JOBS_MAX : (int)n;
     return -1;
 }
 
-static bool is_source(const char *word)
+// ---- what follows the options: the command and its sources -------------------------------
+
+enum sign { NO_SIGN, LIST, FILES, LIST_LINKED, FILES_LINKED };
+
+static enum sign sign_of(const struct args *a, const char *word)
 {
-    return !strcmp(word, ":::") || !strcmp(word, "::::") || !strcmp(word, ":::+") ||
-           !strcmp(word, "::::+");
+    const char *list = a->sep_list ? a->sep_list : ":::";
+    const char *file = a->sep_file ? a->sep_file : "::::";
+    size_t n = strlen(list), m = strlen(file);
+    if (!strcmp(word, file))
+        return FILES;
+    if (!strcmp(word, list))
+        return LIST;
+    if (!strncmp(word, file, m) && !strcmp(word + m, "+"))
+        return FILES_LINKED;
+    return !strncmp(word, list, n) && !strcmp(word + n, "+") ? LIST_LINKED : NO_SIGN;
 }
 
-// Splits command words from what follows ":::" or "::::".
-static int parse_source(struct args *a, char **rest, int n)
+static int add_words(struct args *a, enum sign sign, char **words, int n)
 {
+    bool linked = sign == LIST_LINKED || sign == FILES_LINKED;
+    if (linked && a->sources_len == 0)
+        return usage_error("%s: there is no source before it that it could be linked to",
+                           words[-1]);
+    if (sign == LIST || sign == LIST_LINKED)
+        return args_add_source(a,
+                               (struct source){.words = words, .words_len = n, .linked = linked});
+    if (n == 0)
+        return usage_error("%s: needs a file after it", words[-1]);
+    for (int i = 0; i < n; i++)
+        args_add_source(a, (struct source){.file = words[i], .linked = linked});
+    return -1;
+}
+
+int args_add_source(struct args *a, struct source s)
+{
+    size_t n = (size_t)a->sources_len + 1;
+    a->sources = xrealloc(a->sources, n * sizeof *a->sources);
+    a->sources[a->sources_len++] = s;
+    return -1;
+}
+
+static int parse_words(struct args *a, char **rest, int n)
+{
+    int status = -1, begin = 0;
+    enum sign sign = NO_SIGN;
     a->words = rest;
-    while (a->words_len < n && !is_source(rest[a->words_len]))
-        a->words_len++;
-    if (a->words_len == n)
-        return -1;
-    const char *sign = rest[a->words_len];
-    char **after = rest + a->words_len + 1;
-    int count = n - a->words_len - 1;
-    for (int i = 0; i < count; i++)
-        if (is_source(after[i]))
-            return usage_error("%s: only one source of items: run mpmap once for each", after[i]);
-    if (strchr(sign, '+'))
-        return usage_error("%s: linked sources are not known: paste(1) can join them", sign);
-    if (a->arg_file)
-        return usage_error("%s and -a: only one source of items: leave one out", sign);
-    if (!strcmp(sign, ":::")) {
-        a->list = after;
-        a->list_len = count;
-        return -1;
+    for (int i = 0; i <= n && status < 0; i++) {
+        enum sign next = i < n ? sign_of(a, rest[i]) : NO_SIGN;
+        if (i < n && !next)
+            continue;
+        if (sign)
+            status = add_words(a, sign, rest + begin, i - begin);
+        else
+            a->words_len = i;
+        sign = next;
+        begin = i + 1;
     }
-    if (count != 1)
-        return usage_error("::::: needs exactly one file after it");
-    a->arg_file = after[0];
-    return -1;
-}
-
-static int apply(struct args *a, int key, const char *arg)
-{
-    switch (key) {
-    case '0':
-        a->null = true;
-        return -1;
-    case 'a':
-        if (a->arg_file)
-            return usage_error("-a %s: only one source of items: cat(1) can join files", arg);
-        a->arg_file = arg;
-        return -1;
-    case 'j':
-        return parse_jobs(arg, &a->jobs);
-    case 'k':
-        a->keep_order = true;
-        return -1;
-    case 's':
-        a->shell = true;
-        return -1;
-    case 'u':
-        a->ungroup = true;
-        return -1;
-    case OPT_DRY_RUN:
-        a->dry_run = true;
-        return -1;
-    case OPT_SO:
-        a->so = arg;
-        return -1;
-    case 'h':
-        return help();
-    case OPT_VERSION:
-        return version();
-    default:
-        return usage_error("try mpmap --help; an option of the command goes after the command");
-    }
+    return status;
 }
 
 static int check(const struct args *a)
 {
-    if (a->keep_order && a->ungroup)
-        return usage_error("-k and -u exclude each other: what is not collected has no order");
-    if (a->so && (a->shell || a->ungroup || a->dry_run))
-        return usage_error("--so goes with none of -s, -u and --dry-run: it runs no commands");
-    if (!a->so && a->words_len == 0)
+    int status = -1;
+    if (!a->so && a->words_len == 0 && a->sources_len == 0 && isatty(STDIN_FILENO))
         return usage_error("no command: usage: mpmap [options] command [argument ...] < items");
-    return -1;
+    for (int g = 0; g < OPT_GROUPS && status < 0; g++)
+        if (opt_groups[g]->check)
+            status = opt_groups[g]->check(a);
+    return status;
 }
 
-// getopt's two descriptions of the table. `+` stops at the first word of the command.
-static void describe(char *letters, struct option *names)
+static const char *base_name(const char *path)
 {
-    *letters++ = '+';
-    for (int i = 0; i < OPTIONS; i++) {
-        const struct opt *o = &table[i];
-        names[i] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL, o->key};
-        if (o->key >= 256)
-            continue;
-        *letters++ = (char)o->key;
-        if (o->arg)
-            *letters++ = ':';
-    }
-    *letters = '\0';
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 int args_parse(struct args *a, int argc, char **argv)
 {
-    char letters[2 * OPTIONS + 2];
-    struct option names[OPTIONS + 1] = {0};
-    describe(letters, names);
-    *a = (struct args){.jobs = mp_cpu_count()};
-    argv[0] = (char[]){"mpmap"}; // getopt's messages begin with it
-    for (int key; (key = getopt_long(argc, argv, letters, names, NULL)) != -1;) {
-        int status = apply(a, key, optarg);
+    static struct parser p;
+    *a = (struct args){.jobs = mp_cpu_count(), .gnu = !strcmp(base_name(argv[0]), "parallel")};
+    if (!a->gnu && argc > 1 && !strcmp(argv[1], "help") && argc <= 3)
+        return help_topic(argv[2]);
+    describe(&p, a->gnu);
+    static char name[] = "mpmap"; // getopt's messages begin with it; dladdr() reads it, too
+    argv[0] = name;
+    for (int key; (key = getopt_long(argc, argv, p.letters, p.names, NULL)) != -1;) {
+        if (key == '?')
+            return usage_error("try mpmap --help; an option of the command goes after the command");
+        const struct opt *o = key >= KEY ? p.rows[key - KEY] : p.by_letter[key];
+        int status = apply(a, o, optarg);
         if (status >= 0)
             return status;
     }
-    int status = parse_source(a, argv + optind, argc - optind);
+    int status = parse_words(a, argv + optind, argc - optind);
     return status >= 0 ? status : check(a);
 }

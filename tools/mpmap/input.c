@@ -2,185 +2,389 @@
 #include "input.h"
 #include "say.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK = 64 * 1024 };
+enum { RECORD_MAX = 16 * 1024 * 1024 }; // of records that are split
 
-static int open_stdin(struct input *in)
+const char *item_arg(const struct item *item, int i, size_t *len)
 {
-    in->name = "standard input";
-    in->fd = STDIN_FILENO;
-    int flags = fcntl(in->fd, F_GETFL);
-    if ((flags & O_ACCMODE) == O_WRONLY) // closed: main() put this in its place
-        return usage_error("standard input is closed: give the items with :::, -a or a pipe");
-    if (isatty(in->fd))
-        say("reading items from the terminal, one a line: end with Ctrl-D");
+    const struct text *t = &item->args->of[item->first + i];
+    *len = t->len;
+    return item->args->bytes + t->at;
+}
+
+// ---- opening ----------------------------------------------------------------------------------
+
+// What ends records, the same for all sources. 0, or a status after a message.
+static int set_separator(struct input *in, const struct args *a)
+{
+    in->separator = unescape(a->delimiter ? a->delimiter
+                             : a->null    ? "\\0"
+                                          : "\n",
+                             &in->separator_len);
+    return in->separator_len ? 0 : usage_error("-d: the text that ends items cannot be empty");
+}
+
+static void add_group(struct input *in, const struct args *a, const struct source *s)
+{
+    if (!in->groups_len || a->link || !s || !s->linked) {
+        int n = in->groups_len++;
+        in->groups = xrealloc(in->groups, (size_t)in->groups_len * sizeof *in->groups);
+        in->groups[n] = (struct group){.held = a->link || n > 0};
+    }
+    struct group *g = &in->groups[in->groups_len - 1];
+    g->readers = xrealloc(g->readers, ((size_t)g->len + 1) * sizeof *g->readers);
+    g->len++;
+}
+
+static int open_source(struct input *in, const struct args *a, const struct source *s)
+{
+    add_group(in, a, s);
+    struct group *g = &in->groups[in->groups_len - 1];
+    struct reader *r = &g->readers[g->len - 1];
+    int status = reader_open(r, s);
+    r->separator = in->separator;
+    r->separator_len = in->separator_len;
+    if (in->splitter.kind == CSV)
+        r->csv = in->splitter.csv;
+    if (in->splitter.kind != WHOLE)
+        r->limit = RECORD_MAX;
+    return status;
+}
+
+// The first record of each source names its fields. It is waited for: what the command
+// means depends on it.
+static int read_header(struct input *in, struct reader *r, bool names)
+{
+    struct record record;
+    struct texts fields = {0};
+    int got = reader_next(r, &record);
+    while (got == INPUT_WAIT)
+        got = reader_next(r, &record);
+    if (got < 0)
+        return usage_error("%s: %s", r->name, mp_strerror(got));
+    if (got == INPUT_END || !names)
+        return 0;
+    splitter_add(&in->splitter, &fields, &record);
+    for (int i = 0; i < fields.len; i++)
+        names_add(&in->splitter.names, fields.bytes + fields.of[i].at, fields.of[i].len);
+    texts_free(&fields);
     return 0;
+}
+
+static int read_headers(struct input *in, const struct args *a)
+{
+    int status = 0;
+    for (int g = 0; g < in->groups_len && (a->header || a->skip_first); g++)
+        for (int i = 0; i < in->groups[g].len && status == 0; i++)
+            if (a->header || (g == 0 && i == 0))
+                status = read_header(in, &in->groups[g].readers[i], a->header);
+    return status;
+}
+
+// Standard input has only one end.
+static int check_stdin(const struct args *a)
+{
+    int n = 0;
+    for (int i = 0; i < a->sources_len; i++)
+        n += a->sources[i].file && !strcmp(a->sources[i].file, "-");
+    return n > 1 ? usage_error("-: standard input can be only one of the sources") : 0;
 }
 
 int input_open(struct input *in, const struct args *a)
 {
-    // MAX_ARG_STRLEN of the kernel, which counts the NUL.
-    *in = (struct input){.fd = -1, .limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1};
-    in->separator = a->null ? '\0' : '\n';
-    if (a->list) {
-        in->list = a->list;
-        in->list_left = a->list_len;
-        return 0;
-    }
-    if (!a->arg_file || !strcmp(a->arg_file, "-")) {
-        int status = open_stdin(in);
-        if (status)
-            return status;
-    } else {
-        in->name = a->arg_file;
-        // A FIFO without a writer is waited for in the loop, not in open().
-        in->fd = open(a->arg_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (in->fd < 0)
-            return usage_error("%s: %s", a->arg_file, mp_strerror(-errno));
-    }
-    struct stat st;
-    if (fstat(in->fd, &st) == 0 && S_ISDIR(st.st_mode))
-        return usage_error("%s: is a directory: find %s | mpmap ... would list it", in->name,
-                           in->name);
-    return 0;
+    *in = (struct input){.turn = true, .wrap = a->link, .end_of_items = a->end_of_items};
+    in->limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1;
+    in->max = a->max_args ? a->max_args : a->pack ? 0 : 1;
+    in->no_args = a->no_args;
+    in->jobs = a->jobs ? a->jobs : 1;
+    if (a->json && (in->max != 1 || a->sources_len > 1))
+        return usage_error("--json: one source, and one item a job");
+    int status = check_stdin(a);
+    if (status == 0)
+        status = splitter_init(&in->splitter, a, in->limit);
+    if (status == 0)
+        status = set_separator(in, a);
+    if (status == 0 && a->sources_len == 0)
+        status = open_source(in, a, NULL);
+    for (int i = 0; i < a->sources_len && status == 0; i++)
+        status = open_source(in, a, &a->sources[i]);
+    return status ? status : read_headers(in, a);
 }
 
-struct callback {
-    struct input *in;
-    void (*fn)(void *);
-    void *arg;
-};
-
-static void on_ready(mp_watch *w, int events, void *arg)
+void input_pack(struct input *in, size_t room, size_t (*cost)(void *, const char *, size_t),
+                void *arg)
 {
-    (void)events;
-    struct callback *c = arg;
-    mp_watch_set_events(w, 0); // until somebody asks again
-    c->in->ready = true;
-    c->fn(c->arg);
+    in->pack = true;
+    in->room = room;
+    in->cost = cost;
+    in->cost_arg = arg;
 }
 
 int input_watch(struct input *in, mp_loop *loop, void (*fn)(void *), void *arg)
 {
-    static struct callback c;
-    c = (struct callback){in, fn, arg};
-    if (in->fd < 0)
-        return 0;
-    int err = mp_loop_add_fd(loop, &in->watch, in->fd, MP_LOOP_READ, on_ready, &c);
-    return err == -EPERM ? 0 : err; // a file: always ready
+    int err = 0;
+    for (int g = 0; g < in->groups_len; g++)
+        for (int i = 0; i < in->groups[g].len && err == 0; i++)
+            err = reader_watch(&in->groups[g].readers[i], loop, fn, arg);
+    return err;
 }
 
-// Makes room for a block: moves what is left to the front, grows when an item fills it all.
-static void make_room(struct input *in)
-{
-    if (in->start) {
-        memmove(in->buf, in->buf + in->start, in->end - in->start);
-        in->scanned -= in->start;
-        in->end -= in->start;
-        in->start = 0;
-    }
-    if (in->cap - in->end < BLOCK) {
-        in->cap = in->end + BLOCK;
-        in->buf = xrealloc(in->buf, in->cap + 1); // one more for the last item's NUL
-    }
-}
+// ---- records ----------------------------------------------------------------------------------
 
-// 0 with something read or the end reached; INPUT_WAIT; -errno.
-static int fill(struct input *in)
+// The next record of a reader, split, at the end of `to`.
+static int read_record(struct input *in, struct reader *r, struct texts *to)
 {
-    if (in->watch && !in->ready) {
-        mp_watch_set_events(in->watch, MP_LOOP_READ);
-        return INPUT_WAIT;
-    }
-    in->ready = false;
-    make_room(in);
-    if (!in->watch) // nobody else to serve: wait here. A file is always ready.
-        poll(&(struct pollfd){.fd = in->fd, .events = POLLIN}, 1, -1);
-    ssize_t n = read(in->fd, in->buf + in->end, BLOCK);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-        if (in->watch)
-            mp_watch_set_events(in->watch, MP_LOOP_READ);
-        return in->watch ? INPUT_WAIT : 0;
-    }
-    if (n > 0) {
-        in->end += (size_t)n;
-        return 0;
-    }
-    in->ended = true;
-    if (n == 0)
-        return 0;
-    in->start = in->scanned = in->end; // half an item is none
-    return -errno;
-}
-
-static int give(struct input *in, struct item *item, size_t len, size_t taken)
-{
-    item->text = in->buf + in->start;
-    item->len = len;
-    item->too_long = in->skipping || len > in->limit;
-    item->text[len] = '\0';
-    in->start += taken;
-    in->scanned = in->start;
-    in->skipping = false;
-    return INPUT_ITEM;
-}
-
-static int next_of_list(struct input *in, struct item *item)
-{
-    if (in->list_left == 0)
+    struct record record;
+    int got = reader_next(r, &record);
+    if (got < 0)
+        in->name = r->name;
+    if (got != INPUT_ITEM)
+        return got;
+    if (in->end_of_items && !strcmp(record.text, in->end_of_items))
         return INPUT_END;
-    in->list_left--;
-    item->text = *in->list++;
-    item->len = strlen(item->text);
-    item->too_long = item->len > in->limit;
+    splitter_add(&in->splitter, to, &record);
     return INPUT_ITEM;
 }
 
-// The bytes of an endless item: all but the first are forgotten as they come.
-static void skip(struct input *in)
+// The next record of each of a group's readers. Without one of the shortest the group
+// has ended.
+static int read_group(struct input *in, struct group *g, struct texts *to)
 {
-    in->skipping = true;
-    in->end = in->scanned = in->start + SHOWN;
+    for (; g->read < g->len; g->read++) {
+        int got = read_record(in, &g->readers[g->read], to);
+        if (got != INPUT_ITEM)
+            return got;
+    }
+    g->read = 0;
+    return INPUT_ITEM;
+}
+
+static int load(struct input *in, struct group *g)
+{
+    for (;;) {
+        size_t n = (size_t)g->records + 2;
+        if (g->read == 0 && (n & (n - 1)) == 0)
+            g->begin = xrealloc(g->begin, 2 * n * sizeof *g->begin);
+        if (g->read == 0)
+            g->begin[g->records] = g->texts.len;
+        int got = read_group(in, g, &g->texts);
+        if (got == INPUT_END) {
+            g->loaded = true;
+            return 0;
+        }
+        if (got != INPUT_ITEM)
+            return got;
+        g->begin[++g->records] = g->texts.len;
+    }
+}
+
+static int load_all(struct input *in)
+{
+    int got = 0;
+    for (int i = 0; i < in->groups_len && got == 0; i++)
+        if (in->groups[i].held && !in->groups[i].loaded)
+            got = load(in, &in->groups[i]);
+    return got == 0 ? INPUT_ITEM : got;
+}
+
+static void copy_held(struct input *in, struct texts *to)
+{
+    for (int i = 0; i < in->groups_len; i++) {
+        struct group *g = &in->groups[i];
+        if (g->held)
+            texts_copy(to, &g->texts, g->begin[g->at], g->begin[g->at + 1] - g->begin[g->at]);
+    }
+}
+
+// Whether one of the sources in memory is empty: so is every product with it.
+static bool is_empty(const struct input *in)
+{
+    for (int i = 0; i < in->groups_len; i++)
+        if (in->groups[i].held && in->groups[i].records == 0)
+            return true;
+    return false;
+}
+
+// --link: each turns on its own, as long as the longest has not been through.
+static int next_linked(struct input *in, struct texts *to)
+{
+    long longest = 0;
+    for (int i = 0; i < in->groups_len; i++)
+        if (in->groups[i].records > longest)
+            longest = in->groups[i].records;
+    if (is_empty(in) || in->turns == longest)
+        return INPUT_END;
+    for (int i = 0; i < in->groups_len; i++)
+        in->groups[i].at = (int)(in->turns % in->groups[i].records);
+    in->turns++;
+    copy_held(in, to);
+    return INPUT_ITEM;
+}
+
+// The last source turns fastest, the first, which is read, slowest.
+static int next_combination(struct input *in, struct texts *to)
+{
+    struct group *first = &in->groups[0];
+    if (is_empty(in))
+        return INPUT_END;
+    if (in->groups_len == 1)
+        return read_group(in, first, to);
+    if (in->turn) {
+        if (first->read == 0)
+            texts_drop(&first->texts, first->texts.len);
+        int got = read_group(in, first, &first->texts);
+        if (got != INPUT_ITEM)
+            return got;
+        in->turn = false;
+    }
+    texts_copy(to, &first->texts, 0, first->texts.len);
+    copy_held(in, to);
+    int i = in->groups_len - 1;
+    while (i > 0 && ++in->groups[i].at == in->groups[i].records)
+        in->groups[i--].at = 0;
+    in->turn = i == 0;
+    return INPUT_ITEM;
+}
+
+static int next_record(struct input *in, struct texts *to)
+{
+    int got = load_all(in);
+    if (got != INPUT_ITEM)
+        return got;
+    return in->wrap ? next_linked(in, to) : next_combination(in, to);
+}
+
+// ---- items ------------------------------------------------------------------------------------
+
+static const char *bad_of(const struct texts *t, int from, int to)
+{
+    for (int i = from; i < to; i++)
+        if (t->of[i].bad)
+            return t->of[i].bad;
+    return NULL;
+}
+
+// The text of an item with several arguments.
+static void join(struct input *in, struct item *item)
+{
+    const struct text *of = in->batch.of;
+    size_t size = 1, at = 0;
+    for (int i = 0; i < item->all; i++)
+        size += of[i].len + 1;
+    if (size > in->joined_cap) {
+        in->joined_cap = 2 * size;
+        in->joined = xrealloc(in->joined, in->joined_cap);
+    }
+    for (int i = 0; i < item->all; i++) {
+        memcpy(in->joined + at, in->batch.bytes + of[i].at, of[i].len);
+        at += of[i].len;
+        in->joined[at++] = ' ';
+    }
+    at -= at > 0;
+    in->joined[at] = '\0';
+    item->text = in->joined;
+    item->len = at;
+}
+
+// The first n texts of the batch.
+static int give(struct input *in, struct item *item, int n)
+{
+    in->given = n;
+    *item = (struct item){.args = &in->batch, .args_len = n, .all = n};
+    if (in->splitter.kind == JSON)
+        item->all = 1;
+    item->bad = bad_of(&in->batch, 0, n);
+    if (item->all == 1)
+        item->text = item_arg(item, 0, &item->len);
+    else
+        join(in, item);
+    if (in->no_args)
+        item->all = item->args_len = 0;
+    return INPUT_ITEM;
+}
+
+static size_t cost(struct input *in, int from, int to)
+{
+    size_t sum = 0;
+    for (int i = from; i < to; i++)
+        sum += in->cost(in->cost_arg, in->batch.bytes + in->batch.of[i].at, in->batch.of[i].len);
+    return sum;
+}
+
+// What is left, when it all fits one command, is spread over the slots.
+static int give_last(struct input *in, struct item *item)
+{
+    int n = in->complete;
+    if (in->pack && !in->spread && in->records > 0 && n % in->records == 0)
+        in->spread = n / in->records * ((in->records + in->jobs - 1) / in->jobs);
+    if (in->spread && in->spread < n)
+        n = (int)in->spread;
+    return give(in, item, n);
+}
+
+// Forgets the last item. What did not fit it any more begins the next.
+static void begin_item(struct input *in)
+{
+    texts_drop(&in->batch, in->given);
+    in->complete -= in->given;
+    in->given = in->last = 0;
+    in->records = in->complete > 0 ? 1 : 0;
+    in->used = in->pack ? cost(in, 0, in->complete) : 0;
+}
+
+// How many texts of the batch make an item now; 0: it has room for more.
+static int item_end(const struct input *in)
+{
+    if (in->records == 0)
+        return 0;
+    bool alone = bad_of(&in->batch, in->last, in->complete) || (in->pack && in->used > in->room);
+    if (alone && in->records > 1)
+        return in->last;
+    bool bad = alone && bad_of(&in->batch, in->last, in->complete);
+    return bad || (in->max && in->records == in->max) ? in->complete : 0;
 }
 
 int input_next(struct input *in, struct item *item)
 {
-    if (in->fd < 0)
-        return next_of_list(in, item);
-    for (;;) {
-        char *sep = in->end > in->scanned
-                        ? memchr(in->buf + in->scanned, in->separator, in->end - in->scanned)
-                        : NULL;
-        if (sep) {
-            size_t at = (size_t)(sep - in->buf);
-            size_t len = in->skipping ? SHOWN : at - in->start;
-            return give(in, item, len, at + 1 - in->start);
+    if (in->given)
+        begin_item(in);
+    while (!in->ended) {
+        int end = item_end(in);
+        if (end)
+            return give(in, item, end);
+        int got = next_record(in, &in->batch);
+        if (got == INPUT_END) {
+            in->ended = true;
+            texts_cut(&in->batch, in->complete); // half of a linked record is none
+            continue;
         }
-        in->scanned = in->end;
-        size_t have = in->end - in->start;
-        if (in->ended)
-            return have ? give(in, item, have, have) : INPUT_END;
-        if (have > in->limit || in->skipping)
-            skip(in);
-        int r = fill(in);
-        if (r)
-            return r;
+        if (got != INPUT_ITEM)
+            return got;
+        in->last = in->complete;
+        in->complete = in->batch.len;
+        in->records++;
+        if (in->pack)
+            in->used += cost(in, in->last, in->complete);
     }
+    return in->complete ? give_last(in, item) : INPUT_END;
 }
 
 void input_close(struct input *in)
 {
-    mp_watch_close(in->watch);
-    in->watch = NULL;
-    if (in->fd > STDERR_FILENO)
-        close(in->fd);
-    in->fd = -1;
-    free(in->buf);
+    for (int g = 0; g < in->groups_len; g++) {
+        for (int i = 0; i < in->groups[g].len; i++)
+            reader_close(&in->groups[g].readers[i]);
+        free(in->groups[g].readers);
+        free(in->groups[g].begin);
+        texts_free(&in->groups[g].texts);
+    }
+    free(in->groups);
+    free(in->separator);
+    free(in->joined);
+    texts_free(&in->batch);
+    splitter_free(&in->splitter);
+    *in = (struct input){0};
 }

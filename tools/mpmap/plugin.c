@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
 // The records are read in batches into shared memory; a batch is cut at record
-// ends into ranges, many more than workers, and the pool maps work() over them:
-// one task is some thousand records, and no byte is copied on the way. A range
-// says at any moment how far it has come, in one store, so when the function
-// crashes or its worker is killed, we know the record, keep the results before it,
-// and run the rest again.
+// ends into ranges (range.c), many more than workers, and the pool maps the function
+// over them: one task is some thousand records, and no byte is copied on the way.
+// What a crash has left of a range is run again.
 //
 // The size of a batch follows the function: about BATCH_MS of work, so that a
 // slow one shows its results soon and a fast one is not held up by the turns.
 #include "plugin.h"
-#include "input.h"
+#include "range.h"
+#include "reader.h"
 #include "say.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
-#include <mp/arena.h>
 #include <mp/cpu.h>
-#include <mp/plugin.h>
 #include <mp/pool.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,48 +32,15 @@ enum {
     RANGES = 16,      // a worker and batch
     RANGE_MAX = 1024, // so many in all
     RANGE_BYTES = 512,
-    FAILURES = 8, // told one by one, of a range and in all
 };
 
-// How far a range is. It is a whole: read and published at once.
-struct progress {
-    size_t pos;     // of the record in work or to be done next
-    size_t record;  // which one it is, from 0
-    size_t out_len; // what there is of records that are done
-    size_t failed;
-};
-
-struct failure {
-    size_t record, pos;
-    int code;    // what the function returned, or:
-    bool crash;  // it took its worker with it
-    char *cause; // of a crash, if known; memory of the main process
-};
-
-// A piece of a batch, in shared memory. Changed by the worker that has it, and between
-// two maps by the main process.
-struct range {
-    char *data;
-    size_t len;
-    size_t next;            // the end of the record in work; up to pos if none is
-    char *_Atomic out;      // kept from batch to batch
-    _Atomic size_t out_cap; // never more than `out` has
-    _Atomic unsigned turn;  // which of the two is valid; the other one is written
-    struct progress state[2];
-    struct failure failure[FAILURES]; // the first ones; valid are as many as have failed
-};
-
-// What the workers have from before they were forked.
-static mp_arena *arena;
-static mp_record_fn *function;
-static mp_plugin_args arguments;
-static char separator;
+static struct setup *const setup = &range_setup;
 
 struct plugin {
     void *lib;
     mp_pool *pool;
     int workers;
-    struct input input;
+    struct reader input;
     char *buf; // in the arena; [0, have) was read, [0, cut) are whole records
     size_t have, cut, cap, target;
     bool ended;
@@ -85,100 +48,20 @@ struct plugin {
     int ranges_max, ranges_len;
     int *status;
     size_t records, failed, told;
+    bool cut_off; // the input ends within a value
 };
-
-// ---- how far a range is -----------------------------------------------------------------
-
-static const struct progress *progress(const struct range *r)
-{
-    return &r->state[atomic_load_explicit(&r->turn, memory_order_acquire) % 2];
-}
-
-// All of it with one store: who is killed before it has not done the record, who is
-// killed after it has.
-static void publish(struct range *r, const struct progress *now)
-{
-    unsigned turn = atomic_load_explicit(&r->turn, memory_order_relaxed) + 1;
-    r->state[turn % 2] = *now;
-    atomic_store_explicit(&r->turn, turn, memory_order_release);
-}
-
-// The record that *now is at fails. Does not count until *now is published.
-static void add_failure(struct range *r, struct progress *now, struct failure f)
-{
-    f.record = now->record;
-    f.pos = now->pos;
-    if (now->failed < FAILURES)
-        r->failure[now->failed] = f;
-    now->failed++;
-}
-
-// ---- in the workers ---------------------------------------------------------------------
-
-struct range_out {
-    mp_out out; // first: the function's pointer to it is ours to the whole
-    struct range *range;
-};
-
-static int grow(mp_out *out, size_t more)
-{
-    struct range *r = ((struct range_out *)out)->range;
-    size_t cap = out->cap ? out->cap * 2 : 4096;
-    void *data;
-    while (cap - out->len < more)
-        if (__builtin_mul_overflow(cap, 2, &cap))
-            return -ENOMEM;
-    if (mp_arena_alloc(arena, &data, cap, 1) < 0)
-        return -ENOMEM;
-    if (out->len)
-        memcpy(data, out->data, out->len);
-    char *old = out->data;
-    out->data = data;
-    out->cap = cap;
-    atomic_store_explicit(&r->out, data, memory_order_release); // first: it is the larger
-    atomic_store_explicit(&r->out_cap, cap, memory_order_release);
-    mp_arena_free(arena, old);
-    return 0;
-}
-
-static int work(const void *in, void *unused, void *ctx)
-{
-    (void)unused, (void)ctx;
-    struct range *r = (struct range *)(uintptr_t)in; // it lies in the arena: ours to write
-    struct progress now = *progress(r);
-    struct range_out o = {{r->out, now.out_len, r->out_cap, grow}, r};
-    mp_record_fn *fn = function;
-    char sep = separator;
-    while (now.pos < r->len) {
-        char *record = r->data + now.pos;
-        char *end = memchr(record, sep, r->len - now.pos);
-        r->next = (size_t)(end + 1 - r->data);
-        atomic_signal_fence(memory_order_seq_cst); // else a kill could leave no trace of the end
-        *end = '\0';
-        int code = fn(record, (size_t)(end - record), &o.out, &arguments);
-        if (code) {
-            add_failure(r, &now, (struct failure){.code = code});
-            o.out.len = now.out_len;
-        }
-        now.out_len = o.out.len;
-        now.record++;
-        now.pos = (size_t)(end + 1 - r->data);
-        publish(r, &now);
-    }
-    return 0;
-}
 
 // ---- reading ----------------------------------------------------------------------------
 
 static int arena_room(struct plugin *p, size_t cap)
 {
     void *buf;
-    int err = mp_arena_alloc(arena, &buf, cap + 1, 1); // one for the last separator
+    int err = mp_arena_alloc(setup->arena, &buf, cap + 1, 1); // one for the last separator
     if (err)
         return err;
     if (p->have)
         memcpy(buf, p->buf, p->have);
-    mp_arena_free(arena, p->buf);
+    mp_arena_free(setup->arena, p->buf);
     p->buf = buf;
     p->cap = cap;
     return 0;
@@ -188,6 +71,26 @@ static bool is_ready(int fd)
 {
     struct pollfd f = {.fd = fd, .events = POLLIN};
     return poll(&f, 1, 0) > 0;
+}
+
+static int bad_records(const struct plugin *p)
+{
+    say("%s: not msgpack, after record %zu", p->input.name, p->records);
+    return -EBADMSG;
+}
+
+// What is left at the end: a line without its separator, a fixed record that is short,
+// which the function sees by its length, or half a value.
+static int end_last(struct plugin *p)
+{
+    if (setup->records.kind == MSGPACK) {
+        p->cut_off = true;
+        return 0;
+    }
+    if (setup->records.kind == LINES)
+        p->buf[p->have++] = setup->records.separator;
+    p->cut = p->have;
+    return 0;
 }
 
 // Reads a batch: what there is, up to the target, but at least one record. 0 with
@@ -211,16 +114,14 @@ static int read_batch(struct plugin *p)
         if (n < 0)
             return -errno;
         p->ended = n == 0;
-        char *sep = memrchr(p->buf + p->have, separator, (size_t)n);
+        size_t scanned = p->have;
         p->have += (size_t)n;
-        if (sep)
-            p->cut = (size_t)(sep + 1 - p->buf);
+        size_t cut = records_cut(&setup->records, p->buf, p->cut, scanned, p->have);
+        if (cut == RECORDS_BAD)
+            return bad_records(p);
+        p->cut = cut;
     }
-    if (p->ended && p->have > p->cut) { // a last record without its separator
-        p->buf[p->have++] = separator;
-        p->cut = p->have;
-    }
-    return 0;
+    return p->ended && p->have > p->cut ? end_last(p) : 0;
 }
 
 static void cut_into_ranges(struct plugin *p)
@@ -235,8 +136,7 @@ static void cut_into_ranges(struct plugin *p)
         if (end >= p->cut || p->ranges_len == p->ranges_max)
             end = p->cut;
         else
-            end = (size_t)((char *)memchr(p->buf + end - 1, separator, p->cut - end + 1) + 1 -
-                           p->buf);
+            end = records_boundary(&setup->records, p->buf, at, end, p->cut);
         *r = (struct range){
             .data = p->buf + at, .len = end - at, .out = r->out, .out_cap = r->out_cap};
         at = end;
@@ -265,7 +165,7 @@ static void tell_failures(struct plugin *p)
 {
     for (int i = 0; i < p->ranges_len; i++) {
         struct range *r = &p->ranges[i];
-        const struct progress *done = progress(r);
+        const struct progress *done = range_progress(r);
         for (size_t k = 0; k < done->failed && k < FAILURES; k++) {
             tell(p, r, &r->failure[k]);
             free(r->failure[k].cause);
@@ -301,8 +201,8 @@ static int write_batch(struct plugin *p)
     tell_failures(p);
     for (int i = 0; i < p->ranges_len; i++) {
         const struct range *r = &p->ranges[i];
-        if (progress(r)->out_len)
-            iov[n++] = (struct iovec){r->out, progress(r)->out_len};
+        if (range_progress(r)->out_len)
+            iov[n++] = (struct iovec){r->out, range_progress(r)->out_len};
     }
     int err = write_all(iov, n);
     if (err)
@@ -332,33 +232,38 @@ static void skip_crashes(struct plugin *p)
 {
     for (int i = 0; i < p->ranges_len; i++) {
         struct range *r = &p->ranges[i];
-        struct progress now = *progress(r);
+        struct progress now = *range_progress(r);
         if (p->status[i] != MP_EWORKERDIED || now.pos >= r->len)
             continue;
         if (r->next <= now.pos) { // killed before it began: so its end is still there
-            char *end = memchr(r->data + now.pos, separator, r->len - now.pos);
-            r->next = (size_t)(end + 1 - r->data);
-            *end = '\0';
+            r->next =
+                now.pos + range_record_len(&setup->records, r->data + now.pos, r->len - now.pos);
+            if (setup->records.kind == LINES)
+                r->data[r->next - 1] = '\0';
         }
         bool wanted = now.failed < FAILURES;
-        add_failure(r, &now, (struct failure){.crash = true, .cause = wanted ? cause(p, i) : NULL});
+        range_add_failure(r, &now,
+                          (struct failure){.crash = true, .cause = wanted ? cause(p, i) : NULL});
         now.record++;
         now.pos = r->next;
-        publish(r, &now);
+        range_publish(r, &now);
     }
 }
 
 static int map_batch(struct plugin *p)
 {
     for (;;) {
-        int err =
-            mp_pool_map(p->pool, work, p->ranges, sizeof *p->ranges, NULL, 0, (size_t)p->ranges_len,
-                        NULL, &(mp_map_opts){.chunk = 1, .status = p->status});
+        int err = mp_pool_map(p->pool, range_work, p->ranges, sizeof *p->ranges, NULL, 0,
+                              (size_t)p->ranges_len, NULL,
+                              &(mp_map_opts){.chunk = 1, .status = p->status});
         if (err == 0)
             return 0;
         if (err != MP_EWORKERDIED) {
             tell_failures(p);
-            say("the pool failed: %s", mp_strerror(err));
+            if (err == MP_EBROKEN && setup->init)
+                say("the function's init did not return 0, or crashed, in a worker");
+            else
+                say("the pool failed: %s", mp_strerror(err));
             return EXIT_IO;
         }
         skip_crashes(p);
@@ -370,11 +275,14 @@ static int start_pool(struct plugin *p)
     void *ranges;
     p->ranges_max = p->workers < RANGE_MAX / RANGES ? p->workers * RANGES : RANGE_MAX;
     p->status = xrealloc(NULL, (size_t)p->ranges_max * sizeof *p->status);
-    int err = mp_arena_alloc(arena, &ranges, (size_t)p->ranges_max, sizeof *p->ranges);
+    int err = mp_arena_alloc(setup->arena, &ranges, (size_t)p->ranges_max, sizeof *p->ranges);
     if (err == 0) {
         memset(ranges, 0, (size_t)p->ranges_max * sizeof *p->ranges);
         p->ranges = ranges;
-        err = mp_pool_new(&p->pool, &(mp_pool_opts){.workers = p->workers, .name = "mpmap"});
+        err = mp_pool_new(&p->pool, &(mp_pool_opts){.workers = p->workers,
+                                                    .name = "mpmap",
+                                                    .init = setup->init ? range_start_worker : NULL,
+                                                    .init_arg = NULL});
     }
     if (err)
         say("cannot start the pool: %s", mp_strerror(err));
@@ -413,6 +321,8 @@ static int run_all(struct plugin *p)
 {
     for (;;) {
         int err = read_batch(p);
+        if (err == -EBADMSG)
+            return EXIT_IO;
         if (err) {
             say("%s: %s: the rest of the records is not known", p->input.name, mp_strerror(err));
             return EXIT_IO;
@@ -425,6 +335,10 @@ static int run_all(struct plugin *p)
     }
     if (p->failed > FAILURES)
         say("%zu records failed in all", p->failed);
+    if (p->cut_off) {
+        say("%s: ends within a value, after record %zu", p->input.name, p->records);
+        return EXIT_IO;
+    }
     return p->failed > 100 ? EXIT_MANY : (int)p->failed;
 }
 
@@ -450,20 +364,23 @@ static int open_function(struct plugin *p, const char *so)
     if (!symbol)
         return usage_error("--so: %.*s has no function %s: nm -D shows what it has", len, so,
                            colon + 1);
-    memcpy(&function, &symbol, sizeof function);
+    memcpy(&setup->function, &symbol, sizeof setup->function);
+    snprintf(path, sizeof path, "%s_init", colon + 1);
+    symbol = dlsym(p->lib, path);
+    memcpy(&setup->init, &symbol, sizeof setup->init);
     return 0;
 }
 
 // The items of ":::" as a file, each ended by NUL, since they may hold newlines.
-static int list_as_file(struct input *in)
+static int list_as_file(struct reader *in)
 {
     in->name = ":::";
     in->fd = memfd_create("mpmap-items", MFD_CLOEXEC);
     FILE *f = in->fd < 0 ? NULL : fdopen(dup(in->fd), "w");
     if (!f)
         return -errno;
-    for (int i = 0; i < in->list_left; i++)
-        fwrite(in->list[i], 1, strlen(in->list[i]) + 1, f);
+    for (int i = 0; i < in->words_left; i++)
+        fwrite(in->words[i], 1, strlen(in->words[i]) + 1, f);
     int err = fflush(f) || ferror(f) ? -ENOSPC : 0;
     fclose(f);
     lseek(in->fd, 0, SEEK_SET);
@@ -472,18 +389,20 @@ static int list_as_file(struct input *in)
 
 static int open_all(struct plugin *p, const struct args *a)
 {
-    int status = open_function(p, a->so);
+    bool list = a->sources && !a->sources->file;
+    int status = records_init(&setup->records, a->records, list || a->null ? '\0' : '\n');
+    if (status < 0)
+        status = open_function(p, a->so);
     if (status == 0)
-        status = input_open(&p->input, a);
+        status = reader_open(&p->input, a->sources);
     if (status)
         return status;
-    int err = a->list ? list_as_file(&p->input) : 0;
+    int err = list ? list_as_file(&p->input) : 0;
     if (err == 0)
-        err = mp_arena_new(&arena, NULL);
+        err = mp_arena_new(&setup->arena, NULL);
     if (err)
         say("cannot start: %s", mp_strerror(err));
-    separator = a->list ? '\0' : p->input.separator;
-    arguments = (mp_plugin_args){a->words_len, a->words};
+    setup->arguments = (mp_plugin_args){a->words_len, a->words, NULL};
     return err ? EXIT_IO : 0;
 }
 
@@ -495,8 +414,8 @@ int run_plugin(const struct args *a)
     if (status == 0)
         status = run_all(&p);
     mp_pool_free(p.pool);
-    mp_arena_delete(arena);
-    input_close(&p.input);
+    mp_arena_delete(setup->arena);
+    reader_close(&p.input);
     free(p.status);
     if (p.lib)
         dlclose(p.lib);

@@ -9,7 +9,7 @@
 enum context { PLAIN, SINGLE, DOUBLE, COMMAND, BRACE, ARITHMETIC, BACKQUOTE, COMMENT };
 enum { DEPTH = 64 };
 
-struct reader {
+struct scan {
     struct shell_script *out;
     char *buf;
     size_t len, cap;
@@ -19,14 +19,17 @@ struct reader {
     bool heredoc;      // a here-document began: what follows may be its body
     bool found;        // a replacement string
     size_t command;    // where in buf the last simple command begins
+    size_t word;       // where the word at hand does, and its first mark
+    int word_mark;
+    const struct replacing *how;
 };
 
-static enum context where(const struct reader *r)
+static enum context where(const struct scan *r)
 {
     return r->stack[r->depth];
 }
 
-static void add(struct reader *r, const char *s, size_t n)
+static void add(struct scan *r, const char *s, size_t n)
 {
     if (r->len + n + 1 > r->cap) {
         r->cap = 2 * (r->len + n + 1);
@@ -37,7 +40,7 @@ static void add(struct reader *r, const char *s, size_t n)
     r->buf[r->len] = '\0';
 }
 
-static int enter(struct reader *r, enum context c)
+static int enter(struct scan *r, enum context c)
 {
     if (r->depth + 1 == DEPTH)
         return usage_error("-s: quotes and $( ) nest too deeply");
@@ -46,14 +49,14 @@ static int enter(struct reader *r, enum context c)
     return 0;
 }
 
-static void leave(struct reader *r)
+static void leave(struct scan *r)
 {
     if (r->depth)
         r->depth--;
 }
 
 // Whether quotes around this place keep words together: "${x:-{}}" counts as quoted.
-static bool in_double(const struct reader *r)
+static bool in_double(const struct scan *r)
 {
     int d = r->depth;
     while (d && r->stack[d] == BRACE)
@@ -61,7 +64,7 @@ static bool in_double(const struct reader *r)
     return r->stack[d] == DOUBLE;
 }
 
-static bool inside(const struct reader *r, enum context c)
+static bool inside(const struct scan *r, enum context c)
 {
     for (int d = r->depth; d > 0; d--)
         if (r->stack[d] == c)
@@ -69,44 +72,53 @@ static bool inside(const struct reader *r, enum context c)
     return false;
 }
 
-static int param_of(struct shell_script *s, enum what what)
-{
-    for (int i = 0; i < s->params_len; i++)
-        if (s->params[i] == what)
-            return i + 1;
-    s->params[s->params_len++] = what;
-    return s->params_len;
-}
-
 static int refuse(const char *place, const char *remedy)
 {
     return usage_error("-s: no replacement string can stand in %s: %s", place, remedy);
 }
 
-static int replace(struct reader *r, enum what what)
+static int replace(struct scan *r, const struct replacement *what)
 {
-    if (inside(r, ARITHMETIC))
-        return refuse("arithmetic", "some shells run code that they find in a value there");
     if (inside(r, BACKQUOTE))
         return refuse("backquotes", "use $(...)");
     if (r->heredoc)
         return refuse("or after a here-document", "use printf '%s\\n' {} | ...");
-    char ref[32];
-    const char *form = where(r) == SINGLE ? "'\"${%d}\"'" : in_double(r) ? "${%d}" : "\"${%d}\"";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    int n = snprintf(ref, sizeof ref, form, param_of(r->out, what));
-#pragma GCC diagnostic pop
-    add(r, ref, (size_t)n);
+    struct shell_script *s = r->out;
+    enum shell_form form = inside(r, ARITHMETIC) ? IN_ARITHMETIC
+                           : where(r) == SINGLE  ? IN_SINGLE
+                           : in_double(r)        ? IN_DOUBLE
+                                                 : BARE;
+    s->marks = xrealloc(s->marks, ((size_t)s->marks_len + 1) * sizeof *s->marks);
+    s->marks[s->marks_len++] = (struct shell_mark){.at = r->len, .r = *what, .form = form};
+    s->only_items = s->only_items && what->what == ITEM && what->arg == 0 && form == BARE;
     r->found = true;
     return 0;
 }
 
+// The word at hand ends. With -X it is repeated, if there is a {} in it.
+static void end_word(struct scan *r)
+{
+    struct shell_script *s = r->out;
+    bool all = false;
+    for (int i = r->word_mark; i < s->marks_len; i++)
+        all |= s->marks[i].r.arg == 0 && is_change(s->marks[i].r.what);
+    for (int i = r->word_mark; i < s->marks_len; i++) {
+        s->marks[i].repeats = all && (r->len > r->word || s->marks_len - r->word_mark > 1);
+        s->marks[i].word_begin = r->word;
+        s->marks[i].word_end = r->len;
+    }
+    r->word_mark = s->marks_len;
+}
+
 // Copies one byte of code: not in quotes.
-static int read_code(struct reader *r, const char *s, const char *start)
+static int read_code(struct scan *r, const char *s, const char *start)
 {
     char c = *s;
+    if (r->depth == 0 && strchr(" \t\n;&|()<>", c))
+        end_word(r);
     add(r, s, 1);
+    if (r->depth == 0 && strchr(" \t\n;&|()<>", c))
+        r->word = r->len;
     bool word_start = s == start || strchr(" \t\n;&|()", s[-1]);
     if (c == '#' && word_start && where(r) != BRACE)
         return enter(r, COMMENT);
@@ -126,7 +138,7 @@ static int read_code(struct reader *r, const char *s, const char *start)
     return 0;
 }
 
-static int read_arithmetic(struct reader *r, const char *s)
+static int read_arithmetic(struct scan *r, const char *s)
 {
     add(r, s, 1);
     if (*s == '(')
@@ -138,7 +150,7 @@ static int read_arithmetic(struct reader *r, const char *s)
 
 // What begins at s and is longer than a byte or changes the context; its length
 // in *used, 0 if nothing does.
-static int read_special(struct reader *r, const char *s, size_t *used)
+static int read_special(struct scan *r, const char *s, size_t *used)
 {
     enum context in = where(r);
     *used = 1;
@@ -186,7 +198,7 @@ static int read_special(struct reader *r, const char *s, size_t *used)
     return 0;
 }
 
-static int read_one(struct reader *r, const char *s, const char *start, size_t *used)
+static int read_one(struct scan *r, const char *s, const char *start, size_t *used)
 {
     enum context in = where(r);
     *used = 1;
@@ -198,9 +210,10 @@ static int read_one(struct reader *r, const char *s, const char *start, size_t *
             r->command = r->len;
         return 0;
     }
-    enum what what = replacement_find(s, used);
-    if (what != LITERAL)
-        return replace(r, what);
+    struct replacement what;
+    int found = replacement_find(r->how, s, used, &what);
+    if (found)
+        return found < 0 ? EXIT_USAGE : replace(r, &what);
     *used = 1;
     if (in == SINGLE) {
         add(r, s, 1);
@@ -223,7 +236,7 @@ static int read_one(struct reader *r, const char *s, const char *start, size_t *
 
 // Whether a word added at the end is an argument of the last command, not a
 // command itself: an item must never become one.
-static bool can_append(const struct reader *r)
+static bool can_append(const struct scan *r)
 {
     static const char *const not_commands[] = {
         "!",     "{",     "}",  "if",   "then", "elif", "else", "fi",   "for",
@@ -265,7 +278,7 @@ static char *join_words(char **words, int n)
     return text;
 }
 
-static int read_all(struct reader *r, const char *text)
+static int read_all(struct scan *r, const char *text, bool append)
 {
     size_t used;
     add(r, "", 0);
@@ -274,27 +287,39 @@ static int read_all(struct reader *r, const char *text)
         if (status)
             return status;
     }
-    if (r->found || refers_to_item(text))
-        return 0;
-    if (!can_append(r))
-        return usage_error("-s: the item cannot be added at the end of this script: "
-                           "write {} where it shall go");
-    add(r, " \"${1}\"", 7);
+    if (append && !r->found && !refers_to_item(text)) {
+        if (!can_append(r))
+            return usage_error("-s: the item cannot be added at the end of this script: "
+                               "write {} where it shall go");
+        end_word(r);
+        add(r, " ", 1);
+        r->word = r->len;
+        replace(r, &(struct replacement){.what = ITEM});
+    }
+    end_word(r);
     return 0;
 }
 
-int shell_compile(struct shell_script *s, char **words, int n)
+int shell_compile(struct shell_script *s, char **words, int n, const struct replacing *how,
+                  bool append)
 {
-    *s = (struct shell_script){.params = {ITEM}, .params_len = 1};
-    struct reader r = {.out = s};
+    *s = (struct shell_script){.only_items = true};
+    struct scan r = {.out = s, .how = how};
     char *text = join_words(words, n);
-    int status = read_all(&r, text);
+    int status = read_all(&r, text, append);
     free(text);
-    if (status)
-        free(r.buf);
-    else
-        s->text = r.buf;
+    s->text = r.buf;
+    s->len = r.len;
     return status;
+}
+
+void shell_free(struct shell_script *s)
+{
+    for (int i = 0; i < s->marks_len; i++)
+        replacement_free(&s->marks[i].r);
+    free(s->marks);
+    free(s->text);
+    *s = (struct shell_script){0};
 }
 
 void shell_quote(FILE *f, const char *word)

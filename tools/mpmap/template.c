@@ -1,143 +1,289 @@
 // SPDX-License-Identifier: MIT
 #include "template.h"
 #include "say.h"
-#include "shell.h"
 
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static void add_part(struct template *t, enum what what, const char *text, size_t len)
+static void add_part(struct template *t, struct replacement r)
 {
-    if (what == LITERAL && len == 0)
+    if (r.what == LITERAL && r.len == 0)
         return;
     t->parts = xrealloc(t->parts, ((size_t)t->parts_len + 1) * sizeof *t->parts);
-    t->parts[t->parts_len++] = (struct part){what, text, len};
+    t->parts[t->parts_len++] = r;
     t->words[t->words_len - 1].count++;
+}
+
+static void add_literal(struct template *t, const char *s, size_t len)
+{
+    add_part(t, (struct replacement){.what = LITERAL, .text = s, .len = len});
 }
 
 static void add_word(struct template *t)
 {
     t->words = xrealloc(t->words, ((size_t)t->words_len + 1) * sizeof *t->words);
-    t->words[t->words_len++] = (struct word){t->parts_len, 0};
+    t->words[t->words_len++] = (struct word){.first = t->parts_len};
 }
 
-// Adds a word of the command line; whether it has a replacement string.
-static bool compile_word(struct template *t, const char *s)
+// Adds a word of the command line: 1 if it has a replacement string, -1 after a message.
+static int compile_word(struct template *t, const char *s, const struct replacing *how)
 {
-    bool found = false;
+    int any = 0;
     add_word(t);
     const char *literal = s;
     while (*s) {
         size_t len;
-        enum what what = replacement_find(s, &len);
-        if (what == LITERAL) {
+        struct replacement r;
+        int found = replacement_find(how, s, &len, &r);
+        if (found < 0)
+            return -1;
+        if (!found) {
             s++;
             continue;
         }
-        add_part(t, LITERAL, literal, (size_t)(s - literal));
-        add_part(t, what, NULL, 0);
+        add_literal(t, literal, (size_t)(s - literal));
+        add_part(t, r);
         literal = s += len;
-        found = true;
+        any = 1;
     }
-    add_part(t, LITERAL, literal, (size_t)(s - literal));
-    return found;
+    add_literal(t, literal, (size_t)(s - literal));
+    return any;
 }
 
-static void add_literal_word(struct template *t, const char *s)
+static int compile_words(struct template *t, const struct args *a, const struct replacing *how)
 {
-    add_word(t);
-    add_part(t, LITERAL, s, strlen(s));
-}
-
-// /bin/sh -c script sh item ...: the item is $1, never part of the script.
-static int compile_shell(struct template *t, const struct args *a)
-{
-    struct shell_script s;
-    int status = shell_compile(&s, a->words, a->words_len);
-    if (status)
-        return status;
-    t->script = s.text;
-    add_literal_word(t, "/bin/sh");
-    add_literal_word(t, "-c");
-    add_literal_word(t, s.text);
-    add_literal_word(t, "sh");
-    for (int i = 0; i < s.params_len; i++) {
+    int any = 0;
+    for (int i = 0; i < a->words_len; i++) {
+        int found = compile_word(t, a->words[i], how);
+        if (found < 0)
+            return EXIT_USAGE;
+        any |= found;
+    }
+    if (!any && !a->pipe && !a->pipe_part) {
         add_word(t);
-        add_part(t, s.params[i], NULL, 0);
+        add_part(t, (struct replacement){.what = ITEM});
     }
     return 0;
 }
 
-int template_compile(struct template *t, const struct args *a)
+// Under GNU parallel's name it is the user's shell, if it is one of sh's family.
+static const char *choose_shell(const struct args *a)
 {
-    *t = (struct template){0};
-    int status = 0;
-    if (a->shell) {
-        status = compile_shell(t, a);
-    } else {
-        bool found = false;
-        for (int i = 0; i < a->words_len; i++)
-            found |= compile_word(t, a->words[i]);
-        if (!found) {
-            add_word(t);
-            add_part(t, ITEM, NULL, 0);
+    static const char *const family[] = {"sh", "bash", "dash", "ksh", "mksh", "zsh", "ash"};
+    const char *wanted = getenv("PARALLEL_SHELL");
+    if (!wanted || !*wanted)
+        wanted = getenv("SHELL");
+    if (!a->gnu || !wanted || *wanted != '/' || access(wanted, X_OK))
+        return "/bin/sh";
+    const char *name = strrchr(wanted, '/') + 1;
+    for (size_t i = 0; i < sizeof family / sizeof *family; i++)
+        if (!strcmp(name, family[i]))
+            return wanted;
+    return "/bin/sh";
+}
+
+// No command: each item is one, a line of shell.
+static void compile_lines(struct template *t, const struct args *a)
+{
+    const char *shell = choose_shell(a);
+    add_word(t);
+    add_literal(t, shell, strlen(shell));
+    add_word(t);
+    add_literal(t, "-c", 2);
+    add_word(t);
+    add_part(t, (struct replacement){.what = ITEM});
+    t->words[t->words_len - 1].joined = true;
+}
+
+int template_compile(struct template *t, const struct args *a, struct names *names)
+{
+    struct replacing how = {.item = a->replace, .names = names};
+    if (how.item && !strcmp(how.item, "{}"))
+        how.item = NULL;
+    *t = (struct template){.args = a};
+    if (a->words_len == 0) {
+        compile_lines(t, a);
+        return 0;
+    }
+    if (!a->shell && (!a->gnu || a->quoted))
+        return compile_words(t, a, &how);
+    t->shell = choose_shell(a);
+    return shell_compile(&t->script, a->words, a->words_len, &how, !a->pipe && !a->pipe_part);
+}
+
+const char *template_refuses(const struct template *t, const struct item *item)
+{
+    return t->shell ? shell_refuses(&t->script, item) : NULL;
+}
+
+// ---- expanding --------------------------------------------------------------------------------
+
+static bool is_all(const struct replacement *p)
+{
+    return is_change(p->what) && p->arg == 0;
+}
+
+static bool has_all(const struct template *t, const struct word *w)
+{
+    for (int i = w->first; i < w->first + w->count; i++)
+        if (is_all(&t->parts[i]))
+            return true;
+    return false;
+}
+
+struct expansion {
+    struct template *t;
+    const struct item *item;
+    long seq;
+    int slot;
+};
+
+static void put(const struct expansion *e, const struct replacement *p, int arg)
+{
+    if (p->what == LITERAL)
+        command_add(&e->t->command, p->text, p->len);
+    else
+        replacement_put(p, e->item, arg, e->seq, e->slot, &e->t->command);
+}
+
+// The word once, with one argument for all of its {}.
+static void expand_with(const struct expansion *e, const struct word *w, int arg)
+{
+    for (int i = w->first; i < w->first + w->count; i++) {
+        const struct replacement *p = &e->t->parts[i];
+        put(e, p, is_all(p) ? arg : replacement_arg(p, e->item));
+    }
+    command_end_word(&e->t->command);
+}
+
+// The word with all arguments, the first joined to what is before, the last to what is
+// after, the others words of their own.
+static void expand_all(const struct expansion *e, const struct word *w)
+{
+    struct command *c = &e->t->command;
+    for (int i = w->first; i < w->first + w->count; i++) {
+        const struct replacement *p = &e->t->parts[i];
+        if (!is_all(p)) {
+            put(e, p, replacement_arg(p, e->item));
+            continue;
+        }
+        for (int k = 0; k < e->item->all; k++) {
+            if (k && w->joined)
+                command_add(c, " ", 1);
+            else if (k)
+                command_end_word(c);
+            put(e, p, k);
         }
     }
-    t->argv = xrealloc(NULL, ((size_t)t->words_len + 1) * sizeof *t->argv);
-    return status;
+    command_end_word(c);
 }
 
-static struct part resolve(const struct part *p, const struct item *item, const char *seq,
-                           const char *slot)
+static void expand_word(const struct expansion *e, const struct word *w)
 {
-    switch (p->what) {
-    case LITERAL:
-        return *p;
-    case SEQ:
-        return (struct part){LITERAL, seq, strlen(seq)};
-    case SLOT:
-        return (struct part){LITERAL, slot, strlen(slot)};
-    default:;
-        size_t len;
-        const char *text = replacement_of(p->what, item->text, item->len, &len);
-        return (struct part){LITERAL, text, len};
-    }
-}
-
-static void put(struct template *t, size_t *at, struct part p)
-{
-    if (*at + p.len + 1 > t->cap) {
-        t->cap = 2 * (*at + p.len + 1);
-        t->buf = xrealloc(t->buf, t->cap);
-    }
-    memcpy(t->buf + *at, p.text, p.len);
-    *at += p.len;
+    bool all = has_all(e->t, w);
+    bool alone = w->count == 1 && all && !w->joined; // then no arguments are no word
+    if (all && (alone || (e->t->args->repeat && e->item->all > 0)))
+        for (int i = 0; i < e->item->all; i++)
+            expand_with(e, w, i);
+    else
+        expand_all(e, w);
 }
 
 char **template_expand(struct template *t, const struct item *item, long seq, int slot)
 {
-    static const struct part nul = {LITERAL, "", 1};
-    char seq_text[24], slot_text[16];
-    snprintf(seq_text, sizeof seq_text, "%ld", seq);
-    snprintf(slot_text, sizeof slot_text, "%d", slot);
-    size_t at = 0;
+    struct expansion e = {t, item, seq, slot};
+    command_begin(&t->command);
+    if (t->shell) {
+        command_add(&t->command, t->shell, strlen(t->shell));
+        command_end_word(&t->command);
+        command_add(&t->command, "-c", 2);
+        command_end_word(&t->command);
+        shell_expand(&t->script, item, t->args->repeat, seq, slot, &t->command);
+    }
+    for (int i = 0; i < t->words_len; i++)
+        expand_word(&e, &t->words[i]);
+    return command_argv(&t->command);
+}
+
+void template_print(struct template *t, const struct item *item, long seq, int slot, FILE *f)
+{
+    if (t->args->gnu && t->shell) {
+        shell_print(&t->script, item, t->args->repeat, seq, slot, f);
+        return;
+    }
+    char **argv = template_expand(t, item, seq, slot);
+    for (int i = 0; argv[i]; i++) {
+        if (i)
+            putc(' ', f);
+        shell_quote(f, argv[i]);
+    }
+}
+
+// ---- packing ----------------------------------------------------------------------------------
+
+size_t template_cost(void *arg, const char *text, size_t len)
+{
+    const struct template *t = arg;
+    size_t pointer = t->args->max_chars ? 0 : sizeof(char *); // which is for characters only
+    if (t->shell && t->args->max_chars && t->script.only_items)
+        return len + 1;
+    if (t->shell)
+        return shell_cost(&t->script, text, len);
+    size_t cost = 0;
     for (int i = 0; i < t->words_len; i++) {
         const struct word *w = &t->words[i];
-        for (int j = w->first; j < w->first + w->count; j++)
-            put(t, &at, resolve(&t->parts[j], item, seq_text, slot_text));
-        put(t, &at, nul);
+        if (!has_all(t, w))
+            continue;
+        for (int k = w->first; k < w->first + w->count; k++) {
+            size_t n = t->parts[k].len;
+            if (is_all(&t->parts[k]))
+                replacement_of(&t->parts[k], text, len, &n);
+            cost += n + 1;
+        }
+        cost += pointer;
     }
-    // Only now, as the buffer may have moved while it grew.
-    char *p = t->buf;
-    for (int i = 0; i < t->words_len; i++, p += strlen(p) + 1)
-        t->argv[i] = p;
-    t->argv[t->words_len] = NULL;
-    return t->argv;
+    return cost;
+}
+
+static size_t word_len(const struct template *t, const struct word *w)
+{
+    size_t len = 0;
+    for (int i = w->first; i < w->first + w->count; i++)
+        len += t->parts[i].len;
+    return len;
+}
+
+// What the kernel takes: a quarter of the stack, 6 MiB at the most, for the strings of the
+// command, its environment and the pointers to them. A page is left for a script's
+// interpreter.
+size_t template_room(const struct template *t)
+{
+    long max = sysconf(_SC_ARG_MAX), most = 6L * 1024 * 1024;
+    size_t room = (size_t)(max > 0 && max < most ? max : most), used = PATH_MAX;
+    for (char **e = environ; *e; e++)
+        used += strlen(*e) + 1 + sizeof *e;
+    used += t->script.len + 8 * sizeof(char *) + 128;
+    for (int i = 0; i < t->parts_len; i++)
+        used += t->parts[i].len + 1 + sizeof(char *);
+    if (t->shell && !t->script.only_items) { // the script grows, and is an argument itself
+        room = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1;
+        used = t->script.len;
+    }
+    room = room > used ? room - used : 1;
+    size_t wanted = (size_t)t->args->max_chars, fixed = t->script.len;
+    for (int i = 0; i < t->words_len; i++)
+        if (!has_all(t, &t->words[i]))
+            fixed += word_len(t, &t->words[i]) + 1;
+    wanted = !wanted ? room : wanted > fixed ? wanted - fixed : 1;
+    return wanted < room ? wanted : room;
 }
 
 const char *template_program(const struct template *t)
 {
+    if (t->shell)
+        return t->shell;
     const struct word *w = &t->words[0];
     if (w->count == 0)
         return "";
@@ -146,9 +292,10 @@ const char *template_program(const struct template *t)
 
 void template_free(struct template *t)
 {
+    for (int i = 0; i < t->parts_len; i++)
+        replacement_free(&t->parts[i]);
     free(t->parts);
     free(t->words);
-    free(t->argv);
-    free(t->buf);
-    free(t->script);
+    shell_free(&t->script);
+    command_free(&t->command);
 }

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// What is run for an item.
+#include "options.h"
+#include "say.h"
+
+#include <string.h>
+
+static int set_replace(struct args *a, const char *arg)
+{
+    a->replace = arg && *arg ? arg : "{}";
+    return -1;
+}
+
+static int check_command(const struct args *a)
+{
+    for (int i = 0; i < a->words_len; i++)
+        if (strstr(a->words[i], "{=") && strstr(a->words[i], "=}"))
+            return usage_error("{= =}: there is no Perl in this: {s/a/b/} may do");
+    if (a->shell && a->quoted)
+        return usage_error("-s and -q exclude each other: with and without a shell");
+    return -1;
+}
+
+static const struct opt rows[] = {
+    {.name = "shell",
+     .letter = 's',
+     .gnu_letter = '-',
+     .help = "the command is a script for sh, items its arguments",
+     .more = "Its words are joined by blanks. See SHELL SCRIPTS.",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(shell),
+     .common = true},
+    {.name = "quote",
+     .letter = 'q',
+     .help = "no shell, also when called `parallel`",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(quoted)},
+    {.name = "dry-run",
+     .also = "dryrun",
+     .help = "print the commands, run nothing",
+     .more = "They are quoted so that a shell reads them back.",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(dry_run),
+     .common = true},
+    {.letter = 'I', .arg = "TEXT", .help = "TEXT in the place of {}", .call = set_replace},
+    {.name = "replace",
+     .letter = 'i',
+     .arg = "[TEXT]",
+     .help = "the same; {} without TEXT",
+     .call = set_replace},
+};
+
+const struct opt_group opts_command = {
+    .topic = "command",
+    .title = "The command",
+    .text = NULL,
+    OPT_GROUP(rows),
+    .check = check_command,
+};
