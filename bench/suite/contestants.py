@@ -76,6 +76,8 @@ PEERS = {
     "GNU parallel": Peer("parallel", _gnu_parallel),
     "moreutils": Peer("moreutils", lambda: shutil.which("parallel.moreutils")),
     "xjobs": Peer("xjobs", lambda: shutil.which("xjobs")),
+    "redis": Peer("redis-server", lambda: shutil.which("redis-server")),
+    "memcached": Peer("memcached", lambda: shutil.which("memcached")),
     "make": Peer("make", lambda: shutil.which("make")),
 }
 
@@ -157,6 +159,9 @@ def url(seconds):
         for who in ("nng_pair0", "libmp", "libmp_to_nng"):
             command = (BIN / "url_pairs", who, test, seconds)
             yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
+    for who in ("nng_pushpull", "libmp", "libmp_each"):
+        command = (BIN / "queue_url", who, 1, 1, seconds)
+        yield Contestant("url", "tcp_queue_1p1c", who, command, "queue_url mpproxy", "nng")
 
 
 # ---- pools ----
@@ -361,7 +366,23 @@ def shm_dict(seconds):
             yield Contestant("dict", metric, "py_Manager.dict",
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
-GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, batch)
+def manager(seconds):
+    tests = {"manager_1": "one", "manager_8": "eight", "manager_8x16": "flight",
+             "manager_tcp16": "tcp"}
+    script = SCRIPTS / "manager.py"
+    for metric, test in tests.items():
+        if test != "tcp":
+            for who in ("redis", "memcached"):
+                yield Contestant("manager", metric, who, (BIN / "manager_stores", who, test, seconds),
+                                 "manager_stores", who)
+        if test != "flight":
+            yield Contestant("manager", metric, "py_Manager", (PYTHON, script, test, seconds),
+                             peer="python3")
+        yield Contestant("manager", metric, "libmp", (BIN / "manager_libmp", test, seconds),
+                         "manager_libmp")
+
+
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, manager, batch)
 
 
 def contestants(seconds):

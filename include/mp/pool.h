@@ -92,6 +92,12 @@ typedef struct mp_pool_opts {
     int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
                            // ends when it has done what it is at, and another takes its place;
                            // 0 = no limit
+    int idle_ms;           // a worker with nothing to do for so long ends, and another takes its
+                           // place when there is work again; 0 = they stay
+    bool lines;            // what tasks print by stdout and stderr comes out by whole lines of up
+                           // to 1 MiB, not torn by those of other workers; each is written when
+                           // it ends. (Not what they write to the descriptors 1 and 2 themselves,
+                           // or by C++ streams.) 0 = stdio as ever
     int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
                            // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
                            // and its like say in the environment comes first
@@ -147,8 +153,15 @@ MP_API void mp_task_at(size_t i);
 // 0.1.
 MP_API const char *mp_pool_error(mp_pool *pool);
 
-// How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.
+// How many workers it shall have: as it was made, or resized. MP_EINVAL for NULL. Since 0.1.
 MP_API int mp_pool_workers(const mp_pool *pool);
+
+// Makes it larger or smaller: from now on it shall have 1 to 1024 workers. New ones are forked
+// by the supervisor, so they see what the first ones saw, and take part in what runs already.
+// The others end when they have done what they are at; a map counts as one thing. Does not
+// wait for any of that, only for a call of mp_pool_everywhere() that runs. Errors: MP_EINVAL,
+// MP_ECLOSED, MP_ECANCELED, MP_EOWNER, -ENOMEM. Since 0.1.
+MP_API int mp_pool_resize(mp_pool *pool, int workers);
 
 // No more maps and tasks: those that were begun or posted are finished, then the
 // workers end. Idempotent, does not block. Since 0.1.

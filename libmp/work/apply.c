@@ -12,6 +12,14 @@ static mp_task_opts copy_opts(const mp_task_opts *opts)
     return opts ? *opts : (mp_task_opts){0};
 }
 
+static int post_numbered(mp_pool *pool, struct mp__posting *what)
+{
+    if (!pool)
+        return MP_EINVAL;
+    what->number = atomic_fetch_add_explicit(&pool->tasks.applied, 1, memory_order_relaxed);
+    return mp__tasks_post(pool, what, MP__NEVER);
+}
+
 // ---- waiting ----
 
 struct apply {
@@ -65,7 +73,7 @@ int64_t mp_pool_apply(mp_pool *pool, mp_task_fn *fn, const void *arg, size_t siz
                                .opts = copy_opts(opts),
                                .done = apply_done,
                                .owner = &a};
-    int r = mp__tasks_post(pool, &what, MP__NEVER);
+    int r = post_numbered(pool, &what);
     if (r == 0)
         r = mp__tasks_await(pool, is_done, &a, MP__NEVER);
     return r < 0 ? r : a.result;
@@ -110,7 +118,7 @@ static int post_future(mp_future **out, mp_pool *pool, struct mp__posting *what)
         return r;
     what->future = mp_future_hold(f);
     what->owner = f;
-    r = mp__tasks_post(pool, what, MP__NEVER);
+    r = post_numbered(pool, what);
     if (r == 0) {
         *out = f;
         return 0;

@@ -45,7 +45,7 @@
 #include <stdatomic.h>
 
 #define MP__LINE        _Alignas(128) // two cache lines, which are fetched in pairs
-#define MP__MAX_WORKERS 1024
+#define MP__MAX_WORKERS MP__BOARD_PLACES
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
 #define MP__HAND        60 // chunks a worker finishes before it enters them in done[]
@@ -88,6 +88,8 @@ struct mp__slot {
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
+    _Atomic uint32_t retires;        // it gave nonsense: to end when it has done what it is at
+    _Atomic uint32_t rests;          // empty, since there was nothing to do: see mp__pool_call()
     _Atomic uint32_t errand;         // a slot of the board that is for this worker alone, + 1
     _Atomic uint64_t tasks, busy_ns; // of all workers that were in this place; see board.h
     _Atomic uint32_t task;           // the slot of the board that it has, + 1; 0 = none
@@ -113,6 +115,8 @@ struct mp__control {
     _Atomic uint32_t dozing;            // how many workers sleep on it (or died there)
     _Atomic uint32_t closed;            // jobs up to this one are not to be joined
     _Atomic uint32_t request;           // enum mp__request
+    _Atomic uint32_t wanted;            // workers there shall be: in the places below
+    _Atomic uint32_t workers;           // places that were ever used
     MP__LINE _Atomic uint32_t limit;    // futex
     MP__LINE _Atomic uint32_t starving; // how many sleep on it (or died there)
     MP__LINE _Atomic uint64_t next;
@@ -131,9 +135,11 @@ struct mp__control {
 
     MP__LINE struct mp__job job;
     _Atomic uint8_t *done; // enum mp__chunk_state, by chunk
-    uint32_t workers;
 
-    struct mp__slot slot[];
+    MP__LINE _Atomic uint32_t resting; // some places may rest
+    struct mp__mutex output;           // of those that print by lines
+
+    struct mp__slot slot[]; // MP__MAX_WORKERS, committed as they are needed
 };
 
 // Tells the caller that there is something to see. Who rings does not clear the flag: it

@@ -108,14 +108,14 @@ static int plan_pass(struct map *m)
         if (chunk) {
             schedule_fixed(m, chunk);
         } else {
-            mp__schedule_guided(&m->schedule, first.begin, first.end, m->ctl->workers);
+            mp__schedule_guided(&m->schedule, first.begin, first.end, m->ctl->wanted);
             m->n_todo = 0;
         }
         return mp__feed_whole(&m->feed, seg, first.begin, first.end);
     }
     if (chunk == 0)
         chunk = mp__feed_item_bytes(&m->feed) ? mp__feed_chunk(&m->feed, items)
-                                              : items / m->ctl->workers / PARTS + 1;
+                                              : items / m->ctl->wanted / PARTS + 1;
     schedule_fixed(m, chunk);
     if (mp__feed_item_bytes(&m->feed) == 0)
         return mp__feed_whole(&m->feed, seg, 0, 0);
@@ -175,7 +175,8 @@ static int open_job(struct map *m)
     if (m->epoch == 0)
         m->epoch = 1;
     atomic_store(&ctl->epoch, m->epoch);
-    mp__call_workers(ctl, (int)(chunks < ctl->workers ? chunks : ctl->workers));
+    uint32_t wanted = atomic_load(&ctl->wanted);
+    mp__pool_call(m->pool, (int)(chunks < wanted ? chunks : wanted));
     return 0;
 }
 
@@ -481,7 +482,7 @@ static int plan_arrays(struct map *m)
     const struct mp__call *call = m->call;
     struct mp__segment *seg = &m->pool->seg;
     struct mp__feed *f = &m->feed;
-    f->workers = m->ctl->workers;
+    f->workers = m->ctl->wanted;
     f->staging = m->pool->staging;
     if (call->in_size)
         f->in = (struct mp__array){(char *)(uintptr_t)call->in, call->in_size,

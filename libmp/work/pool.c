@@ -106,6 +106,8 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
         .init = o->init,
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
+        .idle_ms = o->idle_ms,
+        .lines = o->lines,
         .inner = *inner,
     };
     s.caller = mp__pidfd_open(getpid());
@@ -131,7 +133,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
 
 static int check_opts(const mp_pool_opts *o)
 {
-    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0)
+    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0 || o->idle_ms < 0)
         return MP_EINVAL;
     return mp__worker_depth() >= MAX_DEPTH ? MP_EDEPTH : 0;
 }
@@ -156,6 +158,7 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     int workers = o->workers ? o->workers : mp_cpu_count();
     if (workers > MP__MAX_WORKERS)
         workers = MP__MAX_WORKERS;
+    p->shrinks = o->idle_ms > 0;
     p->staging = o->staging ? o->staging : DEFAULT_STAGING;
     p->owner = mp__fork_token();
     if (!p->owner)
@@ -167,6 +170,8 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     if (!p->one_shot)
         mp__mortem_prepare();
     int r = mp__segment_new(&p->seg, (uint32_t)workers);
+    if (r == 0)
+        r = mp__mutex_init(&p->seg.ctl->output);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
     if (r < 0)
@@ -474,7 +479,7 @@ const char *mp_pool_error(mp_pool *p)
 
 int mp_pool_workers(const mp_pool *p)
 {
-    return p ? (int)p->seg.ctl->workers : MP_EINVAL;
+    return p ? (int)atomic_load(&p->seg.ctl->wanted) : MP_EINVAL;
 }
 
 // ---- one map, and no pool to keep ----

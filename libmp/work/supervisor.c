@@ -103,9 +103,10 @@ static void hire(void)
     pid_t supervisor = getpid();
     me.retry_ms = -1;
     for (uint32_t i = 0; i < me.ctl->workers; i++) {
-        if (me.pids[i])
+        if (me.pids[i] || i >= atomic_load(&me.ctl->wanted) || atomic_load(&me.ctl->slot[i].rests))
             continue;
         atomic_store(&me.ctl->slot[i].up, 0);
+        atomic_store(&me.ctl->slot[i].retires, 0);
         pid_t pid = mp__fork();
         if (pid == 0)
             become_worker(i, supervisor);
@@ -123,7 +124,7 @@ static void hire(void)
 
 static bool is_hopeless(void)
 {
-    return me.stillborn >= BUDGET * me.ctl->workers || (me.alive == 0 && me.refused >= RETRIES);
+    return me.stillborn >= BUDGET * me.ctl->wanted || (me.alive == 0 && me.refused >= RETRIES);
 }
 
 // Whether the kernel has killed for want of memory since the last look. A worker that was

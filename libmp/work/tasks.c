@@ -158,12 +158,12 @@ static void publish(mp_pool *p, uint32_t i, uint32_t place)
 {
     if (place == 0) {
         mp__board_post(board(p), i);
-        mp__call_workers(p->seg.ctl, 1);
+        mp__pool_call(p, 1);
         return;
     }
     atomic_store(&slot(p, i)->state, MP__TASK_ERRAND);
     atomic_store(&p->seg.ctl->slot[place - 1].errand, i + 1);
-    mp__call_workers(p->seg.ctl, INT_MAX);
+    mp__pool_call(p, INT_MAX);
 }
 
 static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
@@ -174,6 +174,7 @@ static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
         return r;
     s->fn = what->fn;
     s->ctx = what->opts.ctx;
+    s->number = what->number;
     s->priority = what->opts.priority;
     s->timeout_ms = what->opts.timeout_ms;
     s->watched = what->future != NULL;
@@ -276,6 +277,9 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
     case MP__END_UNWANTED:
         o.error = MP_ECANCELED;
         break;
+    case MP__END_WILD:
+        o.error = MP_EPROTO;
+        break;
     default:
         o.error = MP_EWORKERDIED;
         o.pid = s->pid;
@@ -287,6 +291,15 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
     if (o.error == 0 && !o.data)
         o.error = MP_EPROTO;
     return o;
+}
+
+// A worker whose task left nonsense is not to be trusted any more.
+static void retire(mp_pool *p, const struct mp__task_slot *s)
+{
+    struct mp__control *ctl = p->seg.ctl;
+    uint32_t place = atomic_load(&s->state) >> 8;
+    if (s->end == MP__END_RETURNED && place < atomic_load(&ctl->workers))
+        atomic_store(&ctl->slot[place].retires, 1);
 }
 
 // Another run, at once or later. Locked.
@@ -328,6 +341,8 @@ static void take_ended(mp_pool *p, uint32_t i)
     if (ended) {
         r->finishing = true;
         o = outcome_of(p, slot(p, i));
+        if (o.error == MP_EPROTO)
+            retire(p, slot(p, i));
         if (r->unwanted && o.error)
             o.error = MP_ECANCELED;
         if (o.error && r->retries > 0 && !r->unwanted && !atomic_load(&p->terminated)) {

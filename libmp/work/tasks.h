@@ -36,8 +36,9 @@ struct mp__posting {
     mp_future *future; // of apply_async(), else NULL
     void (*done)(void *owner, const struct mp__outcome *o);
     void *owner;
-    uint32_t place; // 0: any worker; else that one, + 1: no retries, no time limit
-    bool again;     // posted by a done(), which a closed pool does not refuse
+    uint64_t number; // see mp_task_number()
+    uint32_t place;  // 0: any worker; else that one, + 1: no retries, no time limit
+    bool again;      // posted by a done(), which a closed pool does not refuse
 };
 
 struct mp__record;
@@ -52,6 +53,7 @@ struct mp__tasks {
     uint32_t waiting;            // tasks that wait for another run: the first, + 1
     uint32_t timed;              // tasks with a time limit
     uint64_t sequence;           // of the next
+    _Atomic uint64_t applied;    // tasks of apply() and its like, so far
     bool broken;                 // all were given up: the pool is over
     _Atomic uint32_t unfinished; // tasks
     mp_future_source *source;

@@ -65,8 +65,9 @@ static void interrupted_map(size_t staging, size_t n, size_t chunk)
     mp_map_opts o = {.status = status, .chunk = chunk};
     int r = mp_pool_map(pool, press_at_twenty, in, sizeof *in, out, sizeof *out, n, NULL, &o);
     for (size_t i = 0; i < n; i++) {
-        ck_assert_msg(status[i] == 0 || status[i] == MP_ECANCELED, "item %zu: %d", i, status[i]);
-        ck_assert_int_eq(out[i], status[i] == 0 ? (long)i + 1 : 0);
+        if ((status[i] != 0 && status[i] != MP_ECANCELED) ||
+            out[i] != (status[i] == 0 ? (long)i + 1 : 0)) // millions of them
+            ck_abort_msg("item %zu: status %d, result %ld", i, status[i], out[i]);
         done += status[i] == 0;
         left += status[i] != 0;
     }

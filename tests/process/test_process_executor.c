@@ -2,6 +2,7 @@
 //
 // Executors over processes. What they share with those over threads is tested in
 // unit/test_executor.c.
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
@@ -103,7 +104,7 @@ MP_TEST(items_and_results_of_all_sizes)
     mp_executor *e = new_executor(2);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         size_t n = sizes[s], size;
-        char *in = malloc(n);
+        char *in = malloc(n), *want = malloc(n);
         mp_future *f;
         for (size_t i = 0; i < n; i++)
             in[i] = (char)(i * 7);
@@ -111,10 +112,11 @@ MP_TEST(items_and_results_of_all_sizes)
         mp_assert_ok(mp_future_error(f, MP_FOREVER));
         const char *out = mp_future_data(f, &size);
         ck_assert_uint_eq(size, n);
-        for (size_t i = 0; i < n; i++)
-            ck_assert(out[i] == in[n - 1 - i]);
+        reverse(in, want, &n);
+        ck_assert(memcmp(out, want, n) == 0);
         mp_future_free(f);
         free(in);
+        free(want);
     }
     mp_executor_free(e);
 }
@@ -143,6 +145,16 @@ MP_TEST(failures_with_status_and_text)
     for (int i = 0; i < 3; i++)
         mp_future_free(f[i]);
     mp_executor_free(e);
+}
+
+MP_TEST(failures_nobody_can_look_at_are_logged)
+{
+    mp_executor *e = new_executor(1);
+    int n = 7;
+    open_log();
+    mp_assert_ok(mp_executor_submit(e, NULL, fail_if_set, &n, sizeof n, 0, NULL));
+    mp_executor_free(e);
+    check_log("nobody looked at it: item 7 is bad");
 }
 
 // (The leak sanitizer makes an exit code of its own of the last thread's end.)

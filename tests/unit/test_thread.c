@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
@@ -201,6 +202,18 @@ MP_TEST(failures_reach_the_hook_with_their_text)
     ck_assert_str_eq(mp_thread_error(t), mp_strerror(MP_EPIPE));
     mp_thread_free(t);
     ck_assert(mp_thread_set_hook(NULL) == note_failure);
+}
+
+MP_TEST(without_a_hook_the_log_is_told)
+{
+    mp_thread *t;
+    char name[] = "x.conf";
+    open_log();
+    mp_assert_ok(mp_thread_start(&t, fail_with_text, name, &(mp_thread_opts){.name = "reader"}));
+    mp_assert_ok(mp_thread_join(t, MP_FOREVER));
+    mp_thread_free(t);
+    const char *text = close_log();
+    ck_assert_msg(strstr(text, "reader") && strstr(text, "no file x.conf"), "logged: %s", text);
 }
 
 static int exit_at_once(void *arg)
