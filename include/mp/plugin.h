@@ -40,14 +40,22 @@ struct mp_out {
     int (*grow)(mp_out *out, size_t more); // makes room for `more` bytes: 0 or -ENOMEM
 };
 
-// ctx points to this: the arguments after the options of mpmap.
+// ctx points to this: the arguments after the options of mpmap, and what the worker's
+// init has made. Later versions only add fields at the end.
 typedef struct mp_plugin_args {
     int argc;
     char *const *argv;
+    void *state;
 } mp_plugin_args;
 
-// The function: record has len bytes and a NUL after them (it may hold others); it
-// is the function's to change. 0 is success. Any other value says that the record
+// An exported function of this type, named as the other with _init behind, is run by each
+// worker before its first record: to open what it needs, or to set args->state. 0 is
+// success; any other value ends the run.
+typedef int mp_plugin_init_fn(mp_plugin_args *args);
+
+// The function: record has len bytes; it is the function's to change. A line has a NUL
+// after it (and may hold others); a record of a fixed size or of msgpack has not: what
+// follows it is the next. 0 is success. Any other value says that the record
 // failed: what was written for it is dropped, the value is reported, the rest of
 // the records is done.
 typedef int mp_record_fn(const char *record, size_t len, mp_out *out, void *ctx);

@@ -62,6 +62,73 @@ done
 exec 3>&- 4<&-
 wait
 
+# Records that are no lines, and what a worker does first.
+if command -v cc >/dev/null && [ -n "${MP_SRC:-}" ]; then
+    cat >kinds.c <<'END'
+#include <mp/plugin.h>
+#include <stdlib.h>
+int hex(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    (void)ctx;
+    for (size_t i = 0; i < n; i++)
+        if (mp_out_printf(out, "%02x", (unsigned char)r[i]))
+            return -1;
+    return mp_out_putc(out, '\n');
+}
+int state(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    mp_plugin_args *args = ctx;
+    return (void)n, mp_out_printf(out, "%s %s\n", (char *)args->state, r);
+}
+int state_init(mp_plugin_args *args)
+{
+    args->state = strdup(args->argv[0]);
+    return args->state ? 0 : -1;
+}
+int never(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    return (void)r, (void)n, (void)ctx, mp_out_puts(out, "x");
+}
+int never_init(mp_plugin_args *args)
+{
+    return (void)args, 1;
+}
+int die(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    (void)n, (void)ctx;
+    if (*r == 'c')
+        abort();
+    return mp_out_write(out, r, n);
+}
+END
+    cc -shared -fPIC -I"$MP_SRC/include" -o kinds.so kinds.c || is "the plugin compiles" yes no
+    is "init" "hello a${nl}hello b" "$(printf 'a\nb\n' | mpmap --so kinds.so:state hello)"
+    gives "an init that fails" 74 sh -c 'echo a | mpmap --so kinds.so:never'
+    has "an init that fails" "init did not return 0" "$err"
+    is "fixed records" "616263${nl}6465660a" "$(printf 'abcdef' | mpmap --records 3 --so kinds.so:hex | sed '2s/$/0a/')"
+    is "the last is shorter" "6162${nl}63" "$(printf 'abc' | mpmap --records 2 --so kinds.so:hex)"
+    is "many fixed records" "$(seq 100000 199999 | cksum)" \
+        "$(seq 100000 199999 | mpmap --records 7 --so kinds.so:die | cksum)"
+    gives "a fixed record that crashes" 1 sh -c 'printf aabbccdd | mpmap --records 2 --so kinds.so:die'
+    is "a fixed record that crashes: the others" aabbdd "$out"
+    # 1, "a", [1, 2], {"k": nil}, a float, bin, str8, ext, array16, -1
+    printf '\001\241a\222\001\002\201\241k\300\312\001\002\003\004\304\002xy\331\003abc\307\002\005xy\334\000\002\001\241b\377' >values
+    is "msgpack" "01 a161 920102 81a16bc0 ca01020304 c4027879 d903616263 c702057879 dc000201a162 ff" \
+        "$(mpmap --records msgpack -a values --so kinds.so:hex | xargs)"
+    for j in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do cat values values values values; done >more
+    for j in 1 2 3 4 5 6 7 8 9 10; do cat more; done >values
+    is "many values" "6400 $(cksum <values)" "$(mpmap --records msgpack -a values --so kinds.so:hex | wc -l) $(mpmap --records msgpack -a values --so kinds.so:die | cksum)"
+    gives "half a value" 74 sh -c "printf '\\001\\331\\003ab' | mpmap --records msgpack --so kinds.so:hex"
+    is "half a value: the whole ones" 01 "$out"
+    has "half a value" "ends within a value, after record 1" "$err"
+    gives "no msgpack" 74 sh -c "printf '\\301' | mpmap --records msgpack --so kinds.so:hex"
+    has "no msgpack" "not msgpack" "$err"
+fi
+for bad in x '' 0 -1; do
+    gives "--records '$bad'" 2 mpmap --records "$bad" --so "$lines:upper" </dev/null
+done
+gives "--records without --so" 2 mpmap --records 3 echo
+
 # A function that crashes costs the record it was at.
 if command -v cc >/dev/null && [ -n "${MP_SRC:-}" ]; then
     cat >crash.c <<'END'

@@ -103,7 +103,6 @@ struct args {
     // -- functions: opts_plugin.c
     const char *so;      // "lib.so:function", or NULL
     const char *records; // "lines", a size, or "msgpack"
-    bool unordered;
 
     // -- not from options
     bool gnu;     // called by the name `parallel`

@@ -96,8 +96,10 @@ int compile_regex(regex_t *re, const char *option, const char *text, size_t len,
 int splitter_init(struct splitter *s, const struct args *a, size_t limit)
 {
     *s = (struct splitter){.kind = WHOLE, .limit = limit, .nul = a->null, .csv = ','};
-    s->trim_left = a->trim && strchr(a->trim, 'l');
-    s->trim_right = a->trim && strchr(a->trim, 'r');
+    // As GNU parallel: blanks around columns are none of theirs, unless it is said.
+    const char *trim = a->trim ? a->trim : a->colsep && !a->csv ? "lr" : "n";
+    s->trim_left = strchr(trim, 'l');
+    s->trim_right = strchr(trim, 'r');
     s->names.open = a->json;
     if (a->json) {
         s->kind = JSON;

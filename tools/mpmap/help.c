@@ -173,8 +173,9 @@ static void man_option(const struct opt *o)
     if (o->name)
         man_name(o->name, o->arg);
     putchar('\n');
-    man_text(o->help);
-    fputs(".\n", stdout);
+    char sentence[128];
+    snprintf(sentence, sizeof sentence, "%s.", o->help);
+    man_text(sentence);
     if (o->more)
         man_text(o->more);
     if (!o->also)

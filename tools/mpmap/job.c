@@ -129,6 +129,8 @@ static void on_child(mp_watch *w, int code, const struct rusage *usage, void *ar
     j->pidfd = -1;
     j->ended = true;
     j->code = code;
+    feed_free(j->feed);
+    j->feed = NULL;
     job_drain(j);
     launch->on_end(j);
 }
@@ -161,6 +163,8 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
     int fds[3] = {l->null, MP_SPAWN_INHERIT, MP_SPAWN_INHERIT};
     launch = l;
     int err = l->capture ? open_streams(j, fds) : 0;
+    if (err == 0 && l->blocks)
+        err = feed_new(&j->feed, &fds[0], l->blocks, l->on_idle, j->run);
     if (err == 0)
         err = mp_spawn(&j->pid, &j->pidfd, argv,
                        &(mp_spawn_opts){.path = l->path,
@@ -168,10 +172,12 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                                         .env = l->env,
                                         .own_group = true,
                                         .die_with_caller = true});
-    for (int i = 1; i <= STREAMS; i++)
-        if (fds[i] >= 0)
+    for (int i = 0; i <= STREAMS; i++)
+        if (fds[i] >= 0 && fds[i] != l->null)
             close(fds[i]);
     if (err) {
+        feed_free(j->feed);
+        j->feed = NULL;
         for (int i = 0; i < STREAMS; i++)
             stream_close(&j->stream[i]);
         return err;
@@ -194,6 +200,7 @@ void job_kill(struct job *j, int sig)
 void job_free(struct job *j)
 {
     mp_watch_close(j->child);
+    feed_free(j->feed);
     if (j->pidfd >= 0)
         close(j->pidfd);
     for (int i = 0; i < STREAMS; i++) {

@@ -5,6 +5,7 @@
 #ifndef MPMAP_JOB_H
 #define MPMAP_JOB_H
 
+#include "feed.h"
 #include "held.h"
 #include "input.h"
 #include "say.h"
@@ -31,6 +32,7 @@ struct job {
     int pidfd;
     mp_watch *child;
     struct stream stream[STREAMS];
+    struct feed *feed; // its stdin, or NULL: /dev/null
     bool ended;
     bool current;      // its turn to be written: output is passed on as it comes
     bool lost;         // output that could not be held
@@ -47,7 +49,9 @@ struct launch {
     char **env;
     int null; // /dev/null, opened
     bool capture;
+    const struct blocks *blocks;     // what jobs get as stdin, or NULL
     void (*on_output)(struct job *); // something was added to held
+    void (*on_idle)(void *run);      // a job has got all of its block
     void (*on_end)(struct job *);
 };
 

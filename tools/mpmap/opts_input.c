@@ -167,7 +167,8 @@ static const struct opt rows[] = {
      .field = OPT_FIELD(max_chars)},
     {.name = "trim",
      .arg = "WHERE",
-     .help = "take blanks off the left (l), right (r) or both (lr)",
+     .help = "take blanks off the left (l), right (r), both (lr), none (n)",
+     .more = "The default is lr with --colsep, else n.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(trim)},
     {.letter = 'E', .arg = "TEXT", .help = "the item TEXT ends the items", .call = set_end},
@@ -198,8 +199,7 @@ const struct opt_group opts_input = {
     .text = "Items are the lines of standard input, of the files after :::: or -a, or the words "
             "after :::. With several sources there is a job for each combination, and {1}, {2}, "
             "... are the items of one; :::+ and ::::+ link a source to the one before, item by "
-            "item, as long as the longest: the shorter ones begin again. Items are read when they "
-            "are needed; of several sources all but the first are kept in memory.",
+            "item, as long as the shortest lasts. Items are read when they are needed; of several sources all but the first are kept in memory.",
     OPT_GROUP(rows),
     .check = check_input,
 };

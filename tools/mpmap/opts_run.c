@@ -202,7 +202,7 @@ static int check_run(const struct args *a)
 static const struct opt rows[] = {
     {.name = "jobs",
      .letter = 'j',
-     .also = "max-procs",
+     .also = "P max-procs",
      .arg = "N",
      .help = "N jobs at a time: N, N% of the CPUs, +N, -N; 0 = many",
      .more = "+N and -N are so many more or less than the usable CPUs; there is always at least "

@@ -11,6 +11,7 @@
 // slow one shows its results soon and a fast one is not held up by the turns.
 #include "plugin.h"
 #include "reader.h"
+#include "records.h"
 #include "say.h"
 
 #include <dlfcn.h>
@@ -71,7 +72,8 @@ struct range {
 static mp_arena *arena;
 static mp_record_fn *function;
 static mp_plugin_args arguments;
-static char separator;
+static struct records records;
+static mp_plugin_init_fn *init;
 
 struct plugin {
     void *lib;
@@ -85,6 +87,7 @@ struct plugin {
     int ranges_max, ranges_len;
     int *status;
     size_t records, failed, told;
+    bool cut_off; // the input ends within a value
 };
 
 // ---- how far a range is -----------------------------------------------------------------
@@ -141,6 +144,13 @@ static int grow(mp_out *out, size_t more)
     return 0;
 }
 
+// Of a range, which holds whole records: only the last of fixed ones may be short.
+static size_t record_len(const struct records *how, const char *s, size_t left)
+{
+    size_t len = records_next(how, s, left);
+    return len && len <= left ? len : left;
+}
+
 static int work(const void *in, void *unused, void *ctx)
 {
     (void)unused, (void)ctx;
@@ -148,24 +158,30 @@ static int work(const void *in, void *unused, void *ctx)
     struct progress now = *progress(r);
     struct range_out o = {{r->out, now.out_len, r->out_cap, grow}, r};
     mp_record_fn *fn = function;
-    char sep = separator;
+    struct records how = records;
     while (now.pos < r->len) {
         char *record = r->data + now.pos;
-        char *end = memchr(record, sep, r->len - now.pos);
-        r->next = (size_t)(end + 1 - r->data);
+        size_t len = record_len(&how, record, r->len - now.pos), next = now.pos + len;
+        r->next = next;
         atomic_signal_fence(memory_order_seq_cst); // else a kill could leave no trace of the end
-        *end = '\0';
-        int code = fn(record, (size_t)(end - record), &o.out, &arguments);
+        if (how.kind == LINES)
+            record[--len] = '\0';
+        int code = fn(record, len, &o.out, &arguments);
         if (code) {
             add_failure(r, &now, (struct failure){.code = code});
             o.out.len = now.out_len;
         }
         now.out_len = o.out.len;
         now.record++;
-        now.pos = (size_t)(end + 1 - r->data);
+        now.pos = next;
         publish(r, &now);
     }
     return 0;
+}
+
+static int start_worker(void *arg)
+{
+    return init(arg);
 }
 
 // ---- reading ----------------------------------------------------------------------------
@@ -190,6 +206,26 @@ static bool is_ready(int fd)
     return poll(&f, 1, 0) > 0;
 }
 
+static int bad_records(const struct plugin *p)
+{
+    say("%s: not msgpack, after record %zu", p->input.name, p->records);
+    return -EBADMSG;
+}
+
+// What is left at the end: a line without its separator, a fixed record that is short,
+// which the function sees by its length, or half a value.
+static int end_last(struct plugin *p)
+{
+    if (records.kind == MSGPACK) {
+        p->cut_off = true;
+        return 0;
+    }
+    if (records.kind == LINES)
+        p->buf[p->have++] = records.separator;
+    p->cut = p->have;
+    return 0;
+}
+
 // Reads a batch: what there is, up to the target, but at least one record. 0 with
 // cut = 0 at the end, -errno.
 static int read_batch(struct plugin *p)
@@ -211,16 +247,14 @@ static int read_batch(struct plugin *p)
         if (n < 0)
             return -errno;
         p->ended = n == 0;
-        char *sep = memrchr(p->buf + p->have, separator, (size_t)n);
+        size_t scanned = p->have;
         p->have += (size_t)n;
-        if (sep)
-            p->cut = (size_t)(sep + 1 - p->buf);
+        size_t cut = records_cut(&records, p->buf, p->cut, scanned, p->have);
+        if (cut == RECORDS_BAD)
+            return bad_records(p);
+        p->cut = cut;
     }
-    if (p->ended && p->have > p->cut) { // a last record without its separator
-        p->buf[p->have++] = separator;
-        p->cut = p->have;
-    }
-    return 0;
+    return p->ended && p->have > p->cut ? end_last(p) : 0;
 }
 
 static void cut_into_ranges(struct plugin *p)
@@ -235,8 +269,7 @@ static void cut_into_ranges(struct plugin *p)
         if (end >= p->cut || p->ranges_len == p->ranges_max)
             end = p->cut;
         else
-            end = (size_t)((char *)memchr(p->buf + end - 1, separator, p->cut - end + 1) + 1 -
-                           p->buf);
+            end = records_boundary(&records, p->buf, at, end, p->cut);
         *r = (struct range){
             .data = p->buf + at, .len = end - at, .out = r->out, .out_cap = r->out_cap};
         at = end;
@@ -336,9 +369,9 @@ static void skip_crashes(struct plugin *p)
         if (p->status[i] != MP_EWORKERDIED || now.pos >= r->len)
             continue;
         if (r->next <= now.pos) { // killed before it began: so its end is still there
-            char *end = memchr(r->data + now.pos, separator, r->len - now.pos);
-            r->next = (size_t)(end + 1 - r->data);
-            *end = '\0';
+            r->next = now.pos + record_len(&records, r->data + now.pos, r->len - now.pos);
+            if (records.kind == LINES)
+                r->data[r->next - 1] = '\0';
         }
         bool wanted = now.failed < FAILURES;
         add_failure(r, &now, (struct failure){.crash = true, .cause = wanted ? cause(p, i) : NULL});
@@ -358,7 +391,10 @@ static int map_batch(struct plugin *p)
             return 0;
         if (err != MP_EWORKERDIED) {
             tell_failures(p);
-            say("the pool failed: %s", mp_strerror(err));
+            if (err == MP_EBROKEN && init)
+                say("the function's init did not return 0, or crashed, in a worker");
+            else
+                say("the pool failed: %s", mp_strerror(err));
             return EXIT_IO;
         }
         skip_crashes(p);
@@ -374,7 +410,10 @@ static int start_pool(struct plugin *p)
     if (err == 0) {
         memset(ranges, 0, (size_t)p->ranges_max * sizeof *p->ranges);
         p->ranges = ranges;
-        err = mp_pool_new(&p->pool, &(mp_pool_opts){.workers = p->workers, .name = "mpmap"});
+        err = mp_pool_new(&p->pool, &(mp_pool_opts){.workers = p->workers,
+                                                    .name = "mpmap",
+                                                    .init = init ? start_worker : NULL,
+                                                    .init_arg = &arguments});
     }
     if (err)
         say("cannot start the pool: %s", mp_strerror(err));
@@ -413,6 +452,8 @@ static int run_all(struct plugin *p)
 {
     for (;;) {
         int err = read_batch(p);
+        if (err == -EBADMSG)
+            return EXIT_IO;
         if (err) {
             say("%s: %s: the rest of the records is not known", p->input.name, mp_strerror(err));
             return EXIT_IO;
@@ -425,6 +466,10 @@ static int run_all(struct plugin *p)
     }
     if (p->failed > FAILURES)
         say("%zu records failed in all", p->failed);
+    if (p->cut_off) {
+        say("%s: ends within a value, after record %zu", p->input.name, p->records);
+        return EXIT_IO;
+    }
     return p->failed > 100 ? EXIT_MANY : (int)p->failed;
 }
 
@@ -451,6 +496,9 @@ static int open_function(struct plugin *p, const char *so)
         return usage_error("--so: %.*s has no function %s: nm -D shows what it has", len, so,
                            colon + 1);
     memcpy(&function, &symbol, sizeof function);
+    snprintf(path, sizeof path, "%s_init", colon + 1);
+    symbol = dlsym(p->lib, path);
+    memcpy(&init, &symbol, sizeof init);
     return 0;
 }
 
@@ -472,19 +520,20 @@ static int list_as_file(struct reader *in)
 
 static int open_all(struct plugin *p, const struct args *a)
 {
-    int status = open_function(p, a->so);
+    bool list = a->sources && !a->sources->file;
+    int status = records_init(&records, a->records, list || a->null ? '\0' : '\n');
+    if (status < 0)
+        status = open_function(p, a->so);
     if (status == 0)
         status = reader_open(&p->input, a->sources);
     if (status)
         return status;
-    bool list = a->sources && !a->sources->file;
     int err = list ? list_as_file(&p->input) : 0;
     if (err == 0)
         err = mp_arena_new(&arena, NULL);
     if (err)
         say("cannot start: %s", mp_strerror(err));
-    separator = list || a->null ? '\0' : '\n';
-    arguments = (mp_plugin_args){a->words_len, a->words};
+    arguments = (mp_plugin_args){a->words_len, a->words, NULL};
     return err ? EXIT_IO : 0;
 }
 

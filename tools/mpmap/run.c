@@ -4,11 +4,12 @@
 // may be started, write what can be written, see whether that was all. Starting
 // comes first, since an idle CPU costs more than a late line.
 #include "run.h"
+#include "blocks.h"
+#include "feed.h"
 #include "input.h"
 #include "job.h"
 #include "output.h"
 #include "say.h"
-#include "shell.h"
 #include "template.h"
 
 #include <errno.h>
@@ -42,13 +43,16 @@ struct run {
     struct launch launch;
     char program[PATH_MAX]; // found, as long as it is the same for all jobs
     char seq_env[40], slot_env[40];
+    char gnu_seq_env[40], gnu_slot_env[40]; // the same under GNU parallel's names
 
     int jobs, running, fds_max, fds_job;
     bool *slot_taken;
     int slot_free;    // no slot below it is free
     struct job *live; // those that run
     long started;
-    struct item item; // taken from the input and not yet started
+    struct item item;     // taken from the input and not yet started
+    struct blocks blocks; // of --pipe, instead of the input
+    struct block block;
     bool has_item, input_ended;
 
     long failed;
@@ -260,6 +264,19 @@ static const char *bad_item(const struct run *r)
     return r->item.bad ? r->item.bad : template_refuses(&r->template, &r->item);
 }
 
+// What cannot be given is lost to the job, which is told so by the end of its input.
+static void give_block(struct run *r, struct job *j)
+{
+    int err = feed_give(j->feed, r->loop, &r->block);
+    if (err) {
+        say("job %ld: cannot watch its input: %s", j->seq, mp_strerror(err));
+        fail(r, EXIT_IO);
+    }
+    r->block = (struct block){.fd = -1};
+    if (!r->args->round_robin)
+        feed_end(j->feed);
+}
+
 // Starts the item at hand. False: not now.
 static bool start_job(struct run *r)
 {
@@ -273,6 +290,8 @@ static bool start_job(struct run *r)
     char **argv = template_expand(&r->template, &r->item, j->seq, j->slot);
     snprintf(r->seq_env, sizeof r->seq_env, "MPMAP_SEQ=%ld", j->seq);
     snprintf(r->slot_env, sizeof r->slot_env, "MPMAP_SLOT=%d", j->slot);
+    snprintf(r->gnu_seq_env, sizeof r->gnu_seq_env, "PARALLEL_SEQ=%ld", j->seq);
+    snprintf(r->gnu_slot_env, sizeof r->gnu_slot_env, "PARALLEL_JOBSLOT=%d", j->slot);
     int err = job_start(j, &r->launch, argv);
     if (is_shortage(err) && r->running > 0) {
         slot_give(r, j->slot);
@@ -288,6 +307,8 @@ static bool start_job(struct run *r)
     r->started++;
     live_add(r, j);
     output_add(&r->output, j);
+    if (j->feed)
+        give_block(r, j);
     return true;
 }
 
@@ -295,11 +316,13 @@ static bool start_job(struct run *r)
 static bool get_item(struct run *r)
 {
     while (!r->has_item && !r->input_ended) {
-        int got = input_next(&r->input, &r->item);
+        int got =
+            r->launch.blocks ? blocks_next(&r->blocks, &r->block) : input_next(&r->input, &r->item);
         if (got == INPUT_WAIT)
             return false;
         if (got < 0) {
-            say("%s: %s: the rest of the items is not known", r->input.name, mp_strerror(got));
+            say("%s: %s: the rest of the items is not known",
+                r->launch.blocks ? r->blocks.in.name : r->input.name, mp_strerror(got));
             r->status = EXIT_IO;
         }
         r->has_item = got == INPUT_ITEM;
@@ -315,13 +338,42 @@ static bool has_room(const struct run *r)
             (r->running + 1) * r->fds_job + held_files() + FDS_OWN <= r->fds_max);
 }
 
+// --round-robin: the job that has read all it got, and got the least.
+static struct job *idle_job(const struct run *r)
+{
+    struct job *best = NULL;
+    for (struct job *j = r->live; j; j = j->next)
+        if (j->feed && feed_is_idle(j->feed) &&
+            (!best || feed_blocks(j->feed) < feed_blocks(best->feed)))
+            best = j;
+    return best;
+}
+
+// --round-robin: blocks for the jobs that run, once there are as many as may be.
+static void feed_jobs(struct run *r)
+{
+    if (!r->args->round_robin || r->stopping)
+        return;
+    struct job *j;
+    while (!has_room(r) && get_item(r) && (j = idle_job(r))) {
+        r->has_item = false;
+        give_block(r, j);
+    }
+    if (!r->input_ended || r->has_item)
+        return;
+    for (j = r->live; j; j = j->next)
+        if (j->feed)
+            feed_end(j->feed);
+}
+
 static void start_jobs(struct run *r)
 {
     while (!r->stopping && has_room(r) && get_item(r) && find_program(r)) {
         if (!start_job(r))
-            return;
+            break;
         r->has_item = false;
     }
+    feed_jobs(r);
 }
 
 // ---- events -----------------------------------------------------------------------------
@@ -387,13 +439,19 @@ static char **make_env(struct run *r)
     int n = 0, kept = 0;
     while (environ[n])
         n++;
-    char **env = xrealloc(NULL, ((size_t)n + 3) * sizeof *env);
+    char **env = xrealloc(NULL, ((size_t)n + 5) * sizeof *env);
     for (int i = 0; i < n; i++)
         if (strncmp(environ[i], "MPMAP_SEQ=", 10) != 0 &&
-            strncmp(environ[i], "MPMAP_SLOT=", 11) != 0)
+            strncmp(environ[i], "MPMAP_SLOT=", 11) != 0 &&
+            !(r->args->gnu && !strncmp(environ[i], "PARALLEL_SEQ=", 13)) &&
+            !(r->args->gnu && !strncmp(environ[i], "PARALLEL_JOBSLOT=", 17)))
             env[kept++] = environ[i];
     env[kept++] = r->seq_env;
     env[kept++] = r->slot_env;
+    if (r->args->gnu) {
+        env[kept++] = r->gnu_seq_env;
+        env[kept++] = r->gnu_slot_env;
+    }
     env[kept] = NULL;
     return env;
 }
@@ -402,7 +460,7 @@ static char **make_env(struct run *r)
 static void limit_jobs(struct run *r)
 {
     struct rlimit lim;
-    r->fds_job = r->args->ungroup ? FDS_PLAIN : FDS_CAPTURE;
+    r->fds_job = (r->args->ungroup ? FDS_PLAIN : FDS_CAPTURE) + (r->launch.blocks ? 1 : 0);
     r->fds_max = getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX / 2
                      ? INT_MAX / 2
                      : (int)lim.rlim_cur;
@@ -438,7 +496,13 @@ static int watch_signals(struct run *r)
 // What items are, and what is made of them: names of fields are known to both.
 static int open_input(struct run *r)
 {
-    int status = input_open(&r->input, r->args);
+    bool blocks = r->args->pipe || r->args->pipe_part;
+    int status = blocks ? blocks_open(&r->blocks, r->args) : input_open(&r->input, r->args);
+    if (blocks) {
+        r->launch.blocks = &r->blocks;
+        r->input.limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1;
+        r->item = (struct item){.text = "a block", .len = 7};
+    }
     if (status == 0)
         status = template_compile(&r->template, r->args, &r->input.splitter.names);
     if (status == 0 && r->args->pack)
@@ -453,7 +517,8 @@ static int prepare(struct run *r)
     if (err == 0)
         err = watch_signals(r);
     if (err == 0)
-        err = input_watch(&r->input, r->loop, step_again, r);
+        err = r->launch.blocks ? blocks_watch(&r->blocks, r->loop, step_again, r)
+                               : input_watch(&r->input, r->loop, step_again, r);
     r->launch.null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (err == 0 && r->launch.null < 0)
         err = -errno;
@@ -466,6 +531,7 @@ static int prepare(struct run *r)
     r->launch.capture = !r->args->ungroup;
     r->launch.on_output = on_output;
     r->launch.on_end = on_end;
+    r->launch.on_idle = step_again;
     output_init(&r->output, r->loop, r->args->keep_order, step_again, r);
     return 0;
 }
@@ -474,6 +540,9 @@ static void release(struct run *r)
 {
     output_close(&r->output);
     input_close(&r->input);
+    if (r->launch.blocks)
+        blocks_close(&r->blocks);
+    free(r->block.data);
     template_free(&r->template);
     mp_loop_free(r->loop);
     free(r->launch.env);
@@ -511,16 +580,6 @@ int run_jobs(const struct args *a, int *sig)
     return status;
 }
 
-static void print_command(char *const argv[])
-{
-    for (int i = 0; argv[i]; i++) {
-        if (i)
-            putchar(' ');
-        shell_quote(stdout, argv[i]);
-    }
-    putchar('\n');
-}
-
 int run_dry(const struct args *a)
 {
     struct run r = {.args = a};
@@ -536,13 +595,17 @@ int run_dry(const struct args *a)
             continue;
         }
         int slot = a->jobs ? (int)((seq - 1) % a->jobs) + 1 : 1;
-        print_command(template_expand(&r.template, &r.item, seq, slot));
+        template_print(&r.template, &r.item, seq, slot, stdout);
+        putchar('\n');
+        free(r.block.data);
     }
     if (fflush(stdout) || ferror(stdout)) {
         say("standard output: %s", mp_strerror(-errno));
         r.status = EXIT_IO;
     }
     input_close(&r.input);
+    if (r.launch.blocks)
+        blocks_close(&r.blocks);
     template_free(&r.template);
     return r.status ? r.status : result(&r);
 }

@@ -332,19 +332,50 @@ struct walk {
     struct command *c;
     int params;  // that have a number so far
     bool script; // this time the script is made, not its parameters
+    FILE *print; // instead: what it looks like with the items in it
 };
 
 static void literal(struct walk *w, const char *text, size_t len)
 {
-    if (w->script)
+    if (w->print)
+        fwrite(text, 1, len, w->print);
+    else if (w->script)
         command_add(w->c, text, len);
+}
+
+// A text within quotes of the script, so that a shell reads it back.
+static void print_quoted(FILE *f, const char *text, enum shell_form form)
+{
+    for (; *text; text++) {
+        if (form == IN_SINGLE && *text == '\'')
+            fputs("'\\'", f);
+        else if (form != IN_SINGLE && strchr("\"$`\\", *text))
+            putc('\\', f);
+        putc(*text, f);
+    }
+}
+
+static void print_value(struct walk *w, const struct shell_mark *m, int arg)
+{
+    command_begin(w->c);
+    replacement_put(&m->r, w->item, arg, w->seq, w->slot, w->c);
+    command_end_word(w->c);
+    const char *text = command_argv(w->c)[0];
+    if (m->form == BARE)
+        shell_quote(w->print, text);
+    else
+        print_quoted(w->print, text, m->form);
 }
 
 // One argument, or number or slot: as "${n}" in the script, or as parameter.
 static void value(struct walk *w, const struct shell_mark *m, int arg)
 {
     char ref[32];
-    bool is_param = m->r.what == ITEM && arg < w->item->all; // they come first
+    if (w->print) {
+        print_value(w, m, arg);
+        return;
+    }
+    bool is_param = m->r.what == ITEM && arg >= 0 && arg < w->item->all; // they come first
     int number = is_param ? arg + 1 : ++w->params;
     if (w->script) {
         bool quotes = m->form == BARE;
@@ -362,9 +393,12 @@ static void values(struct walk *w, const struct shell_mark *m, int only)
     bool all = is_change(m->r.what) && m->r.arg == 0;
     int first = !all ? replacement_arg(&m->r, w->item) : only >= 0 ? only : 0;
     int end = !all || only >= 0 ? first + 1 : w->item->all;
-    if (m->form == IN_SINGLE)
+    if (first < 0 && m->form == BARE && is_change(m->r.what))
+        return; // an argument that is not there is no word
+    bool out_of_quotes = m->form == IN_SINGLE && !w->print;
+    if (out_of_quotes)
         literal(w, "'\"", 2);
-    if (w->s->only_items && w->script && end - first > 1) {
+    if (w->s->only_items && w->script && !w->print && end - first > 1) {
         literal(w, "\"$@\"", 4);
         return;
     }
@@ -373,7 +407,7 @@ static void values(struct walk *w, const struct shell_mark *m, int only)
             literal(w, " ", 1);
         value(w, m, i);
     }
-    if (m->form == IN_SINGLE)
+    if (out_of_quotes)
         literal(w, "\"'", 2);
 }
 
@@ -435,6 +469,16 @@ void shell_expand(const struct shell_script *s, const struct item *item, bool re
     }
     w.script = false;
     walk(&w, repeat);
+}
+
+void shell_print(const struct shell_script *s, const struct item *item, bool repeat, long seq,
+                 int slot, FILE *f)
+{
+    struct command text = {0};
+    struct walk w = {
+        .s = s, .item = item, .seq = seq, .slot = slot, .c = &text, .script = true, .print = f};
+    walk(&w, repeat);
+    command_free(&text);
 }
 
 size_t shell_cost(const struct shell_script *s, const char *arg, size_t len)

@@ -49,6 +49,10 @@ const char *shell_refuses(const struct shell_script *s, const struct item *item)
 void shell_expand(const struct shell_script *s, const struct item *item, bool repeat, long seq,
                   int slot, struct command *c);
 
+// Prints it as it would look with the items written into it, quoted.
+void shell_print(const struct shell_script *s, const struct item *item, bool repeat, long seq,
+                 int slot, FILE *f);
+
 // What an argument may add to the size of the command.
 size_t shell_cost(const struct shell_script *s, const char *arg, size_t len);
 

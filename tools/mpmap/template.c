@@ -207,11 +207,28 @@ char **template_expand(struct template *t, const struct item *item, long seq, in
     return command_argv(&t->command);
 }
 
+void template_print(struct template *t, const struct item *item, long seq, int slot, FILE *f)
+{
+    if (t->args->gnu && t->shell) {
+        shell_print(&t->script, item, t->args->repeat, seq, slot, f);
+        return;
+    }
+    char **argv = template_expand(t, item, seq, slot);
+    for (int i = 0; argv[i]; i++) {
+        if (i)
+            putc(' ', f);
+        shell_quote(f, argv[i]);
+    }
+}
+
 // ---- packing ----------------------------------------------------------------------------------
 
 size_t template_cost(void *arg, const char *text, size_t len)
 {
     const struct template *t = arg;
+    size_t pointer = t->args->max_chars ? 0 : sizeof(char *); // which is for characters only
+    if (t->shell && t->args->max_chars && t->script.only_items)
+        return len + 1;
     if (t->shell)
         return shell_cost(&t->script, text, len);
     size_t cost = 0;
@@ -225,9 +242,17 @@ size_t template_cost(void *arg, const char *text, size_t len)
                 replacement_of(&t->parts[k], text, len, &n);
             cost += n + 1;
         }
-        cost += sizeof(char *);
+        cost += pointer;
     }
     return cost;
+}
+
+static size_t word_len(const struct template *t, const struct word *w)
+{
+    size_t len = 0;
+    for (int i = w->first; i < w->first + w->count; i++)
+        len += t->parts[i].len;
+    return len;
 }
 
 // What the kernel takes: a quarter of the stack, 6 MiB at the most, for the strings of the
@@ -247,8 +272,12 @@ size_t template_room(const struct template *t)
         used = t->script.len;
     }
     room = room > used ? room - used : 1;
-    size_t wanted = (size_t)t->args->max_chars;
-    return wanted && wanted < room ? wanted : room;
+    size_t wanted = (size_t)t->args->max_chars, fixed = t->script.len;
+    for (int i = 0; i < t->words_len; i++)
+        if (!has_all(t, &t->words[i]))
+            fixed += word_len(t, &t->words[i]) + 1;
+    wanted = !wanted ? room : wanted > fixed ? wanted - fixed : 1;
+    return wanted < room ? wanted : room;
 }
 
 const char *template_program(const struct template *t)

@@ -38,6 +38,10 @@ const char *template_refuses(const struct template *t, const struct item *item);
 // The command for one item; valid until the next call.
 char **template_expand(struct template *t, const struct item *item, long seq, int slot);
 
+// Prints the command so that a shell reads it back; under GNU parallel's name, the script
+// with the items in it.
+void template_print(struct template *t, const struct item *item, long seq, int slot, FILE *f);
+
 // What an argument may add to the command, for packing; and the bytes there are for all.
 size_t template_cost(void *t, const char *arg, size_t len);
 size_t template_room(const struct template *t);

@@ -1,0 +1,166 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The same cases with GNU parallel and mpmap under its name, and with xargs and mpmap:
+# the same output and status, but for the differences that are meant, listed at the end.
+. "${0%/*}/common.sh"
+
+gnu=
+for p in parallel parallel.gnu; do
+    if "$p" --version 2>/dev/null </dev/null | grep -q '^GNU parallel'; then
+        gnu=$(command -v "$p")
+        break
+    fi
+done
+mkdir name home
+ln -s "$(command -v mpmap)" name/parallel
+ours=$PWD/name/parallel
+HOME=$PWD/home # GNU parallel writes to it
+SHELL=/bin/sh
+PARALLEL_SHELL=/bin/sh
+export HOME SHELL PARALLEL_SHELL
+
+printf '%s\n' a 'b c' d.e.f g/h.i >items
+printf '1\tx\n2\ty z\n' >columns
+printf 'name,age\njoe,3\n"a ""b"", c",4\n' >people.csv
+seq 10 >ten
+seq 20000 >many
+seq 100 >hundred
+printf '>a\nAC\n>b\nTT\n' >fasta
+
+# A case is a line of shell in which P is the program.
+cat >cases <<'END_OF_CASES'
+P -k echo <items
+P -k echo {} {.} {/} {//} {/.} {#} <items
+P -k echo x{}y <items
+P -k 'echo {} | tr a-z A-Z' <items
+P -k echo ::: a 'b  c' "it's" '$HOME' '*' '`id`' '"' '\' '&' ';' '|' '<' '>' '#' '~' '!' '(' 'a=b'
+P -k echo {} ::: '{}' '{.}' '{#}'
+P -k 'echo {}; echo {}' ::: 'a b' '$(echo x)'
+P -k 'for i in 1 2; do echo $i {}; done' ::: a b
+P -k 'echo $(({} * 2))' ::: 1 2 3
+P -k 'test {} -gt 1 && echo big {}' ::: 1 2 3
+P -k echo ::: a b ::: 1 2
+P -k echo {2} {1} ::: a b ::: 1 2
+P -k echo {2}-{1} {2}{1} ::: a b ::: 1 2
+P -k echo :::: items ::: 1 2
+P -k echo ::: a b c :::+ 1 2
+P -k echo ::: a b c :::+ 1 2 3 ::: x y
+P -k echo :::: ten ::::+ many
+P -k --link echo ::: a b c ::: 1 2
+P -k --xapply echo {1}-{2} ::: a b c ::: 1 2
+P -k -a items echo
+P -k -a items -a ten echo
+P -k --colsep '\t' echo {2} {1} <columns
+P -k --colsep '\t' echo <columns
+P -k -C ' ' echo {1}:{2} <items
+P -k --header : --colsep , echo {name} is {age} <people.csv
+P -k --header : echo {f1} {f2} ::: f1 a b ::: f2 1 2
+P -k echo {1.} {2/} {-1} ::: a.b ::: c/d
+P -k -n2 echo <ten
+P -k -N3 echo {3} {1} <ten
+P -k -n3 echo a{}b <ten
+P -k -N0 echo x <ten
+P -k -L3 echo <ten
+P -j1 -k -X echo <ten
+P -j2 -k -X echo <ten
+P -j4 -k -m echo <ten
+P -j1 -k -X echo a{}b <ten
+P -j3 -k -X echo a{}b c{}d <ten
+P -j1 -k -X -s 60 echo <hundred
+P -k -0 echo <items
+P -k -d , echo <people.csv
+printf 'a\0b\0c d\0' | P -k -0 echo
+P -k -I ,, echo ,, ,,x <items
+P -k --trim lr echo '[{}]' ::: ' a ' 'b '
+P -k -E d.e.f echo <items
+P -k --arg-sep ,, echo ,, a b
+P -k --arg-file-sep ,, echo ,, items
+P -k --skip-first-line echo <items
+P -k -q printf '%s|\n' <items
+P -k <cmds
+P -k ::: 'echo a' 'echo b; echo c'
+P -k --will-cite --gnu --no-notice echo ::: a
+P -k echo </dev/null
+P -r echo </dev/null
+printf '\n' | P echo x
+printf 'a\n\nb' | P -k echo x
+printf 'a\r\n' | P echo
+P -k --dry-run echo ::: a "b c"
+P --pipe cat <many
+P --pipe -k wc <many
+P --pipe -k --block 10k cat <many
+P --pipe -N3 -k 'echo $(cat)' <ten
+P --pipe --recstart '>' -N1 -k 'echo $(cat)' <fasta
+P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
+P --pipe --header : -N3 -k 'echo $(cat)' <ten
+P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
+P --pipepart -a many --block 10k -k cat
+P --pipepart -a fasta --recstart '>' --block 1 -k 'echo $(cat)'
+P --pipe -j2 --round-robin --block 1k wc -l <many | awk '{ n += $1 } END { print n, NR }'
+P false ::: 1 2 3
+P 'exit {}' ::: 0 1 2
+P exit ::: 0 3
+P 'kill -9 $$' ::: 1 2>/dev/null
+P -k 'echo out; echo err >&2; exit 1' ::: 1
+P true ::: 1
+P no-such-command-here ::: 1 2>/dev/null
+P -j1 'echo $PARALLEL_SEQ' ::: a b
+P -j1 'echo {%}' ::: a b
+P -u -j1 echo ::: a b
+P -j200% -k echo ::: a b
+P -j+0 -k echo ::: a b
+P -P2 -k echo ::: a b
+END_OF_CASES
+printf 'echo 1\necho 2; echo 3\n' >cmds
+
+run() { # PROGRAM CASE
+    P() { $program "$@"; }
+    program=$1
+    (eval "$2") 2>err.txt
+    echo "status $?"
+}
+
+if [ -n "$gnu" ]; then
+    "$gnu" --will-cite true ::: 1 >/dev/null 2>&1
+    n=0
+    while IFS= read -r case; do
+        run "$gnu" "$case" >want.txt
+        run "$ours" "$case" >got.txt
+        cmp -s want.txt got.txt || is "as GNU parallel: $case" "$(cat want.txt)" "$(cat got.txt)"
+        n=$((n + 1))
+    done <cases
+    echo "$n cases as GNU parallel"
+else
+    echo "GNU parallel is not installed: not compared with it"
+fi
+
+# The differences: that ours is as it says, whatever GNU parallel does.
+is "in double quotes" "a b" "$("$ours" -k 'echo "{}"' ::: 'a b')"
+is "in single quotes" "a b" "$("$ours" -k "echo '{}'" ::: 'a b')"
+is "-i as xargs has it" "a" "$("$ours" -i echo {} ::: a)"
+is "arithmetic runs no code" "" "$("$ours" 'echo $(({}))' ::: 'a[$(touch pwned)]' 2>/dev/null; ls | grep pwned)"
+gives "a here-document is refused" 2 "$ours" "cat <<E
+{}
+E" ::: a
+gives "-S is not there" 2 "$ours" -S host echo ::: a
+
+# xargs: the same for items without quotes and blanks; its quoting is not ours.
+if command -v xargs >/dev/null; then
+    while IFS= read -r case; do
+        run xargs "$case" >want.txt
+        run "mpmap -k" "$case" >got.txt
+        cmp -s want.txt got.txt || is "as xargs: $case" "$(cat want.txt)" "$(cat got.txt)"
+    done <<'END_OF_CASES'
+P -n1 echo <ten
+P -n3 echo <ten
+P -I % echo x%y % <ten
+P -L1 echo <ten
+P -0 -n1 echo <many | cksum
+printf 'a b\0c\0' | P -0 -n1 echo
+P -d, -n1 echo <people.csv | grep -c .
+P -E 5 -n1 echo <ten
+P -r -n1 echo </dev/null
+P -P1 -n1 -a ten echo
+END_OF_CASES
+fi
+finish

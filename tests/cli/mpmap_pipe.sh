@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# --pipe and --pipepart: blocks as standard input of jobs.
+. "${0%/*}/common.sh"
+
+seq 200000 >list # 1.3 MB
+is "--pipe, from a pipe" "$(cat list)" "$(cat list | mpmap --pipe -k cat)"
+is "--pipe, from a file" "$(cat list)" "$(mpmap --pipe -k cat <list)"
+is "--pipepart" "$(cat list)" "$(mpmap --pipepart -a list -k cat)"
+is "--pipe: jobs" 2 "$(cat list | mpmap --pipe -s 'wc -l; :' | wc -l)"
+for how in "cat list | mpmap --pipe" "mpmap --pipe <list" "mpmap --pipepart -a list"; do
+    set -- $how
+    is "$how: all lines" 200000 "$(eval "$how --block 10k wc -l" | awk '{ n += $1 } END { print n }')"
+    is "$how: no line is cut" "$(cat list)" "$(eval "$how --block 10k -k cat")"
+    is "$how: blocks of a size" yes \
+        "$(eval "$how --block 10k wc -c" | awk '$1 > 10100 { bad = 1 } END { print (!bad && NR > 120 && NR < 140) ? "yes" : NR }')"
+    is "$how: a block is less than a line" "$(head -100 list)" "$(eval "$how --block 1 -k cat" | head -100)"
+    is "$how: the job's number" "$(seq 1 3)" "$(eval "$how --block 500k -k -s 'cat >/dev/null; echo {#}'")"
+    gives "$how: jobs that do not read" 0 sh -c "$how --block 100k true"
+    gives "$how: jobs that fail" 3 sh -c "$how --block 500k false"
+    is "$how --round-robin" "200000" \
+        "$(eval "$how -j3 --round-robin --block 20k wc -l" | awk '{ n += $1 } END { print n }')"
+    is "$how --round-robin: jobs" 3 "$(eval "$how -j3 --round-robin --block 20k wc -l" | wc -l)"
+    is "$how --round-robin: all of them" "$(sort list)" "$(eval "$how -j3 --round-robin --block 20k cat" | sort)"
+done
+is "--block -2" 4 "$(mpmap -j2 --pipepart -a list --block -2 wc -l | wc -l)"
+gives "--block 0" 2 mpmap --pipe --block 0 cat </dev/null
+gives "--block x" 2 mpmap --pipe --block x cat </dev/null
+is "no input" "" "$(mpmap --pipe cat </dev/null)"
+is "no last newline" "a${nl}b." "$(printf 'a\nb' | mpmap --pipe cat; echo .)"
+is "-N" "1 2,3 4,5," "$(seq 5 | mpmap --pipe -k -N2 -s 'echo $(cat)' | tr '\n' ,)"
+is "-N of a file" "1 2,3 4,5," "$(seq 5 >five; mpmap --pipepart -a five -k -N2 -s 'echo $(cat)' | tr '\n' ,)"
+is "--recend" "a;|b;|c|" "$(printf 'a;b;c' | mpmap --pipe --block 1 --recend ';' -k -s 'cat; printf "|"')"
+is "--recstart" ">a|>b|>c|" "$(printf '>a>b>c' | mpmap --pipe --block 1 --recstart '>' -k -s 'cat; printf "|"')"
+is "--recstart -N" ">a>b|>c|" "$(printf '>a>b>c' | mpmap --pipe -N2 --recstart '>' -k -s 'cat; printf "|"')"
+is "--recend --recstart" "<a></a>|<a>x;</a>|" \
+    "$(printf '<a></a><a>x;</a>' | mpmap --pipe --block 1 --recend '</a>' --recstart '<a>' -k -s 'cat; printf "|"')"
+printf '>a\nACGT\n>b\nTT\n' >fasta
+is "--pipepart --recstart" "2 2 " "$(mpmap --pipepart -a fasta --block 1 --recstart '>' -k wc -l | tr '\n' ' ')"
+is "--remove-rec-sep" "a|b|c|" "$(printf 'a;b;c' | mpmap --pipe -N1 --recend ';' --rrs -k -s 'cat; printf "|"')"
+is "-0" "a|b|" "$(printf 'a\0b\0' | mpmap -0 --pipe -N1 -k -s 'tr "\0" "|"')"
+for how in 'seq 5 | mpmap --pipe' 'mpmap --pipe <five' 'mpmap --pipepart -a five'; do
+    is "$how --header :" "1 2|1 3|1 4|1 5|" "$(eval "$how --header : --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
+    is "$how --header 2" "1 2 3|1 2 4|1 2 5|" "$(eval "$how --header 2 --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
+done
+gives "--pipepart of a pipe" 2 sh -c 'cat list | mpmap --pipepart -a - cat'
+has "--pipepart of a pipe" "use --pipe" "$err"
+gives "--pipepart without a file" 2 mpmap --pipepart cat
+gives "--pipe with a list" 2 mpmap --pipe cat ::: a
+gives "--pipe --csv" 2 mpmap --pipe --csv cat
+is "--dry-run" "wc -l${nl}wc -l${nl}wc -l" "$(mpmap --pipe --block 500k --dry-run wc -l <list)"
+is "a file given as stdin is read" "" "$({ mpmap --pipe cat >/dev/null; cat; } <list)"
+is "from where it stands" "$(tail -n +2 list | head -1)" "$({ read -r _; mpmap --pipe -k head -1; } <list | head -1)"
+
+# A long record is a block of its own.
+{ echo a; head -c 3000000 /dev/zero | tr '\0' x; echo; echo b; } >long
+for how in "cat long | mpmap --pipe" "mpmap --pipepart -a long"; do
+    is "$how: a long record" "$(cksum <long)" "$(eval "$how --block 100k -k cat" | cksum)"
+done
+
+# A pipe that trickles: a block is there as soon as it is full.
+mkfifo in outp
+mpmap --pipe -N1 cat <in >outp &
+exec 3>in 4<outp
+for word in one two; do
+    echo $word >&3
+    read -r answer <&4
+    is "a pipe that trickles" $word "$answer"
+done
+exec 3>&- 4<&-
+wait
+mpmap -j2 --pipe --round-robin -N1 -u cat <in >outp &
+exec 3>in 4<outp
+for word in one two three; do
+    echo $word >&3
+    read -r answer <&4
+    is "a pipe that trickles, --round-robin" $word "$answer"
+done
+exec 3>&- 4<&-
+wait
+gives "few open files" 0 sh -c 'ulimit -n 64; mpmap -j5 --pipe --block 1k wc -l <list >out'
+finish

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+#include "blocks.h"
+#include "fields.h"
+#include "say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BLOCK = 1024 * 1024,
+    WINDOW = 64 * 1024,      // of a file, to look for the end of a record
+    PIPE_SIZE = 1024 * 1024, // as far as it is allowed
+    HEADER_MAX = 1024 * 1024,
+};
+
+// ---- where a record ends ----------------------------------------------------------------------
+
+// What the end of a record looks like: recend, with recstart after it.
+static size_t sign_len(const struct blocks *b)
+{
+    return b->recend_len + b->recstart_len;
+}
+
+static bool is_sign(const struct blocks *b, const char *s)
+{
+    return !memcmp(s, b->recend, b->recend_len) &&
+           !memcmp(s + b->recend_len, b->recstart, b->recstart_len);
+}
+
+// The first end of a record in [from, len): where the next begins; 0 if there is none.
+// A record that has only a beginning does not end where it begins.
+static size_t first_end(const struct blocks *b, const char *s, size_t from, size_t len)
+{
+    const char *first = b->recend_len ? b->recend : b->recstart;
+    while (from + sign_len(b) <= len) {
+        const char *p = memchr(s + from, *first, len - sign_len(b) + 1 - from);
+        if (!p)
+            return 0;
+        size_t at = (size_t)(p - s);
+        if (is_sign(b, p) && at + b->recend_len > 0)
+            return at + b->recend_len;
+        from = at + 1;
+    }
+    return 0;
+}
+
+static size_t last_end(const struct blocks *b, const char *s, size_t from, size_t len)
+{
+    const char *first = b->recend_len ? b->recend : b->recstart;
+    while (from + sign_len(b) <= len) {
+        const char *p = memrchr(s + from, *first, len - sign_len(b) + 1 - from);
+        if (!p)
+            return 0;
+        if (is_sign(b, p) && (size_t)(p - s) + b->recend_len > 0)
+            return (size_t)(p - s) + b->recend_len;
+        len = (size_t)(p - s) + sign_len(b) - 1;
+    }
+    return 0;
+}
+
+// ---- opening ----------------------------------------------------------------------------------
+
+static int set_signs(struct blocks *b, const struct args *a)
+{
+    b->recend = unescape(a->recend     ? a->recend
+                         : a->recstart ? ""
+                         : a->null     ? "\\0"
+                                       : "\n",
+                         &b->recend_len);
+    b->recstart = unescape(a->recstart ? a->recstart : "", &b->recstart_len);
+    return sign_len(b) ? 0 : usage_error("--recend and --recstart: one of them must be a text");
+}
+
+// Bytes of the block are as many as want; a file is cut into so many a slot.
+static void set_size(struct blocks *b, const struct args *a)
+{
+    b->size = a->block > 0 ? (size_t)a->block : BLOCK;
+    if (a->block < 0 && b->by_place) {
+        off_t parts = -a->block * (a->jobs ? a->jobs : 1);
+        b->size = (size_t)((b->end - b->at) / parts + 1);
+    }
+}
+
+// Reads byte by byte what the first reader of a pipe may: others may want the rest.
+static int read_line(struct blocks *b, char *line, size_t size, size_t *len)
+{
+    for (*len = 0; *len < size;) {
+        ssize_t n = read(b->in.fd, line + *len, 1);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return -errno;
+        if (n == 0 || (n > 0 && line[(*len)++] == '\n'))
+            return 0;
+    }
+    return -EMSGSIZE;
+}
+
+// Takes the header off: lines, or what a regular expression matches at the beginning.
+static int read_header(struct blocks *b, const struct args *a)
+{
+    char *end;
+    bool colon = !strcmp(a->header_lines, ":");
+    long lines = colon ? 1 : strtol(a->header_lines, &end, 10);
+    if (!colon && (*end || lines < 1))
+        return usage_error("--header %s: with --pipe it is a number of lines, or :",
+                           a->header_lines);
+    b->header = xrealloc(NULL, HEADER_MAX);
+    int err = 0;
+    for (; lines > 0 && err == 0; lines--) {
+        size_t n;
+        err = read_line(b, b->header + b->header_len, HEADER_MAX - b->header_len, &n);
+        b->header_len += n;
+    }
+    if (err)
+        return usage_error("--header: %s: %s", b->in.name, mp_strerror(err));
+    return 0;
+}
+
+// A file with something in it need not be read, unless there is something to be taken out
+// or counted.
+static void look_for_file(struct blocks *b)
+{
+    struct stat st;
+    off_t at = lseek(b->in.fd, 0, SEEK_CUR);
+    if (b->remove || b->max_records || at < 0 || fstat(b->in.fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        st.st_size <= at)
+        return;
+    b->by_place = true;
+    b->at = at;
+    b->end = st.st_size;
+    lseek(b->in.fd, 0, SEEK_END); // as if it had been read
+}
+
+int blocks_open(struct blocks *b, const struct args *a)
+{
+    *b = (struct blocks){.remove = a->remove_rec_sep, .max_records = (size_t)a->max_args};
+    int status = set_signs(b, a);
+    if (status == 0)
+        status = reader_open(&b->in, a->sources);
+    if (status)
+        return status;
+    if (a->pipe_part && lseek(b->in.fd, 0, SEEK_CUR) < 0)
+        return usage_error("--pipepart: %s: not a file that has places: use --pipe", b->in.name);
+    if (a->header)
+        status = read_header(b, a);
+    look_for_file(b);
+    set_size(b, a);
+    fcntl(b->in.fd, F_SETPIPE_SZ, PIPE_SIZE); // if it is one: fewer turns
+    return status;
+}
+
+int blocks_watch(struct blocks *b, mp_loop *loop, void (*fn)(void *), void *arg)
+{
+    return b->by_place ? 0 : reader_watch(&b->in, loop, fn, arg);
+}
+
+void blocks_close(struct blocks *b)
+{
+    reader_close(&b->in);
+    free(b->recend);
+    free(b->recstart);
+    free(b->header);
+    free(b->buf);
+    *b = (struct blocks){.in.fd = -1};
+}
+
+// ---- a file -----------------------------------------------------------------------------------
+
+static int next_place(struct blocks *b, struct block *block)
+{
+    char window[WINDOW];
+    if (b->at >= b->end)
+        return INPUT_END;
+    off_t cut = b->end, look = b->at + (off_t)b->size - (off_t)sign_len(b);
+    if (look < b->at)
+        look = b->at;
+    while (look + (off_t)sign_len(b) < b->end) {
+        ssize_t n = pread(b->in.fd, window, sizeof window, look);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break; // it has become shorter
+        size_t end = first_end(b, window, 0, (size_t)n);
+        if (end && look + (off_t)end > b->at) {
+            cut = look + (off_t)end;
+            break;
+        }
+        off_t step = n - (off_t)sign_len(b) + 1;
+        look += step > 0 ? step : n;
+    }
+    if (cut > b->end)
+        cut = b->end;
+    *block = (struct block){.fd = b->in.fd, .from = b->at, .len = (size_t)(cut - b->at)};
+    b->at = cut;
+    return INPUT_ITEM;
+}
+
+// ---- a pipe -----------------------------------------------------------------------------------
+
+static int fill(struct blocks *b)
+{
+    struct reader *in = &b->in;
+    if (in->watch && !in->ready) {
+        mp_watch_set_events(in->watch, MP_LOOP_READ);
+        return INPUT_WAIT;
+    }
+    in->ready = false;
+    size_t want = b->size > b->have ? b->size - b->have : b->size;
+    if (b->cap < b->have + want) {
+        b->cap = b->have + want;
+        b->buf = xrealloc(b->buf, b->cap);
+    }
+    ssize_t n = read(in->fd, b->buf + b->have, want);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        if (in->watch)
+            mp_watch_set_events(in->watch, MP_LOOP_READ);
+        return in->watch ? INPUT_WAIT : 0;
+    }
+    if (n > 0) {
+        b->have += (size_t)n;
+        return 0;
+    }
+    in->ended = true;
+    return n < 0 ? -errno : 0;
+}
+
+// Where what was read is to be cut: 0, not yet.
+static size_t find_cut(struct blocks *b)
+{
+    if (!b->max_records) {
+        size_t from = b->scanned > sign_len(b) ? b->scanned - sign_len(b) + 1 : 0;
+        if (b->have < b->size)
+            return 0;
+        b->scanned = b->have;
+        return last_end(b, b->buf, from, b->have);
+    }
+    while (b->records < b->max_records) {
+        size_t end = first_end(b, b->buf, b->scanned, b->have);
+        if (!end)
+            return 0;
+        b->records++;
+        b->scanned = b->recend_len ? end : end + 1; // its beginning is not an end
+    }
+    return b->recend_len ? b->scanned : b->scanned - 1;
+}
+
+// Takes the signs out of a block.
+static size_t remove_signs(const struct blocks *b, char *data, size_t len)
+{
+    size_t to = 0;
+    for (size_t at = 0; at < len;) {
+        if (b->recend_len && at + b->recend_len <= len &&
+            !memcmp(data + at, b->recend, b->recend_len))
+            at += b->recend_len;
+        else if (b->recstart_len && at + b->recstart_len <= len &&
+                 !memcmp(data + at, b->recstart, b->recstart_len))
+            at += b->recstart_len;
+        else
+            data[to++] = data[at++];
+    }
+    return to;
+}
+
+// The first `cut` bytes become a block; the rest begins a new buffer.
+static void take(struct blocks *b, size_t cut, struct block *block)
+{
+    size_t left = b->have - cut;
+    *block = (struct block){.data = b->buf, .len = cut, .fd = -1};
+    b->cap = left > b->size ? left : b->size;
+    b->buf = xrealloc(NULL, b->cap);
+    if (left)
+        memcpy(b->buf, block->data + cut, left);
+    b->have = left;
+    b->scanned = b->records = 0;
+    if (b->remove)
+        block->len = remove_signs(b, block->data, block->len);
+}
+
+int blocks_next(struct blocks *b, struct block *block)
+{
+    if (b->by_place)
+        return next_place(b, block);
+    for (;;) {
+        size_t cut = find_cut(b);
+        if (!cut && b->in.ended)
+            cut = b->have;
+        if (cut) {
+            take(b, cut, block);
+            return INPUT_ITEM;
+        }
+        if (b->in.ended)
+            return INPUT_END;
+        int got = fill(b);
+        if (got)
+            return got;
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// --pipe and --pipepart: input cut into blocks that end with a record. What is read from
+// a pipe is a block of bytes; of a file it is a place in it, which nobody has read but
+// for the few bytes where it was cut.
+#ifndef MPMAP_BLOCKS_H
+#define MPMAP_BLOCKS_H
+
+#include "args.h"
+#include "reader.h"
+
+#include <sys/types.h>
+
+struct block {
+    char *data; // malloc()ed, its receiver's; NULL: a place in the file fd
+    size_t len;
+    int fd;
+    off_t from;
+};
+
+struct blocks {
+    struct reader in; // only its descriptor and watch are used
+    size_t size, max_records;
+    char *recend, *recstart;
+    size_t recend_len, recstart_len;
+    bool remove;
+    char *header; // begins each block
+    size_t header_len;
+
+    off_t at, end; // of a file: what is not yet given
+    bool by_place;
+    char *buf; // of what is read: [0, have); [0, scanned) has no place to cut
+    size_t have, scanned, cap, records;
+};
+
+// 0, or an exit status after a message.
+int blocks_open(struct blocks *b, const struct args *a);
+
+// As those of input.h.
+int blocks_watch(struct blocks *b, mp_loop *loop, void (*fn)(void *), void *arg);
+int blocks_next(struct blocks *b, struct block *block);
+void blocks_close(struct blocks *b);
+
+#endif
