@@ -2,7 +2,7 @@
 #include "deadline.h"
 
 #include <errno.h>
-#include <math.h>
+#include <math.h> // isfinite()
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,12 +51,21 @@ bool term_seq_parse(struct term_seq *t, const char *s)
 
 // ---- run times --------------------------------------------------------------------------
 
-// Buckets grow by 2 %, from a tenth of a millisecond to beyond any life.
-static const double first = 1e-4, growth = 1.02;
+// A bucket for each 32nd part of each power of two, from 2^-20 seconds on: the upper bits
+// of the number itself.
+enum { SHIFT = 52 - 5 };
+static const double least = 0x1p-20;
+
+static uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> SHIFT;
+}
 
 void times_add(struct times *t, double seconds)
 {
-    int i = seconds <= first ? 0 : (int)(log(seconds / first) / log(growth));
+    uint64_t i = seconds <= least ? 0 : bits_of(seconds) - bits_of(least);
     t->in[i < BUCKETS ? i : BUCKETS - 1]++;
     t->len++;
 }
@@ -64,10 +73,14 @@ void times_add(struct times *t, double seconds)
 double times_median(const struct times *t)
 {
     long seen = 0;
-    for (int i = 0; i < BUCKETS && t->len; i++) {
+    for (uint64_t i = 0; i < BUCKETS && t->len; i++) {
         seen += t->in[i];
-        if (2 * seen >= t->len)
-            return first * pow(growth, i + 0.5);
+        if (2 * seen < t->len)
+            continue;
+        uint64_t bits = (bits_of(least) + i) << SHIFT | 1ULL << (SHIFT - 1);
+        double x;
+        memcpy(&x, &bits, sizeof x);
+        return x;
     }
     return 0;
 }

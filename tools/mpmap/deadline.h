@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TERM_STEPS = 16, BUCKETS = 2048 };
+enum { TERM_STEPS = 16, BUCKETS = 40 * 32 };
 
 // Signals, each with the time to wait after it.
 struct term_seq {
@@ -18,7 +18,7 @@ struct term_seq {
 // "TERM,200,TERM,100,KILL,25". False: it is none.
 bool term_seq_parse(struct term_seq *t, const char *s);
 
-// The run times of jobs, roughly (to 2 %), in little memory.
+// The run times of jobs, roughly (to 3 %), in little memory.
 struct times {
     long in[BUCKETS];
     long len;

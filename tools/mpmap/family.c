@@ -14,7 +14,7 @@
 
 enum {
     ENVIRON_MAX = 2 * 1024 * 1024, // bytes of an environment that are looked at
-    ROUNDS = 200,       // of looking, while somebody forks faster than we kill
+    ROUNDS = 200,                  // of looking, while somebody forks faster than we kill
 };
 
 // Whether the environment that begins in text has this word.

@@ -34,9 +34,12 @@ static bool parse_old(struct halt *h, const char *s)
         const char *name;
         struct halt is;
     } old[] = {
-        {"never", {HALT_NEVER, ON_FAIL, 1, false, 0, 0}}, {"0", {HALT_NEVER, ON_FAIL, 1, false, 0, 0}},
-        {"1", {HALT_SOON, ON_FAIL, 1, false, 0, 0}},      {"2", {HALT_NOW, ON_FAIL, 1, false, 0, 0}},
-        {"-1", {HALT_SOON, ON_SUCCESS, 1, false, 0, 0}},  {"-2", {HALT_NOW, ON_SUCCESS, 1, false, 0, 0}},
+        {"never", {HALT_NEVER, ON_FAIL, 1, false, 0, 0}},
+        {"0", {HALT_NEVER, ON_FAIL, 1, false, 0, 0}},
+        {"1", {HALT_SOON, ON_FAIL, 1, false, 0, 0}},
+        {"2", {HALT_NOW, ON_FAIL, 1, false, 0, 0}},
+        {"-1", {HALT_SOON, ON_SUCCESS, 1, false, 0, 0}},
+        {"-2", {HALT_NOW, ON_SUCCESS, 1, false, 0, 0}},
     };
     for (size_t i = 0; i < sizeof old / sizeof *old; i++)
         if (!strcmp(s, old[i].name)) {

@@ -107,15 +107,16 @@ static int begin_file(struct joblog *l, bool keep)
 int joblog_open(struct joblog *l, const char *name, bool keep)
 {
     struct stat st;
-    *l = (struct joblog){.name = name, .json = ends_with(name, ".json") || ends_with(name, ".jsonl")};
+    *l = (struct joblog){.name = name,
+                         .json = ends_with(name, ".json") || ends_with(name, ".jsonl")};
     l->fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
     if (l->fd < 0)
         return refuse(l, mp_strerror(-errno));
     if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return refuse(l, "is not a file");
     if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
-        return refuse(l, errno == EWOULDBLOCK ? "another mpmap is writing it"
-                                              : mp_strerror(-errno));
+        return refuse(l,
+                      errno == EWOULDBLOCK ? "another mpmap is writing it" : mp_strerror(-errno));
     l->end = st.st_size;
     if (fstat(l->fd, &st) == 0) // the other one may just have ended
         l->end = st.st_size;
@@ -162,7 +163,8 @@ static char *json_command(struct json_object *o, struct key key)
     static char *command;
     struct json_object *v;
     free(command);
-    command = json_object_object_get_ex(o, "command", &v) ? strdup(json_object_get_string(v)) : NULL;
+    command =
+        json_object_object_get_ex(o, "command", &v) ? strdup(json_object_get_string(v)) : NULL;
     return command && key_compare(key_of(command), key) == 0 ? command : NULL;
 }
 

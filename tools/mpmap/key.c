@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "key.h"
 #include "say.h"
-#include "shell.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,26 +38,14 @@ int key_compare(struct key x, struct key y)
 static const char newline[] = "'$'\\n''", tab[] = "'$'\\t''";
 enum { ESCAPED = sizeof newline - 1 };
 
-char *key_text(char *const argv[])
+char *key_line(char *text)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    if (!f)
-        xrealloc(NULL, SIZE_MAX); // says so, and ends
-    for (int i = 0; argv[i]; i++) {
-        if (i)
-            putc(' ', f);
-        shell_quote(f, argv[i]);
-    }
-    if (fclose(f))
-        xrealloc(NULL, SIZE_MAX);
     size_t special = 0;
     for (const char *p = text; *p; p++)
         special += *p == '\n' || *p == '\t';
     if (special == 0)
         return text;
-    char *line = xrealloc(NULL, size + special * ESCAPED + 1), *to = line;
+    char *line = xrealloc(NULL, strlen(text) + special * ESCAPED + 1), *to = line;
     for (const char *p = text; *p; p++)
         if (*p == '\n' || *p == '\t')
             to = stpcpy(to, *p == '\n' ? newline : tab);

@@ -14,11 +14,11 @@ struct key {
 struct key key_of(const char *text);
 int key_compare(struct key x, struct key y);
 
-// The command as one line that a shell reads back: newlines and tabs as $'\n' and
-// $'\t'. malloc()ed.
-char *key_text(char *const argv[]);
+// A command as template_print() has it, as one line: newlines and tabs become $'\n' and
+// $'\t'. Takes the text, malloc()ed, and returns such a one.
+char *key_line(char *text);
 
-// The same for a shell that does not know $'...': in place.
+// The way back: in place.
 void key_plain(char *text);
 
 #endif

@@ -156,8 +156,7 @@ static const struct opt rows[] = {
      .field = OPT_FIELD(pack)},
     {.letter = 'X',
      .help = "as -m, but the word around {} is repeated for each item",
-     .call = set_repeat,
-     .common = true},
+     .call = set_repeat},
     {.name = "max-chars",
      .gnu_letter = 's',
      .arg = "N",
@@ -199,7 +198,8 @@ const struct opt_group opts_input = {
     .text = "Items are the lines of standard input, of the files after :::: or -a, or the words "
             "after :::. With several sources there is a job for each combination, and {1}, {2}, "
             "... are the items of one; :::+ and ::::+ link a source to the one before, item by "
-            "item, as long as the shortest lasts. Items are read when they are needed; of several sources all but the first are kept in memory.",
+            "item, as long as the shortest lasts. Items are read when they are needed; of several "
+            "sources all but the first are kept in memory.",
     OPT_GROUP(rows),
     .check = check_input,
 };

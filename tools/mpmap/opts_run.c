@@ -235,8 +235,7 @@ static const struct opt rows[] = {
      .help = "try a job that fails up to N times in all; 0: for ever",
      .more = "Only the last try is counted, logged and, unless with -u or `--line-buffer`, "
              "printed.",
-     .call = set_retries,
-     .common = true},
+     .call = set_retries},
     {.name = "retry-delay",
      .arg = "SECS",
      .help = "wait before the second try; twice as long before each next",
@@ -253,11 +252,10 @@ static const struct opt rows[] = {
      .more = "`soon` starts no more jobs, `now` also ends those that run. A percentage is of the "
              "jobs that have ended, and counts from the third. The exit status is that of the job "
              "that was the reason if N is 1, else the number of jobs that failed.",
-     .call = set_halt,
-     .common = true},
+     .call = set_halt},
     {.name = "delay", .arg = "SECS", .help = "wait between two starts", .call = set_delay},
     {.name = "load",
-     .also = "max-load l",
+     .also = "max-load",
      .arg = "N",
      .help = "start no job while N processes run; or N% of the CPUs",
      .more = "What runs, or waits for a CPU, is counted, not its average over a minute.",

@@ -24,8 +24,7 @@ static void add(void *arg, struct record_read *rec)
     if (!rec->command || !strncmp(rec->command, r->begin, strlen(r->begin)))
         r->same_command = true;
     struct past *p = &r->past[r->len];
-    *p = (struct past){
-        .key = rec->key, .seq = rec->seq, .line = (long)r->len, .kind = rec->kind};
+    *p = (struct past){.key = rec->key, .seq = rec->seq, .line = (long)r->len, .kind = rec->kind};
     if (r->mode == RETRY_FAILED && rec->kind == RECORD_FAILED && rec->command)
         p->command = strdup(rec->command);
     r->len++;

@@ -10,9 +10,9 @@
 struct job;
 
 struct retry {
-    long tries; // of each job in all; LONG_MAX: until it succeeds
+    long tries;       // of each job in all; LONG_MAX: until it succeeds
     int64_t delay_ms; // before the second try, doubled for each that follows
-    bool some;  // only those marked in `on`
+    bool some;        // only those marked in `on`
     bool on[256], on_signal, on_timeout;
     struct job *waiting; // by their time
 };

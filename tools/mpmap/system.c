@@ -20,8 +20,7 @@ static bool read_file(const char *path, char *text, size_t size)
     return n > 0;
 }
 
-// The directory of our control group (version 2), or "".
-static const char *group(void)
+const char *system_group(void)
 {
     static char dir[PATH_MAX];
     static bool known;
@@ -47,9 +46,9 @@ static const char *group(void)
 static bool read_group(const char *name, char *text, size_t size)
 {
     char path[PATH_MAX + 64];
-    if (!*group())
+    if (!*system_group())
         return false;
-    snprintf(path, sizeof path, "%s/%s", group(), name);
+    snprintf(path, sizeof path, "%s/%s", system_group(), name);
     return read_file(path, text, size);
 }
 

@@ -7,6 +7,9 @@
 
 enum { PRESSURE_CPU, PRESSURE_MEMORY, PRESSURE_IO, PRESSURES };
 
+// The directory of our control group (version 2), or "".
+const char *system_group(void);
+
 // Threads that run or want to, without us.
 long system_runnable(void);
 
