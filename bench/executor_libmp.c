@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// mp_executor over threads: submit a tiny task, take its result.
+// mp_executor over threads or processes: submit a tiny task, take its result.
 //
-//   executor_libmp burst|single [SECONDS]
+//   executor_libmp thread|process burst|single [SECONDS]
 //
 // burst: a thousand are submitted, then their results taken. single: one after the other,
 // which is what it costs to hand something over and wait for it.
@@ -46,10 +46,14 @@ static void run(mp_executor *e, int n)
 
 int main(int argc, char **argv)
 {
-    int n = argc > 1 && strcmp(argv[1], "single") == 0 ? 1 : BURST;
-    double seconds = seconds_from(argc > 2 ? argv[2] : NULL);
+    if (argc < 3)
+        die("usage: %s thread|process burst|single [SECONDS]", argv[0]);
+    bool threads = strcmp(argv[1], "thread") == 0;
+    int n = strcmp(argv[2], "single") == 0 ? 1 : BURST;
+    double seconds = seconds_from(argc > 3 ? argv[3] : NULL);
+    char metric[64];
     mp_executor *e;
-    if (mp_executor_new_threads(&e, NULL) < 0)
+    if ((threads ? mp_executor_new_threads : mp_executor_new_processes)(&e, NULL) < 0)
         die("no executor");
     run(e, n); // starts the threads
     double begin = now(), took, tasks = 0;
@@ -58,7 +62,7 @@ int main(int argc, char **argv)
         tasks += n;
     } while ((took = now() - begin) < seconds);
     mp_executor_free(e);
-    report(n == 1 ? "executor_thread_single" : "executor_thread_burst", "libmp", tasks / took,
-           "tasks/s");
+    snprintf(metric, sizeof metric, "executor_%s_%s", argv[1], argv[2]);
+    report(metric, "libmp", tasks / took, "tasks/s");
     return 0;
 }

@@ -39,6 +39,7 @@ static void unmake(void)
 
 int main(int argc, char **argv)
 {
-    static const struct queue_engine engine = {"libmp", make, NULL, put, get, NULL, unmake};
+    static const struct queue_engine engine = {"libmp", "queue", make, NULL,
+                                               put,     get,     NULL, unmake};
     return queue_test_main(argc, argv, &engine);
 }

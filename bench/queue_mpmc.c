@@ -45,6 +45,7 @@ static void get(void *item)
 
 int main(int argc, char **argv)
 {
-    static const struct queue_engine engine = {"c_mpmc_spin", make, NULL, put, get, NULL, NULL};
+    static const struct queue_engine engine = {"c_mpmc_spin", "queue", make, NULL,
+                                               put,           get,     NULL, NULL};
     return queue_test_main(argc, argv, &engine);
 }

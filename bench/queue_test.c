@@ -97,7 +97,7 @@ int queue_test_main(int argc, char **argv, const struct queue_engine *e)
     if (total(board->got, consumers, &got_sum) != put || got_sum != put_sum)
         die("%llu items were put, and others got", (unsigned long long)put);
     char metric[32];
-    snprintf(metric, sizeof metric, "queue_%dp%dc", producers, consumers);
+    snprintf(metric, sizeof metric, "%s_%dp%dc", e->metric, producers, consumers);
     report(metric, e->who, (double)put / took, "items/s");
     if (e->unmake)
         e->unmake();

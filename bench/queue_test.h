@@ -14,6 +14,7 @@
 
 struct queue_engine {
     const char *who;
+    const char *metric;                         // what its name begins with
     void (*make)(int producers, int consumers); // before the forks; may be NULL
     void (*open)(int side, int index);          // in each: 0 puts, 1 gets; may be NULL
     void (*put)(const void *item);

@@ -60,7 +60,7 @@ static void unmake(void)
 
 int main(int argc, char **argv)
 {
-    static const struct queue_engine engine = {"zmq_pushpull", make,  open_socket, put, get,
+    static const struct queue_engine engine = {"zmq_pushpull", "queue", make, open_socket, put, get,
                                                flush,          unmake};
     return queue_test_main(argc, argv, &engine);
 }

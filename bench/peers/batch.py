@@ -5,6 +5,8 @@
   echo    1,000 times /bin/echo, output collected and printed in the order of the input
   start   one job: what it takes from the runner's start to its end
   so      a C function over ten million short lines, without a process for each
+  pipe_wc, pipe_gzip, pipepart_wc, pipepart_gzip
+          200 MB of text, cut into blocks, through two of wc -l or gzip -1 at a time
   rss     the peak memory of the runner when a million arguments wait
 
 GNU parallel gets fewer jobs, being slow: its start is a noticeable part of its time.
@@ -143,6 +145,8 @@ def start():
 def so():
     n = 1000000 if QUICK else 10000000
     lines = numbers(n)
+    if who == "c_two_processes":
+        os.execve(f"{BIN}/batch_loop", ["batch_loop", str(lines), str(n), str(TMP / "loop")], env)
     if who == "c_serial_lines":
         os.execve(f"{BIN}/batch_lines", ["batch_lines", str(lines), str(n)], env)
     want = made_once(f"squares-{n}", lambda: (f"{i * i}\n" for i in range(1, n + 1)))
@@ -151,6 +155,51 @@ def so():
     sh(f"cmp {got} {want} >&2")
     got.unlink()
     report("batch_so_lines", n / elapsed, "lines/s")
+
+
+def text(size):
+    """Lines of words that a compressor has something to do with."""
+    def lines():
+        words = "the of a process memory lock waits until pipe another".split()
+        done = i = 0
+        while done < size:
+            i += 1
+            line = f"{i} {words[i % 7]} {i * 7919 % 99991} {words[i * 31 % 10]} {i * i % 1000}\n"
+            done += len(line)
+            yield line
+    return made_once(f"text-{size}", lines)
+
+
+def pieces(file):
+    """The file as two, cut at a line."""
+    if not Path(f"{file}-ab").exists():
+        sh(f"split -n l/2 {file} {file}-")
+    return f"{file}-aa {file}-ab"
+
+
+def pipe():
+    how, program = test.split("_")
+    size = 20_000_000 if QUICK else 200_000_000
+    file = text(size)
+    command = {"wc": "wc -l", "gzip": "gzip -1"}[program]
+    block = "10M" if how == "pipe" else "-1"
+    source = f"--pipe --block {block}" if how == "pipe" else f"--pipepart -a {file} --block {block}"
+    stdin = f"< {file}" if how == "pipe" else ""
+    run = {
+        "mpmap": f"{MPMAP} -k -j2 {source} {command} {stdin}",
+        "gnu_parallel": f"parallel -k -j2 {source} {command} {stdin}",
+        "pieces": f"ls {pieces(file)} | xargs -P2 -I% sh -c '{command} < % > %.out' && "
+                  f"cat {file}-aa.out {file}-ab.out",
+    }[who]
+    want = {"wc": "awk '{ n += $1 } END { print n }'", "gzip": "gunzip | wc -l"}[program]
+    checked = TMP / f"checked-{test}-{who}"
+    if not checked.exists():
+        _, got = sh(f"{run} | {want}", stdout=subprocess.PIPE)
+        _, lines = sh(f"wc -l < {file}", stdout=subprocess.PIPE)
+        assert int(got) == int(lines), f"{int(got)} lines of {int(lines)}"
+        checked.touch()
+    elapsed, _ = sh(f"{run} > {TMP}/pipe.out")
+    report(f"batch_{test}", file.stat().st_size / elapsed / 1e6, "MB/s")
 
 
 def peak_mib(pid):
@@ -188,4 +237,5 @@ def rss():
 
 (TMP / ".parallel").mkdir(exist_ok=True)
 (TMP / ".parallel" / "will-cite").touch()
-{"launch": launch, "echo": echo, "start": start, "so": so, "rss": rss}[test]()
+{"launch": launch, "echo": echo, "start": start, "so": so, "rss": rss,
+ **dict.fromkeys(("pipe_wc", "pipe_gzip", "pipepart_wc", "pipepart_gzip"), pipe)}[test]()

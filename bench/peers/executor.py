@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""executor.py burst|single [SECONDS]: ThreadPoolExecutor, submit a tiny task, take its result."""
+"""executor.py thread|process burst|single [SECONDS]: submit a tiny task to a ThreadPoolExecutor
+or a ProcessPoolExecutor, take its result."""
 
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 
 def add_one(i):
@@ -19,9 +20,10 @@ def run(executor, n):
 
 
 def main():
-    n = 1 if sys.argv[1] == "single" else 1000
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 0.5
-    with ThreadPoolExecutor() as executor:
+    kind = ThreadPoolExecutor if sys.argv[1] == "thread" else ProcessPoolExecutor
+    n = 1 if sys.argv[2] == "single" else 1000
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 0.5
+    with kind() as executor:
         run(executor, n)
         tasks, begin = 0, time.monotonic()
         while True:
@@ -30,7 +32,8 @@ def main():
             took = time.monotonic() - begin
             if took >= seconds:
                 break
-    print(f"executor_thread_{sys.argv[1]}\tpy_ThreadPoolExecutor\t{tasks / took:g}\ttasks/s")
+    print(f"executor_{sys.argv[1]}_{sys.argv[2]}\tpy_{kind.__name__}\t{tasks / took:g}\ttasks/s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -76,6 +76,8 @@ PEERS = {
     "GNU parallel": Peer("parallel", _gnu_parallel),
     "moreutils": Peer("moreutils", lambda: shutil.which("parallel.moreutils")),
     "xjobs": Peer("xjobs", lambda: shutil.which("xjobs")),
+    "redis": Peer("redis-server", lambda: shutil.which("redis-server")),
+    "memcached": Peer("memcached", lambda: shutil.which("memcached")),
     "make": Peer("make", lambda: shutil.which("make")),
 }
 
@@ -157,6 +159,9 @@ def url(seconds):
         for who in ("nng_pair0", "libmp", "libmp_to_nng"):
             command = (BIN / "url_pairs", who, test, seconds)
             yield Contestant("url", test, who, command, "url_pairs mpproxy", "nng")
+    for who in ("nng_pushpull", "libmp", "libmp_each"):
+        command = (BIN / "queue_url", who, 1, 1, seconds)
+        yield Contestant("url", "tcp_queue_1p1c", who, command, "queue_url mpproxy", "nng")
 
 
 # ---- pools ----
@@ -260,12 +265,13 @@ def value(seconds):
 
 
 def executor(seconds):
-    for test in ("burst", "single"):
-        metric = f"executor_thread_{test}"
-        yield Contestant("executor", metric, "py_ThreadPoolExecutor",
-                         (PYTHON, SCRIPTS / "executor.py", test, seconds), "", "python3")
-        yield Contestant("executor", metric, "libmp", (BIN / "executor_libmp", test, seconds),
-                         "executor_libmp")
+    for kind, peer in (("thread", "py_ThreadPoolExecutor"), ("process", "py_ProcessPoolExecutor")):
+        for test in ("burst", "single"):
+            metric = f"executor_{kind}_{test}"
+            yield Contestant("executor", metric, peer,
+                             (PYTHON, SCRIPTS / "executor.py", kind, test, seconds), "", "python3")
+            yield Contestant("executor", metric, "libmp",
+                             (BIN / "executor_libmp", kind, test, seconds), "executor_libmp")
 
 
 # ---- batches ----
@@ -273,6 +279,9 @@ def executor(seconds):
 _GNU = dict(peer="GNU parallel")
 _SPAWN = dict(target="batch_spawn")
 _MPMAP = dict(target="mpmap")
+
+# `pieces` is the limit: the file was cut before, a piece for each of two processes.
+_PIPE = {"pieces": {}, "mpmap": _MPMAP, "gnu_parallel": _GNU}
 
 # Test: (metric, {who: what it needs}). The commands are in peers/batch.py.
 BATCH_TESTS = {
@@ -306,8 +315,13 @@ BATCH_TESTS = {
     }),
     "so": ("batch_so_lines", {
         "c_serial_lines": dict(target="batch_lines"),
+        "c_two_processes": dict(target="batch_loop"),
         "mpmap": dict(target="mpmap batch_plugin"),
     }),
+    "pipe_wc": ("batch_pipe_wc", _PIPE),
+    "pipe_gzip": ("batch_pipe_gzip", _PIPE),
+    "pipepart_wc": ("batch_pipepart_wc", _PIPE),
+    "pipepart_gzip": ("batch_pipepart_gzip", _PIPE),
     "rss": ("batch_rss_1M_args", {
         "c_posix_spawn": _SPAWN,
         "xargs_P2_n1": {},
@@ -352,7 +366,23 @@ def shm_dict(seconds):
             yield Contestant("dict", metric, "py_Manager.dict",
                              (PYTHON, SCRIPTS / "dict.py", test, seconds), peer="python3")
 
-GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, batch)
+def manager(seconds):
+    tests = {"manager_1": "one", "manager_8": "eight", "manager_8x16": "flight",
+             "manager_tcp16": "tcp"}
+    script = SCRIPTS / "manager.py"
+    for metric, test in tests.items():
+        if test != "tcp":
+            for who in ("redis", "memcached"):
+                yield Contestant("manager", metric, who, (BIN / "manager_stores", who, test, seconds),
+                                 "manager_stores", who)
+        if test != "flight":
+            yield Contestant("manager", metric, "py_Manager", (PYTHON, script, test, seconds),
+                             peer="python3")
+        yield Contestant("manager", metric, "libmp", (BIN / "manager_libmp", test, seconds),
+                         "manager_libmp")
+
+
+GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, manager, batch)
 
 
 def contestants(seconds):

@@ -9,7 +9,7 @@
 #define ITEMS   10
 #define WORKERS 5
 
-static long count; // before the pool is made, which sees it
+static long count; // before the processes are made, which see it
 
 static int evaluate(const void *in, void *out, void *ctx)
 {
@@ -38,10 +38,8 @@ static void in_sequence(const int *items)
         evaluate(&items[i], &result, NULL);
 }
 
-static void on_threads(const int *items)
+static void submit_all(mp_executor *executor, const int *items)
 {
-    mp_executor *executor;
-    must(mp_executor_new_threads(&executor, &(mp_executor_opts){.workers = WORKERS}), "threads");
     for (int i = 0; i < ITEMS; i++)
         must(mp_executor_submit(executor, NULL, evaluate, &items[i], sizeof items[i], sizeof(long),
                                 NULL),
@@ -49,15 +47,19 @@ static void on_threads(const int *items)
     mp_executor_free(executor); // waits for all
 }
 
+static void on_threads(const int *items)
+{
+    mp_executor *executor;
+    must(mp_executor_new_threads(&executor, &(mp_executor_opts){.workers = WORKERS}), "threads");
+    submit_all(executor, items);
+}
+
 static void on_processes(const int *items)
 {
-    mp_pool *pool;
-    long results[ITEMS];
-    must(mp_pool_new(&pool, &(mp_pool_opts){.workers = WORKERS}), "pool");
-    must(mp_pool_map(pool, evaluate, items, sizeof *items, results, sizeof *results, ITEMS, NULL,
-                     &(mp_map_opts){.chunk = 1}),
-         "map");
-    mp_pool_free(pool);
+    mp_executor *executor;
+    must(mp_executor_new_processes(&executor, &(mp_executor_opts){.workers = WORKERS}),
+         "processes");
+    submit_all(executor, items);
 }
 
 int main(int argc, char **argv)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Locks, events, semaphores, conditions and queues between the tasks of one loop. While one
-// task waits, the others go on. Part of libmploop.
+// Locks, events, semaphores, conditions, barriers and queues between the tasks of one loop. While
+// one task waits, the others go on. Part of libmploop.
 //
-//  1. put one where all tasks see it; zeroed, it is ready (a semaphore with its value):
-//     `mp_async_lock lock = {0};`, `mp_async_semaphore two = {.value = 2};`. A queue is made by
-//     mp_async_queue_new();
+//  1. put one where all tasks see it; zeroed, it is ready (a semaphore with its value,
+//     a barrier with its parties): `mp_async_lock lock = {0};`,
+//     `mp_async_semaphore two = {.value = 2};`. A queue is made by mp_async_queue_new();
 //  2. use it from tasks; what does not wait, from callbacks too;
 //  3. there is nothing to free but the queue. Nobody waits in it any more then.
 //
@@ -26,10 +26,11 @@
 extern "C" {
 #endif
 
-// Who waits, the one that has waited longest first. Inside the others.
+// Who waits, the one that has waited longest first, and how many. Inside the others.
 struct mp__line;
 typedef struct mp_async_line {
     struct mp__line *mp__first, *mp__last;
+    size_t mp__n;
 } mp_async_line;
 
 // ---- lock ----
@@ -86,6 +87,31 @@ MP_API MP_NODISCARD int mp_async_condition_wait(mp_async_condition *c, mp_async_
 
 // Wakes n of those who wait; all for SIZE_MAX. Returns how many. Errors: MP_EINVAL. Since 0.1.
 MP_API int64_t mp_async_condition_notify(mp_async_condition *c, size_t n);
+
+// ---- barrier ----
+
+typedef struct mp_async_barrier {
+    int parties; // how many meet: set it at first
+    bool mp__broken;
+    mp_async_line mp__line;
+} mp_async_barrier;
+
+// Waits until all parties are there; then they go on, and the next round begins. Returns this
+// task's index in the round: 0 for the first that came, parties - 1 for the last. One that runs
+// out of time or is cancelled has not come; it breaks nothing, and the others wait for another.
+// Errors: MP_EBARRIER (broken, or reset meanwhile), MP_EINVAL (parties < 1). Since 0.1.
+MP_API MP_NODISCARD int mp_async_barrier_wait(mp_async_barrier *b, int timeout_ms);
+
+// Breaks the barrier: who waits, and who comes, gets MP_EBARRIER, until a reset. Errors:
+// MP_EINVAL. Since 0.1.
+MP_API int mp_async_barrier_abort(mp_async_barrier *b);
+
+// Makes it empty and whole: who waits gets MP_EBARRIER. Errors: MP_EINVAL. Since 0.1.
+MP_API int mp_async_barrier_reset(mp_async_barrier *b);
+
+// How many wait now; whether it is broken. 0 and true for NULL. Since 0.1.
+MP_API size_t mp_async_barrier_n_waiting(const mp_async_barrier *b);
+MP_API bool mp_async_barrier_broken(const mp_async_barrier *b);
 
 // ---- queue ----
 

@@ -74,6 +74,13 @@ MP_API int mp_coro_set(mp_coro *promise, int result, void *value);
 // want of memory. Errors: MP_ESTATE (called before), MP_ECLOSED. Since 0.1.
 MP_API int mp_coro_set_threadsafe(mp_coro *promise, int result, void *value);
 
+// Makes a promise that is kept when the future is done, whoever completes it, a thread or a worker
+// process: its result is 0, or the future's error. So a future can be awaited among tasks, and by
+// mp_coro_on_done() from callbacks; the loop runs until then. To do in an executor what would
+// block the loop, submit it and wrap the future. Cancelling the promise does not cancel the
+// future. Errors: -ENOMEM, those of mp_future_add_done_callback() and mp_loop_add_fd(). Since 0.1.
+MP_API MP_NODISCARD int mp_coro_wrap_future(mp_coro **out, mp_loop *loop, mp_future *f);
+
 // Another handle to the same task, to be freed by itself. From any thread. Since 0.1.
 MP_API mp_coro *mp_coro_share(mp_coro *t);
 
@@ -144,6 +151,23 @@ typedef enum mp_coro_when {
 MP_API MP_NODISCARD int64_t mp_coro_wait(mp_coro *const *list, size_t n, mp_coro_when when,
                                          int timeout_ms);
 
+typedef struct mp_coro_completed mp_coro_completed;
+
+// In a task, makes an iterator over n others in the order in which they end. It has handles of its
+// own; the list may go. Errors: as mp_await(), -ENOMEM. Since 0.1.
+MP_API MP_NODISCARD int mp_coro_as_completed(mp_coro_completed **out, mp_coro *const *list,
+                                             size_t n);
+
+// Waits for the next one that is done, stores it at *t (t may be NULL; the handle stays the
+// iterator's), and returns its index in the list. Neither a timeout nor a cancel of this task
+// cancels the others. Errors: MP_EOF (each was told), MP_ETIMEDOUT, MP_ESTATE (another task waits
+// in it). Since 0.1.
+MP_API MP_NODISCARD int64_t mp_coro_completed_next(mp_coro_completed *it, mp_coro **t,
+                                                   int timeout_ms);
+
+// Releases the iterator, in the loop's thread, when no task waits in it. NULL is fine. Since 0.1.
+MP_API void mp_coro_completed_free(mp_coro_completed *it);
+
 // Sleeps. 0 lets all others that are ready go first. Errors: MP_ECANCELED. Since 0.1.
 MP_API int mp_coro_sleep(int ms);
 
@@ -160,10 +184,10 @@ MP_API MP_NODISCARD int mp_await_queue(mp_queue *queue, int timeout_ms);
 // mp_await_fd(), mp_process_exitcode(). Since 0.1.
 MP_API MP_NODISCARD int mp_await_process(mp_process *p, int *code, int timeout_ms);
 
-// Waits until a future is done, whoever completes it: a thread, a worker process. 0; then
-// mp_future_result() with timeout 0 tells how. Neither a timeout nor a cancel of the task cancels
-// the future. So, to do in an executor what would block the loop: submit it, await the future.
-// Errors: MP_ETIMEDOUT, MP_ECANCELED, those of mp_future_add_done_callback(). Since 0.1.
+// Waits until a future is done, whoever completes it. 0; then mp_future_result() with timeout 0
+// tells how. Neither a timeout nor a cancel of the task cancels the future. For several, see
+// mp_coro_wrap_future(). Errors: MP_ETIMEDOUT, MP_ECANCELED, those of mp_coro_wrap_future().
+// Since 0.1.
 MP_API MP_NODISCARD int mp_await_future(mp_future *f, int timeout_ms);
 
 // ---- timeouts ----

@@ -52,12 +52,16 @@ typedef enum mp_kind {
     X(MP_EINDEX, -1011, MISUSE, "the index is out of range")                                       \
     X(MP_ETYPE, -1012, MISUSE, "an object or a value of another type")                             \
     X(MP_ENOTSUP, -1013, MISUSE, "this kind of pipe or object cannot do that")                     \
+    X(MP_EDENIED, -1014, MISUSE, "not allowed for this client")                                    \
     X(MP_ECLOSED, -1101, OVER, "closed")                                                           \
     X(MP_EOF, -1102, OVER, "end of data: the other end is closed and everything was read")         \
     X(MP_ETIMEDOUT, -1103, OVER, "timed out")                                                      \
     X(MP_ECANCELED, -1104, OVER, "cancelled")                                                      \
     X(MP_EAGAIN, -1105, OVER, "would block")                                                       \
     X(MP_ENOTFOUND, -1106, OVER, "no such key, name or item")                                      \
+    X(MP_ESTALE, -1107, OVER, "the object is gone: freed, or its manager was started again")       \
+    X(MP_EFENCED, -1108, OVER, "not the lock's holder any more: others may have it")               \
+    X(MP_EQUOTA, -1109, OVER, "a limit of the manager is reached")                                 \
     X(MP_EPIPE, -1201, PEER, "broken pipe: nobody reads the other end any more")                   \
     X(MP_ETRUNCATED, -1202, PEER, "the peer went away inside a message")                           \
     X(MP_EWORKERDIED, -1203, PEER, "the worker that ran this died")                                \
@@ -71,6 +75,8 @@ typedef enum mp_kind {
     X(MP_EFORMAT, -1209, PEER, "not shared memory of libmp, or it is cut off or damaged")          \
     X(MP_EVERSION, -1210, PEER, "made by another version of libmp, or for another machine")        \
     X(MP_EUNSAFE, -1211, PEER, "it belongs to another user, or others may write it")               \
+    X(MP_ELOST, -1212, PEER,                                                                       \
+      "the connection to the manager is lost: whether the call was done is not known")             \
     X(MP_ETASK, -1301, REMOTE, "a task failed")                                                    \
     X(MP_EBUG, -1901, BUG, "internal error in libmp")
 

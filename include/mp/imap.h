@@ -9,7 +9,7 @@
 //  3. mp_imap_free(), before the pool's end.
 //
 // The task is the mp_item_fn of mp_pool_map(), with its in, out and ctx; the items are of one
-// size (a struct of several fields is what Python's starmap() is for). Items travel in chunks
+// size (for several arrays at a time see mp/starmap.h). Items travel in chunks
 // whose size follows the measured time of a task. When a worker dies, that costs the item
 // that it was at, and only that. Everything happens inside mp_imap_next(): it asks for items,
 // posts chunks, and takes results in; between the calls the workers have what is in the
@@ -35,15 +35,16 @@ typedef struct mp_imap mp_imap;
 typedef int mp_imap_fn(void *item, void *arg);
 
 typedef struct mp_imap_opts {
-    void *ctx;      // of the tasks, passed on as it is
-    bool unordered; // results come as they are finished
-    size_t chunk;   // items a worker takes at a time; 0 = by itself, from the time they take
-    size_t window;  // items under way at most, those included that you did not fetch yet;
-                    // 0 = four chunks a worker
-    int timeout_ms; // that an item may take; then its worker is killed. 0 = any. With it the
-                    // chunk is 1
-    int retries;    // how often an item is run again after a failure, or its worker's death
-    int priority;   // among the tasks of the pool; see mp/task.h
+    void *ctx;       // of the tasks
+    size_t ctx_size; // bytes of ctx to copy; 0 = pass the pointer on
+    bool unordered;  // results come as they are finished
+    size_t chunk;    // items a worker takes at a time; 0 = by itself, from the time they take
+    size_t window;   // items under way at most, those included that you did not fetch yet;
+                     // 0 = four chunks a worker
+    int timeout_ms;  // that an item may take; then its worker is killed. 0 = any. With it the
+                     // chunk is 1
+    int retries;     // how often an item is run again after a failure, or its worker's death
+    int priority;    // among the tasks of the pool; see mp/task.h
 } mp_imap_opts;
 
 // Begins a stream of items of in_size bytes to results of out_size bytes (0: none). Asks
@@ -75,7 +76,8 @@ typedef struct mp_progress {
 typedef void mp_progress_fn(const mp_progress *progress, void *arg);
 
 typedef struct mp_map_async_opts {
-    void *ctx;                // of the tasks, passed on as it is
+    void *ctx;                // of the tasks
+    size_t ctx_size;          // bytes of ctx to copy; 0 = pass the pointer on
     size_t chunk;             // items a worker takes at a time; 0 = eight chunks a worker
     int *status;              // room for n ints as in mp_map_opts; or NULL
     bool stop;                // after the first failure: what was not begun is MP_ECANCELED

@@ -9,7 +9,7 @@
 //     takes back; from other threads only mp_loop_call_soon_threadsafe();
 //  3. watchers: mp_loop_add_fd(), _pipe(), _queue(), _timer(), _child(), _signal();
 //     mp_watch_close() ends a watcher, also inside its own callback: it is not called
-//     any more, not even for what has happened already;
+//     any more, not even for what has happened already. Futures: mp_coro_wrap_future();
 //  4. mp_loop_run() calls back until mp_loop_stop() or until nothing is left,
 //     mp_loop_run_forever() until mp_loop_stop(), mp_loop_run_until_complete() until a
 //     task has ended. All before the run or from callbacks;
@@ -49,8 +49,8 @@ struct mp_coro;
 MP_API MP_NODISCARD int mp_loop_new(mp_loop **out);
 
 // Runs callbacks until mp_loop_stop(), or until nothing is left: no call, no watcher
-// that waits, no task. May be called again. Errors: MP_ESTATE (the loop runs, here or in
-// another thread, or another loop runs in this thread). Since 0.1.
+// that waits, no task, no wrapped future. May be called again. Errors: MP_ESTATE (the loop runs,
+// here or in another thread, or another loop runs in this thread). Since 0.1.
 MP_API MP_NODISCARD int mp_loop_run(mp_loop *loop);
 
 // As mp_loop_run(), but waits for more when nothing is left. Since 0.1.

@@ -20,11 +20,14 @@
 #include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
+#include <mp/manager.h>
 #include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
 #include <mp/process.h>
+#include <mp/proxy.h>
 #include <mp/queue.h>
+#include <mp/random.h>
 #include <mp/reduce.h>
 #include <mp/rwlock.h>
 #include <mp/semaphore.h>
@@ -32,6 +35,7 @@
 #include <mp/shm_list.h>
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
+#include <mp/starmap.h>
 #include <mp/task.h>
 #include <mp/thread.h>
 #include <mp/timer.h>

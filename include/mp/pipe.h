@@ -38,7 +38,7 @@ typedef struct mp_pipe_opts {
     bool oneway;      // a receives only, b sends only; false: both do both
     bool no_spin;     // never spin before sleeping, at the price of latency
     size_t ring_size; // bytes of buffer a direction to begin with; 0 = 64 KiB
-    size_t ring_max;  // bytes it may grow to while a stream keeps it full; 0 = 1 MiB
+    size_t ring_max;  // bytes it may grow to while a stream keeps it full; 0 = 4 MiB
     size_t max_size;  // longest message in bytes; 0 = no limit but memory
 } mp_pipe_opts;
 

@@ -39,11 +39,23 @@
 // itself (daemon(3)) has died.
 //
 // The function must have been loaded when the pool was made (MP_ENOFUNC if not).
-// Workers ignore SIGINT, have the user's other signal handlers reset, and end
+// Workers ignore SIGINT, have the user's other signal handlers reset and one of their own for
+// crashes, which notes the calls that led there and lets the signal do the rest; they end
 // with the supervisor, which ends with the process that made the pool, also
 // after kill -9, within 200 ms. The supervisor is a copy of the caller as it was:
 // memory the caller rewrites later exists twice. stdout and stderr are flushed
 // before the fork, and in workers after each map.
+//
+// To be watched from outside: ps and top show the processes by their names (mp_pool_opts.name), and
+// where libmp was compiled with <sys/sdt.h> (Debian: systemtap-sdt-dev) it has static probes for
+// perf, bpftrace and SystemTap, which cost nothing until one is attached:
+//
+//     libmp:map_begin(n, fn)              libmp:map_end(n, fn, result)
+//     libmp:chunk_begin(worker, from, to) libmp:chunk_end(worker, from, to)
+//     libmp:task_begin(worker, fn)        libmp:task_end(worker, status, ns)
+//     libmp:worker_begin(worker, pid)     libmp:worker_end(worker, pid, code)
+//
+//     bpftrace -e 'usdt:./libmp.so:libmp:task_end { @ns = hist(arg2); }' -c ./program
 #ifndef MP_POOL_H
 #define MP_POOL_H
 
@@ -80,6 +92,15 @@ typedef struct mp_pool_opts {
     int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
                            // ends when it has done what it is at, and another takes its place;
                            // 0 = no limit
+    int idle_ms;           // a worker with nothing to do for so long ends, and another takes its
+                           // place when there is work again; 0 = they stay
+    bool lines;            // what tasks print by stdout and stderr comes out by whole lines of up
+                           // to 1 MiB, not torn by those of other workers; each is written when
+                           // it ends. (Not what they write to the descriptors 1 and 2 themselves,
+                           // or by C++ streams.) 0 = stdio as ever
+    int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
+                           // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
+                           // and its like say in the environment comes first
 } mp_pool_opts;
 
 typedef struct mp_map_opts {
@@ -124,13 +145,23 @@ MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const 
 // One store: call it as often as you like. Does nothing elsewhere. Since 0.1.
 MP_API void mp_task_at(size_t i);
 
-// A text on the last failure of a map on this pool: which item, what the task
-// returned or which signal or exit code ended the worker, and how many more.
-// "" when there was none. Valid until the next map or free. Since 0.1.
+// A text on the last failure of a map on this pool: which item, what the task returned or
+// which signal or exit code ended the worker, how much memory that had, whether the kernel
+// had run out of it, and how many more failed. A crash is told with its address and the calls
+// that led there: function+0x12, or program+0x1234 for addr2line where the program shows no
+// names (gcc -rdynamic makes it). "" when there was none. Valid until the next map or free. Since
+// 0.1.
 MP_API const char *mp_pool_error(mp_pool *pool);
 
-// How many workers it has been made with. MP_EINVAL for NULL. Since 0.1.
+// How many workers it shall have: as it was made, or resized. MP_EINVAL for NULL. Since 0.1.
 MP_API int mp_pool_workers(const mp_pool *pool);
+
+// Makes it larger or smaller: from now on it shall have 1 to 1024 workers. New ones are forked
+// by the supervisor, so they see what the first ones saw, and take part in what runs already.
+// The others end when they have done what they are at; a map counts as one thing. Does not
+// wait for any of that, only for a call of mp_pool_everywhere() that runs. Errors: MP_EINVAL,
+// MP_ECLOSED, MP_ECANCELED, MP_EOWNER, -ENOMEM. Since 0.1.
+MP_API int mp_pool_resize(mp_pool *pool, int workers);
 
 // No more maps and tasks: those that were begun or posted are finished, then the
 // workers end. Idempotent, does not block. Since 0.1.
@@ -139,6 +170,18 @@ MP_API int mp_pool_close(mp_pool *pool);
 // Kills the workers now; a running map gives MP_ECANCELED, and so do tasks.
 // Idempotent, does not block. Since 0.1.
 MP_API int mp_pool_terminate(mp_pool *pool);
+
+// Ends it in order at the first call: nothing more is begun, what runs is finished. A map returns
+// MP_ECANCELED, with the results and the status of the items that were run, and MP_ECANCELED as
+// the status of the others; tasks that wait are cancelled; then it is as after mp_pool_close(). At
+// the second call it is as mp_pool_terminate(). Does not block, and may be called from a signal
+// handler: so Ctrl-C ends a program in order, and twice at once.
+//
+//     static void on_interrupt(int sig) { (void)sig, (void)mp_pool_interrupt(pool); }
+//
+// (Without a handler Ctrl-C ends the program, and the workers with it.) Errors: MP_EOWNER,
+// MP_EINVAL. Since 0.1.
+MP_API int mp_pool_interrupt(mp_pool *pool);
 
 // Waits until all its processes are gone, after close or terminate (MP_ESTATE if
 // neither). Errors: MP_ETIMEDOUT, MP_EOWNER, MP_EINVAL. Since 0.1.

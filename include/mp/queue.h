@@ -13,6 +13,8 @@
 //     mp_queue_task_done();
 //  4. mp_queue_free() in each process that made or attached it.
 //
+// From other machines: see mp_queue_serve() below.
+//
 // Any participant may be killed at any instruction; the others go on. A consumer that is
 // killed loses at most the item that it was just being given; with opts->ack not even
 // that: an item belongs to the queue until it is acknowledged, and goes to another consumer
@@ -27,6 +29,7 @@
 
 #include <mp/base.h>
 #include <mp/error.h>
+#include <mp/url.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -169,6 +172,49 @@ MP_API int mp_queue_shutdown(mp_queue *q, mp_shutdown how);
 // of others end with MP_EINVAL or MP_ECLOSED. One with a name stays until mp_shm_unlink() and
 // the last process that has it. NULL is fine. Since 0.1.
 MP_API void mp_queue_free(mp_queue *q);
+
+// ---- from other machines ----
+//
+// mp_queue_serve() puts a queue on the network, mp_queue_connect() reaches it from another program:
+// the handle is a queue for all calls above. A put has returned when the item is in the queue
+// over there. What a consumer got without acknowledging it goes to others when its connection
+// ends, however it ended; without opts->ack in mp_queue_opts that holds for what it was just being
+// given: the item goes to the end of the queue then.
+//
+// Other programs may put and get as well, over nanomsg's PIPELINE protocol: what a PUSH socket
+// of libnng, nanomsg or nngcat sends to the URL is put, and a PULL socket there gets, without
+// acknowledging: an item is gone when it is on its way, and as many are as its buffers hold. A
+// listener with a key lets nobody in that is not of libmp.
+//
+// What is different with a remote handle:
+//
+//   - a call takes a round trip, also with timeout 0, so put and get many at a time in a
+//     stream. It takes longer than timeout_ms only when the other side says nothing, by
+//     opts.alive_ms at most;
+//   - MP_EBROKEN: the connection is lost, and the handle can only be freed; connect once more. A
+//     put, or an acknowledgement, that ends so may have been done or not;
+//   - it belongs to the process that made it: MP_EOWNER in a fork. Any number of threads may use
+//     it; puts of several threads go one after the other;
+//   - mp_queue_shutdown() ends the queue for all, and is not async-signal-safe; mp_queue_free()
+//     ends only this handle;
+//   - mp_queue_task_done() is about the queue: it is MP_EBOUND when all were reported;
+//   - it cannot be sent through a pipe: MP_ENOTSUP.
+
+// Serves q at url, which is one as in mp/url.h, with its opts (opts->pipe.max_size: 0 = as long
+// as an item of q may be). *out is a listener: mp_listener_url() tells the real address,
+// mp_listener_close() and mp_listener_free() end it and all its connections; mp_accept() is
+// MP_ENOTSUP. A process of its own does the work, and ends with this one; mp_listener_fd() becomes
+// readable should it end before. Free the listener before the queue. With MP_TRANSPORT=nng nothing
+// changes: queues without a URL stay in shared memory, since what holds for them when
+// a process is killed could not hold over a wire.
+// Errors: as mp_listen(); MP_EINVAL (not a queue), MP_ENOTSUP (q is remote itself). Since 0.1.
+MP_API MP_NODISCARD int mp_queue_serve(mp_listener **out, mp_queue *q, const char *url,
+                                       const mp_url_opts *opts);
+
+// Reaches the queue that is served at url. Blocks as mp_connect() does.
+// Errors: as mp_connect(); MP_EPROTO (no queue of libmp is there), MP_EVERSION, MP_EINVAL (also:
+// opts->foreign). Since 0.1.
+MP_API MP_NODISCARD int mp_queue_connect(mp_queue **out, const char *url, const mp_url_opts *opts);
 
 #ifdef __cplusplus
 }

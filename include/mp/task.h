@@ -55,7 +55,7 @@ typedef struct mp_task_opts {
 // Runs fn on a copy of size bytes at arg in a worker, waits, copies the result to out and
 // returns its size. Errors: MP_ETASK (it returned other than 0), MP_EWORKERDIED, MP_ETIMEDOUT
 // (its time limit), MP_EMSGSIZE (the result is longer than cap; nothing is copied),
-// MP_EPROTO (a task gone wild wrote over it); those of mp_pool_apply_async(); MP_ECANCELED
+// MP_EPROTO (a task gone wild wrote over it; its worker is replaced); those of mp_pool_apply_async(); MP_ECANCELED
 // (terminated meanwhile), MP_EBROKEN. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_pool_apply(mp_pool *pool, mp_task_fn *fn, const void *arg,
                                           size_t size, void *out, size_t cap,
@@ -85,9 +85,9 @@ MP_API MP_NODISCARD int mp_pool_everywhere(mp_pool *pool, mp_task_fn *fn, const 
 MP_API int mp_pool_cancel(mp_pool *pool, mp_future *f);
 
 typedef struct mp_pool_stats {
-    int workers;            // it was made with
-    int alive, busy;        // workers: there are now; have a task now
-    uint64_t ended_workers; // and replaced, whatever the reason
+    int workers;            // it shall have
+    int alive, busy;        // workers: there are now; are at a task or a map now
+    uint64_t ended_workers; // whatever the reason
     uint64_t waiting;       // tasks that no worker has begun
     uint64_t unfinished;    // those, and the ones that run or wait for another run
     uint64_t done, failed;  // tasks that are finished, well or not
@@ -95,9 +95,16 @@ typedef struct mp_pool_stats {
     uint64_t busy_ns;       // that workers were in tasks, all together
 } mp_pool_stats;
 
+typedef enum mp_worker_state {
+    MP_WORKER_NONE,     // the place is empty: about to be filled, or at rest (idle_ms)
+    MP_WORKER_STARTING, // runs the initializer
+    MP_WORKER_IDLE,
+    MP_WORKER_BUSY, // at a task, or a map
+} mp_worker_state;
+
 typedef struct mp_worker_stats {
-    pid_t pid;        // 0: there is none now
-    bool busy;        // it has a task
+    pid_t pid; // 0: there is none now
+    mp_worker_state state;
     uint64_t tasks;   // that were run in this place, also by those who had it before
     uint64_t busy_ns; // in them
     size_t resident;  // bytes of memory that it has now
@@ -107,7 +114,8 @@ typedef struct mp_worker_stats {
 // mp_pool_map() are not counted). Does not block. Errors: MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API int mp_pool_get_stats(mp_pool *pool, mp_pool_stats *out);
 
-// And one of its workers, numbered from 0. MP_EINDEX: there is no such number. Since 0.1.
+// And one of its workers, numbered from 0; after mp_pool_resize() to fewer also those that are
+// about to end. MP_EINDEX: there is no such number. Since 0.1.
 MP_API int mp_pool_get_worker_stats(mp_pool *pool, int worker, mp_worker_stats *out);
 
 #ifdef __cplusplus

@@ -57,7 +57,11 @@ void mp_log_fd(int fd)
 
 void mp__log_process_name(const char *name)
 {
-    snprintf(process_name, sizeof process_name, "%s", name);
+    // By hand: printf's pages would be the dearest of all that a new process touches.
+    size_t n = 0;
+    for (; name[n] && n < sizeof process_name - 1; n++)
+        process_name[n] = name[n];
+    process_name[n] = '\0';
 }
 
 // A line in the making. One byte is kept for the newline.

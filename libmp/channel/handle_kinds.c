@@ -346,6 +346,8 @@ static void *shared(const struct type *t, void *handle)
 static int pack_object(struct mp__parcel *p, const mp_handle *h)
 {
     const struct type *t = &types[h->kind];
+    if (h->kind == MP_HANDLE_QUEUE && h->object && ((mp_queue *)h->object)->remote)
+        return MP_ENOTSUP;
     void *object = shared(t, h->object);
     mp_arena *a = mp__object_is(object, t->type) ? mp__arena_at(mp__object_base(object)) : NULL;
     // A part of another object, as the lock of a value, cannot go without it.

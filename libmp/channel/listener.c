@@ -24,8 +24,9 @@
 
 struct mp_listener {
     uint64_t owner;
-    int sock; // -1 in processes that inherited the handle
-    int far;  // mpproxy's end, while the request is on its way
+    int sock;    // -1 in processes that inherited the handle
+    int far;     // mpproxy's end, while the request is on its way
+    bool served; // a process of its own takes what comes: `sock` leads to that
     _Atomic bool closed;
     char url[MP__URL_MAX];
     struct mp_listener *next;
@@ -164,7 +165,7 @@ static int open_listener(struct mp__remote *r, mp_listener *l)
     return MP_EBROKEN;
 }
 
-int mp_listen(mp_listener **out, const char *url, const mp_url_opts *opts)
+int mp__listen(mp_listener **out, const char *url, const mp_url_opts *opts, uint32_t protocol)
 {
     static const mp_url_opts defaults;
     struct mp__remote r;
@@ -175,7 +176,7 @@ int mp_listen(mp_listener **out, const char *url, const mp_url_opts *opts)
     pthread_once(&once, set_hooks);
     mp_listener *l = calloc(1, sizeof *l);
     uint64_t token = mp__fork_token();
-    int err = mp__remote_prepare(&r, url, opts, true);
+    int err = mp__remote_prepare(&r, url, opts, true, protocol);
     if (err == 0 && (!l || !token))
         err = -ENOMEM;
     if (err == 0) {
@@ -190,6 +191,25 @@ int mp_listen(mp_listener **out, const char *url, const mp_url_opts *opts)
     }
     free(l);
     return mp__remote_fail(opts, "cannot listen at", url, r.text, err);
+}
+
+int mp_listen(mp_listener **out, const char *url, const mp_url_opts *opts)
+{
+    return mp__listen(out, url, opts, MP__SP_PAIR0);
+}
+
+int mp__listener_socket(const mp_listener *l)
+{
+    return l->sock;
+}
+
+void mp__listener_is_served(mp_listener *l, int keeper)
+{
+    pthread_mutex_lock(&lock);
+    close_fd(&l->sock);
+    l->sock = keeper;
+    l->served = true;
+    pthread_mutex_unlock(&lock);
 }
 
 const char *mp_listener_url(const mp_listener *l)
@@ -255,6 +275,8 @@ int mp_accept(mp_listener *l, mp_pipe **out, int timeout_ms)
         return r;
     if (!out || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
+    if (l->served)
+        return MP_ENOTSUP;
     mp__deadline d = mp__deadline_in(timeout_ms);
     for (;;) {
         r = accept_one(l, out);

@@ -20,7 +20,10 @@
 #include <string.h>
 
 #define RING_DEFAULT ((size_t)64 << 10)
-#define RING_GROWS   ((size_t)1 << 20)
+// More than a core's own cache: what waits there is dear to fetch for the other core, and what
+// was pushed out to the cache they share is not. A stream of 4 KiB messages is 1.8 x as fast
+// as with 1 MiB.
+#define RING_GROWS ((size_t)4 << 20)
 
 static struct mp_pipe *owned; // guarded by the lock of all channels
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -17,8 +17,8 @@
 #include "base/log.h"
 #include "os/fdpass.h"
 #include "os/pidfd.h"
+#include "os/program.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <mp/log.h>
@@ -96,52 +96,6 @@ MP_PRINTF(2, 3) static void say(char text[MP__TEXT_MAX], const char *format, ...
 
 // ---- finding the program -------------------------------------------------------------
 
-// The directory of the file that this code is in: libmp.so, or the program it is linked into.
-static bool own_directory(char *dir, size_t size)
-{
-    Dl_info info;
-    static const char here;
-    char link[PATH_MAX];
-    const char *file = NULL;
-    if (dladdr(&here, &info) && info.dli_fname && info.dli_fname[0] == '/') {
-        file = info.dli_fname;
-    } else {
-        ssize_t n = readlink("/proc/self/exe", link, sizeof link - 1);
-        if (n > 0) {
-            link[n] = '\0';
-            file = link;
-        }
-    }
-    const char *slash = file ? strrchr(file, '/') : NULL;
-    return slash && (size_t)snprintf(dir, size, "%.*s", (int)(slash - file), file) < size;
-}
-
-// Tries a place; on failure it is added to the list of what was looked for.
-static bool try_place(const char *path, char *tried, size_t size)
-{
-    if (access(path, X_OK) == 0)
-        return true;
-    size_t len = strlen(tried);
-    if (len + strlen(path) + 3 < size)
-        sprintf(tried + len, "%s%s", len ? ", " : "", path);
-    return false;
-}
-
-// Beside libmp where it was built or installed to, wherever the tree is now; or where it was
-// to be installed to.
-static int find_beside(char *path, size_t size, char *tried, size_t tried_size)
-{
-    static const char *const places[] = {MP__PROXY_FROM_LIB, MP__PROXY_FROM_BIN, "../bin/mpproxy"};
-    char dir[PATH_MAX];
-    for (size_t i = 0; own_directory(dir, sizeof dir) && i < sizeof places / sizeof *places; i++) {
-        int n = snprintf(path, size, "%s/%s", dir, places[i]);
-        if (n > 0 && (size_t)n < size && try_place(path, tried, tried_size))
-            return 0;
-    }
-    snprintf(path, size, "%s", MP__PROXY_INSTALLED);
-    return try_place(path, tried, tried_size) ? 0 : -ENOENT;
-}
-
 static int find(char *path, size_t size, char text[MP__TEXT_MAX])
 {
     const char *wish = secure_getenv("MP_PROXY");
@@ -154,7 +108,9 @@ static int find(char *path, size_t size, char text[MP__TEXT_MAX])
             strerror(errno));
         return -ENOENT;
     }
-    int r = find_beside(path, size, tried, sizeof tried);
+    static const char *const places[] = {MP__PROXY_FROM_LIB, MP__PROXY_FROM_BIN, "../bin/mpproxy",
+                                         MP__PROXY_INSTALLED, NULL};
+    int r = mp__program_find(path, size, places, tried, sizeof tried);
     if (r < 0)
         say(text, "the program mpproxy was not found; looked for %s: install it, or set MP_PROXY",
             tried);
@@ -194,9 +150,9 @@ static int await_hello(int sock, const char *path, char text[MP__TEXT_MAX])
     return 0;
 }
 
-static int spawn(const char *path, int sock, char text[MP__TEXT_MAX])
+static int spawn(const char *path, const char *role, int sock, char text[MP__TEXT_MAX])
 {
-    char *argv[] = {(char[]){"mpproxy"}, (char[]){"--serve"}, NULL};
+    char *argv[] = {(char[]){"mpproxy"}, (char *)(uintptr_t)role, NULL};
     // Its error output is ours only while somebody wants to read it: the end of a pipeline
     // must not wait for it.
     int err = mp_log_on(MP_LOG_ERROR) ? MP_SPAWN_INHERIT : MP_SPAWN_NULL;
@@ -215,7 +171,7 @@ static int spawn(const char *path, int sock, char text[MP__TEXT_MAX])
     return 0;
 }
 
-static int start(char text[MP__TEXT_MAX])
+int mp__proxy_start(const char *role, int *sock, char text[MP__TEXT_MAX])
 {
     char path[PATH_MAX];
     int sv[2], on = 1;
@@ -231,7 +187,7 @@ static int start(char text[MP__TEXT_MAX])
     if (setsockopt(sv[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0)
         r = -errno;
     if (r == 0)
-        r = spawn(path, sv[1], text);
+        r = spawn(path, role, sv[1], text);
     close(sv[1]);
     if (r == 0)
         r = await_hello(sv[0], path, text);
@@ -239,10 +195,17 @@ static int start(char text[MP__TEXT_MAX])
         close(sv[0]);
         return r;
     }
-    control = sv[0];
-    started_as = who_am_i();
-    mp_log(MP_LOG_DEBUG, "started %s", path);
+    *sock = sv[0];
+    mp_log(MP_LOG_DEBUG, "started %s %s", path, role);
     return 0;
+}
+
+static int start(char text[MP__TEXT_MAX])
+{
+    int r = mp__proxy_start("--serve", &control, text);
+    if (r == 0)
+        started_as = who_am_i();
+    return r;
 }
 
 static void leave_locked(void)

@@ -7,10 +7,14 @@
 
 #include "channel/request.h"
 
+// Starts the program with `role` as its argument, and waits until it is ready: *sock is the way
+// to it, and it ends when nobody holds that. On failure the reason is in text, as a sentence.
+// -ENOENT, MP_EVERSION, MP_EBROKEN, MP_ETIMEDOUT, errors of the system.
+int mp__proxy_start(const char *role, int *sock, char text[MP__TEXT_MAX]);
+
 // Sends a request with n descriptors, to the mpproxy that this process shares with those it
 // descends from, or to a new one. *started tells that it is a new one. On failure the reason
-// is in text, as a sentence. -ENOENT, MP_EVERSION, MP_EBROKEN, MP_ETIMEDOUT, errors of the
-// system.
+// is in text. Errors: as mp__proxy_start().
 int mp__proxy_ask(const struct mp__request *request, const int *fds, size_t n, bool *started,
                   char text[MP__TEXT_MAX]);
 

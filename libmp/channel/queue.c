@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // The handle of a queue, and what its two engines share: making and ending, waiting, joining,
-// the descriptor. A call first tries without a clock; only who has to wait reads one.
+// the descriptor. Queues of other machines take another way (queue_remote.c). A call first tries
+// without a clock; only who has to wait reads one.
 #include "channel/queue.h"
+
+#include "channel/queue_remote.h"
 #include "os/point.h"
 
 #include <errno.h>
@@ -18,7 +21,7 @@
 
 bool mp__queue_is_valid(const mp_queue *q)
 {
-    return q && mp__object_is(q->shared, MP__QUEUE);
+    return q && (q->remote || mp__object_is(q->shared, MP__QUEUE));
 }
 
 // ---- for the engines ----
@@ -28,7 +31,7 @@ int mp__want_take(const struct mp__want *w, const void *from, uint64_t size)
     void *to = w->buf;
     if (w->discard || (!w->buf && !w->made))
         return 0;
-    if (w->buf && size > w->cap)
+    if (size > w->cap)
         return MP_EMSGSIZE;
     if (w->made && !(to = *w->made = malloc(size ? (size_t)size : 1)))
         return -ENOMEM;
@@ -201,11 +204,29 @@ int mp_queue_attach(mp_queue **out, const char *name)
     return r;
 }
 
+int mp_queue_connect(mp_queue **out, const char *url, const mp_url_opts *opts)
+{
+    if (!out)
+        return MP_EINVAL;
+    *out = NULL;
+    mp_queue *q = calloc(1, sizeof *q);
+    int r = q ? mp__far_connect(&q->remote, url, opts) : -ENOMEM;
+    if (r < 0) {
+        free(q);
+        return r;
+    }
+    q->eventfd = -1;
+    *out = q;
+    return 0;
+}
+
 void mp_queue_free(mp_queue *q)
 {
     if (!q)
         return;
-    if (mp__queue_is_valid(q)) {
+    if (q->remote) {
+        mp__far_free(q->remote);
+    } else if (mp__queue_is_valid(q)) {
         if (mp__queue_is_fifo(q->shared))
             mp__fifo_leave(q);
         free_shared(q->shared);
@@ -231,6 +252,8 @@ static int64_t put(mp_queue *q, int64_t priority, const mp_slice *items, size_t 
     size_t done = 0;
     mp__deadline d = 0;
     int64_t r = 0;
+    if (q->remote)
+        return mp__far_put(q->remote, priority, items, n, timeout_ms);
     while (done < n) {
         r = put_some(q, priority, items + done, n - done, d);
         if (r >= 0)
@@ -243,20 +266,35 @@ static int64_t put(mp_queue *q, int64_t priority, const mp_slice *items, size_t 
     return done ? (int64_t)done : r;
 }
 
+uint64_t mp__queue_most(const mp_queue *q)
+{
+    if (q->remote)
+        return mp__far_most(q->remote);
+    return q->shared->max_bytes - (mp__queue_is_fifo(q->shared) ? 0 : mp__ordered_overhead());
+}
+
+static bool is_acked(const mp_queue *q)
+{
+    return q->remote ? mp__far_acked(q->remote) : q->shared->ack;
+}
+
+static mp_queue_kind kind_of(const mp_queue *q)
+{
+    return q->remote ? mp__far_kind(q->remote) : (mp_queue_kind)q->shared->kind;
+}
+
 static int check_items(mp_queue *q, const mp_slice *items, size_t n, int timeout_ms)
 {
     if (!mp__queue_is_valid(q) || (!items && n) || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
-    uint64_t most = q->shared->max_bytes;
-    if (!mp__queue_is_fifo(q->shared))
-        most -= mp__ordered_overhead();
+    uint64_t most = mp__queue_most(q);
     for (size_t i = 0; i < n; i++) {
         if (!items[i].data && items[i].size)
             return MP_EINVAL;
         if (items[i].size > most)
             return MP_EMSGSIZE;
     }
-    return mp__queue_put_end(q->shared);
+    return q->remote ? 0 : mp__queue_put_end(q->shared);
 }
 
 int mp_queue_put(mp_queue *q, const void *data, size_t size, int timeout_ms)
@@ -274,7 +312,7 @@ int mp_queue_put_priority(mp_queue *q, int64_t priority, const void *data, size_
 {
     mp_slice item = {data, size};
     int r = check_items(q, &item, 1, timeout_ms);
-    if (r == 0 && q->shared->kind != MP_PRIORITY)
+    if (r == 0 && kind_of(q) != MP_PRIORITY)
         r = MP_ESTATE;
     if (r < 0)
         return r;
@@ -299,16 +337,35 @@ static int64_t get_now(mp_queue *q, const struct mp__want *w, mp__deadline d, bo
 
 void mp__queue_ring_again(mp_queue *q)
 {
+    if (q->remote)
+        return;
     mp__queue_silence(q);
     mp__queue_arm(q);
     if (mp__queue_ready(q))
         ring(q);
 }
 
-static int64_t get(mp_queue *q, const struct mp__want *w, int timeout_ms)
+// A remote queue is asked once more to tell of the next item.
+static int64_t get_far(mp_queue *q, const struct mp__want *w, int timeout_ms)
+{
+    mp_queue_item item = {.tag = 0};
+    struct mp__want all = *w;
+    if (!all.item)
+        all.item = &item;
+    int64_t r = mp__far_get(q->remote, &all, timeout_ms);
+    if (r >= 0 && all.item->tag)
+        atomic_store(&q->last_tag, all.item->tag);
+    if (atomic_load_explicit(&q->fd_given, memory_order_relaxed))
+        mp__far_ready(q->remote);
+    return r;
+}
+
+int64_t mp__queue_get(mp_queue *q, const struct mp__want *w, int timeout_ms)
 {
     if (!mp__queue_is_valid(q) || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
+    if (q->remote)
+        return get_far(q, w, timeout_ms);
     int64_t r = get_now(q, w, 0, timeout_ms != 0);
     if (r == MP_ETIMEDOUT && timeout_ms != 0)
         r = get_now(q, w, mp__deadline_in(timeout_ms), true);
@@ -322,7 +379,8 @@ int64_t mp_queue_get(mp_queue *q, void *buf, size_t cap, int timeout_ms)
     static char nothing;
     if (!buf && cap)
         return MP_EINVAL;
-    return get(q, &(struct mp__want){.buf = buf ? buf : &nothing, .cap = cap}, timeout_ms);
+    return mp__queue_get(q, &(struct mp__want){.buf = buf ? buf : &nothing, .cap = cap},
+                         timeout_ms);
 }
 
 int64_t mp_queue_get_new(mp_queue *q, void **data, int timeout_ms)
@@ -330,7 +388,18 @@ int64_t mp_queue_get_new(mp_queue *q, void **data, int timeout_ms)
     if (!data)
         return MP_EINVAL;
     *data = NULL;
-    return get(q, &(struct mp__want){.made = data}, timeout_ms);
+    return mp__queue_get(q, &(struct mp__want){.made = data, .cap = SIZE_MAX}, timeout_ms);
+}
+
+static int64_t many_from_afar(mp_queue *q, void *buf, size_t cap, mp_slice *items, size_t n,
+                              int timeout_ms)
+{
+    if (timeout_ms < MP_FOREVER)
+        return MP_EINVAL;
+    int64_t r = mp__far_get_many(q->remote, buf, cap, items, n, timeout_ms);
+    if (atomic_load_explicit(&q->fd_given, memory_order_relaxed))
+        mp__far_ready(q->remote);
+    return r;
 }
 
 int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items, size_t n,
@@ -338,13 +407,15 @@ int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items, s
 {
     if (!mp__queue_is_valid(q) || !buf || !items || n == 0)
         return MP_EINVAL;
-    if (q->shared->ack)
+    if (is_acked(q))
         n = 1; // the tags of others would be lost
+    if (q->remote && n > 1)
+        return many_from_afar(q, buf, cap, items, n, timeout_ms);
     size_t at = 0, got = 0;
     int64_t r = 0;
     while (got < n && at <= cap) {
         struct mp__want w = {.buf = (char *)buf + at, .cap = cap - at};
-        r = get(q, &w, got ? 0 : timeout_ms);
+        r = mp__queue_get(q, &w, got ? 0 : timeout_ms);
         if (r < 0)
             break;
         items[got++] = (mp_slice){(char *)buf + at, (size_t)r};
@@ -355,7 +426,7 @@ int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items, s
 
 int64_t mp_queue_next_size(mp_queue *q, int timeout_ms)
 {
-    return get(q, &(struct mp__want){0}, timeout_ms);
+    return mp__queue_get(q, &(struct mp__want){0}, timeout_ms);
 }
 
 int64_t mp_queue_get_item(mp_queue *q, void *buf, size_t cap, mp_queue_item *item, int timeout_ms)
@@ -363,10 +434,10 @@ int64_t mp_queue_get_item(mp_queue *q, void *buf, size_t cap, mp_queue_item *ite
     static char nothing;
     if (!mp__queue_is_valid(q) || (!buf && cap) || !item)
         return MP_EINVAL;
-    if (!q->shared->ack)
+    if (!is_acked(q))
         return MP_ESTATE;
     struct mp__want w = {.buf = buf ? buf : &nothing, .cap = cap, .item = item};
-    return get(q, &w, timeout_ms);
+    return mp__queue_get(q, &w, timeout_ms);
 }
 
 // ---- acknowledging and joining ----
@@ -396,8 +467,10 @@ int mp_queue_ack(mp_queue *q, uint64_t tag)
 {
     if (!mp__queue_is_valid(q))
         return MP_EINVAL;
-    if (!q->shared->ack)
+    if (!is_acked(q))
         return MP_ESTATE;
+    if (q->remote)
+        return (int)mp__far_ask(q->remote, MP__TALK_ACK, tag, 0);
     int r = mp__ordered_ack(q, tag, false);
     if (r == 0 && unreported(q->shared) == 0)
         tell_joiners(q->shared);
@@ -408,7 +481,11 @@ int mp_queue_return(mp_queue *q, uint64_t tag)
 {
     if (!mp__queue_is_valid(q))
         return MP_EINVAL;
-    return q->shared->ack ? mp__ordered_ack(q, tag, true) : MP_ESTATE;
+    if (!is_acked(q))
+        return MP_ESTATE;
+    if (q->remote)
+        return (int)mp__far_ask(q->remote, MP__TALK_RETURN, tag, 0);
+    return mp__ordered_ack(q, tag, true);
 }
 
 static int report(struct mp__queue *s)
@@ -427,8 +504,8 @@ int mp_queue_task_done(mp_queue *q)
 {
     if (!mp__queue_is_valid(q))
         return MP_EINVAL;
-    if (!q->shared->ack)
-        return report(q->shared);
+    if (!is_acked(q))
+        return q->remote ? (int)mp__far_ask(q->remote, MP__TALK_DONE, 0, 0) : report(q->shared);
     uint64_t tag = atomic_exchange(&q->last_tag, 0);
     return tag ? mp_queue_ack(q, tag) : MP_ENOTHELD;
 }
@@ -437,6 +514,8 @@ int mp_queue_join(mp_queue *q, int timeout_ms)
 {
     if (!mp__queue_is_valid(q) || timeout_ms < MP_FOREVER)
         return MP_EINVAL;
+    if (q->remote)
+        return (int)mp__far_ask(q->remote, MP__TALK_JOIN, 0, timeout_ms);
     struct mp__queue *s = q->shared;
     mp__deadline d = mp__deadline_in(timeout_ms);
     for (;;) {
@@ -455,6 +534,8 @@ int64_t mp_queue_size(mp_queue *q)
 {
     if (!mp__queue_is_valid(q))
         return MP_EINVAL;
+    if (q->remote)
+        return mp__far_ask(q->remote, MP__TALK_SIZE, 0, 0);
     if (mp__queue_dropped(q->shared))
         return 0;
     return mp__queue_is_fifo(q->shared) ? mp__fifo_size(q) : mp__ordered_size(q);
@@ -467,18 +548,32 @@ bool mp_queue_empty(mp_queue *q)
 
 bool mp_queue_full(mp_queue *q)
 {
-    return mp__queue_is_valid(q) &&
-           (mp__queue_is_fifo(q->shared) ? mp__fifo_full(q) : mp__ordered_full(q));
+    if (!mp__queue_is_valid(q))
+        return false;
+    if (q->remote)
+        return mp__far_ask(q->remote, MP__TALK_FULL, 0, 0) > 0;
+    return (mp__queue_is_fifo(q->shared) ? mp__fifo_full(q) : mp__ordered_full(q));
+}
+
+int mp__queue_bell(mp_queue *q)
+{
+    if (q->remote)
+        return mp__far_fd(q->remote);
+    return q->eventfd < 0 ? MP_ENOTSUP : q->eventfd;
 }
 
 bool mp__queue_ready(mp_queue *q)
 {
+    if (q->remote)
+        return mp__far_ready(q->remote);
     return atomic_load(&q->shared->ended) || mp__object_gone(q->shared) ||
            (mp__queue_is_fifo(q->shared) ? mp__fifo_ready(q) : mp__ordered_ready(q));
 }
 
 void mp__queue_arm(mp_queue *q)
 {
+    if (q->remote)
+        return; // looking asks
     uint32_t was = atomic_load(&q->shared->poll_wanted);
     while (!atomic_compare_exchange_weak(&q->shared->poll_wanted, &was, (was | 1) + 2))
         continue;
@@ -496,11 +591,14 @@ int mp_queue_fd(mp_queue *q)
 {
     if (!mp__queue_is_valid(q))
         return MP_EINVAL;
-    if (q->eventfd < 0)
-        return MP_ENOTSUP;
+    int fd = mp__queue_bell(q);
+    if (fd < 0)
+        return fd;
     atomic_store(&q->fd_given, true);
+    if (q->remote)
+        mp__far_ready(q->remote);
     mp__queue_ring_again(q);
-    return q->eventfd;
+    return fd;
 }
 
 // Takes everything, and nothing of it.
@@ -515,6 +613,8 @@ int mp_queue_shutdown(mp_queue *q, mp_shutdown how)
 {
     if (!mp__queue_is_valid(q) || (how != MP_DRAIN && how != MP_DROP))
         return MP_EINVAL;
+    if (q->remote)
+        return (int)mp__far_ask(q->remote, MP__TALK_END, how, 0);
     struct mp__queue *s = q->shared;
     uint32_t open = 0;
     atomic_compare_exchange_strong(&s->ended, &open, 1 + MP_DRAIN);

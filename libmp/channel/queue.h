@@ -6,7 +6,8 @@
 //   ordered.c  a table of items under one robust lock, with a heap over it: lifo, priority,
 //              and every queue with acknowledgements
 //
-// queue.c is what both share: making, ending, waiting, joining.
+// queue.c is what both share: making, ending, waiting, joining. A queue that another machine
+// serves has no memory here, but a connection: queue_remote.c.
 #ifndef MP_CHANNEL_QUEUE_H
 #define MP_CHANNEL_QUEUE_H
 
@@ -117,9 +118,10 @@ struct mp__queue {
 // A process's handle. After a fork the child has a copy, with a hand that is its parent's
 // until it takes one.
 struct mp_queue {
-    struct mp__queue *shared;
-    int eventfd;            // says that items came; -1 with a name
-    _Atomic uint64_t token; // of the process whose hand this is
+    struct mp__queue *shared; // NULL: it is ...
+    struct mp__far *remote;   // ... of another machine
+    int eventfd;              // says that items came; -1 with a name
+    _Atomic uint64_t token;   // of the process whose hand this is
     struct mp__hand *_Atomic hand;
     _Atomic uint64_t last_tag;
     _Atomic bool fd_given; // mp_queue_fd() was called here
@@ -131,7 +133,7 @@ struct mp_queue {
 // only, and it stays.
 struct mp__want {
     void *buf;
-    size_t cap;
+    size_t cap; // the most bytes
     void **made;
     bool discard; // take it, and nothing of it
     mp_queue_item *item;
@@ -213,9 +215,14 @@ static inline bool mp__queue_dropped(struct mp__queue *s)
     return atomic_load_explicit(&s->ended, memory_order_relaxed) == 1 + MP_DROP;
 }
 
+// Gets as mp_queue_get() does: for the server of remote clients.
+int64_t mp__queue_get(mp_queue *q, const struct mp__want *w, int timeout_ms);
+uint64_t mp__queue_most(const mp_queue *q); // bytes of an item
+
 // ---- queue.c, for mp_wait() ----
 
 bool mp__queue_is_valid(const mp_queue *q);
+int mp__queue_bell(mp_queue *q); // a descriptor to poll; MP_ENOTSUP: there is none; other errors
 bool mp__queue_ready(mp_queue *q);
 void mp__queue_arm(mp_queue *q);
 void mp__queue_silence(mp_queue *q);

@@ -43,9 +43,19 @@ static int end_error(const struct mp__channel *c)
     return state ? MP_EPROTO : 0; // not the peer's to set
 }
 
+// Asks for the lines of the next message along with the head that will tell of it: so a round
+// trip waits for the other core once, not twice. What is not there yet costs nothing.
+static inline void fetch_next(const struct mp__ring_rx *r)
+{
+    const unsigned char *next = r->data + (r->pos & (r->cap - 1));
+    __builtin_prefetch(next);
+    __builtin_prefetch(next + 64);
+}
+
 static inline __attribute__((always_inline)) bool data_ready(void *arg)
 {
     struct mp__channel *c = arg;
+    fetch_next(&c->rx.ring);
     return atomic_load_explicit(&c->rx.ring.ring->head, memory_order_acquire) != c->rx.ring.pos ||
            ended(c);
 }

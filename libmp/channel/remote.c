@@ -183,7 +183,8 @@ static bool is_open_door(const struct mp__remote *r, const mp_url_opts *o)
     return !r->url.local && !known && !o->insecure;
 }
 
-int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts *o, bool listen)
+int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts *o, bool listen,
+                       uint32_t protocol)
 {
     memset(r, 0, sizeof *r);
     if (!url)
@@ -205,7 +206,7 @@ int mp__remote_prepare(struct mp__remote *r, const char *url, const mp_url_opts 
     q->magic = MP__REQUEST_MAGIC;
     q->kind = listen ? MP__LISTEN : MP__CONNECT;
     q->transport = r->url.transport;
-    q->protocol = MP__SP_PAIR0;
+    q->protocol = protocol;
     q->foreign = o->foreign;
     q->timeout_ms = o->connect_ms ? o->connect_ms : CONNECT_MS;
     q->alive_ms = o->alive_ms ? o->alive_ms : ALIVE_MS;
@@ -300,7 +301,7 @@ static int ask_and_wait(struct mp__remote *r, mp_pipe **p)
                  "mpproxy ended, or had no descriptors left for one more connection");
 }
 
-int mp_connect(mp_pipe **out, const char *url, const mp_url_opts *opts)
+int mp__connect(mp_pipe **out, const char *url, const mp_url_opts *opts, uint32_t protocol)
 {
     static const mp_url_opts defaults;
     struct mp__remote r;
@@ -308,9 +309,14 @@ int mp_connect(mp_pipe **out, const char *url, const mp_url_opts *opts)
         return MP_EINVAL;
     *out = NULL;
     opts = opts ? opts : &defaults;
-    int err = mp__remote_prepare(&r, url, opts, false);
+    int err = mp__remote_prepare(&r, url, opts, false, protocol);
     if (err == 0)
         err = ask_and_wait(&r, out);
     mp__remote_drop(&r);
     return err < 0 ? mp__remote_fail(opts, "cannot connect to", url, r.text, err) : 0;
+}
+
+int mp_connect(mp_pipe **out, const char *url, const mp_url_opts *opts)
+{
+    return mp__connect(out, url, opts, MP__SP_PAIR0);
 }

@@ -21,7 +21,7 @@
 
 #include <stdint.h>
 
-#define MP__REQUEST_MAGIC 0x31505850u // "PXP1": to be changed with the structs below
+#define MP__REQUEST_MAGIC 0x32505850u // "PXP2": to be changed with the structs below
 
 enum { MP__URL_MAX = 320, MP__TEXT_MAX = 400, MP__NAME_MAX = 256, MP__KEY_MIN = 16 };
 
@@ -37,7 +37,9 @@ enum {
     MP__FD_CERT_KEY = 8,
 };
 
-#define MP__SP_PAIR0 0x10 // numbers that peers of other libraries know
+// Numbers in the hello of SP that peers of other libraries know, and one of ours: at a queue's
+// listener PUSH puts, PULL gets, and our own clients do both.
+enum { MP__SP_PAIR0 = 0x10, MP__SP_PUSH0 = 0x50, MP__SP_PULL0 = 0x51, MP__SP_QUEUE = 0x4d51 };
 
 struct mp__proxy_hello {
     uint32_t magic;
@@ -53,7 +55,7 @@ struct mp__request {
     uint32_t kind;
     uint32_t transport;
     uint32_t fds;      // of MP__FD_*: these follow the channel or the socket
-    uint32_t protocol; // of the SP hello
+    uint32_t protocol; // of MP__SP_*: what this side is
     int32_t timeout_ms;
     int32_t linger_ms;
     int32_t alive_ms;    // -1: as long as the system believes
@@ -74,9 +76,17 @@ struct mp__answer {
 
 struct mp__arrival {
     uint32_t magic;
-    uint32_t reserved;
+    uint32_t peer; // of MP__SP_*: what the other side is
     struct mp__rings rings;
     uint64_t send_max; // what the other side takes, if it said
+};
+
+// How mpproxy begins to serve a queue (channel/serve.c): after its hello one message comes, with
+// this, the socket of a listener, and then the queue as a parcel, whose bytes follow.
+struct mp__serving {
+    uint32_t magic;
+    uint32_t size;  // of the parcel
+    uint32_t n_fds; // of the parcel
 };
 
 // The channel of a connection: the user's end is 0, mpproxy's 1.

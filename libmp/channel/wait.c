@@ -19,7 +19,7 @@ static bool is_fd(const mp_wait_item *item)
     return !item->pipe && !item->queue;
 }
 
-// A pipe takes two entries, the others one. (poll() leaves out a queue's -1.)
+// A pipe takes two entries, the others one. (poll() leaves out a queue's that is negative.)
 static size_t fill(struct pollfd *fds, const mp_wait_item *items, size_t n)
 {
     size_t k = 0;
@@ -29,7 +29,7 @@ static size_t fill(struct pollfd *fds, const mp_wait_item *items, size_t n)
             fds[k++] = (struct pollfd){.fd = c->bell, .events = POLLIN};
             fds[k++] = (struct pollfd){.fd = c->sock, .events = POLLRDHUP};
         } else {
-            int fd = items[i].queue ? items[i].queue->eventfd : items[i].fd;
+            int fd = items[i].queue ? mp__queue_bell(items[i].queue) : items[i].fd;
             fds[k++] = (struct pollfd){.fd = fd, .events = POLLIN};
         }
     }
@@ -44,6 +44,8 @@ static int check(const mp_wait_item *items, size_t n)
             r = mp__pipe_receivable(items[i].pipe);
         else if (items[i].queue ? !mp__queue_is_valid(items[i].queue) : items[i].fd < 0)
             r = MP_EINVAL;
+        else if (items[i].queue && (r = mp__queue_bell(items[i].queue)) == MP_ENOTSUP)
+            r = 0;
         if (r < 0)
             return r;
     }

@@ -27,6 +27,7 @@ static void leave_line(struct mp__line *w)
         return;
     *(w->before ? &w->before->next : &w->line->mp__first) = w->next;
     *(w->next ? &w->next->before : &w->line->mp__last) = w->before;
+    w->line->mp__n--;
     w->line = NULL;
 }
 
@@ -37,6 +38,7 @@ static int stand_in_line(mp_async_line *line, mp_coro *me, int timeout_ms, void 
     w.item = item ? *item : NULL;
     *(w.before ? &w.before->next : &line->mp__first) = &w;
     line->mp__last = &w;
+    line->mp__n++;
     int err = mp__coro_park(me, timeout_ms);
     leave_line(&w);
     if (item && !err)
@@ -187,6 +189,69 @@ int64_t mp_async_condition_notify(mp_async_condition *c, size_t n)
     while (n-- > 0 && call_up(&c->mp__line))
         woken++;
     return woken;
+}
+
+// ---- barrier ----
+
+// Those in the line who have not just been told that they run out of time, or are cancelled.
+static size_t still_waiting(const mp_async_line *line)
+{
+    size_t n = 0;
+    for (const struct mp__line *w = line->mp__first; w; w = w->next)
+        n += w->task->parked;
+    return n;
+}
+
+int mp_async_barrier_wait(mp_async_barrier *b, int timeout_ms)
+{
+    int err, index = 0;
+    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
+    if (!me)
+        return err;
+    if (!b || b->parties < 1)
+        return MP_EINVAL;
+    if (b->mp__broken)
+        return MP_EBARRIER;
+    size_t others = (size_t)b->parties - 1;
+    if (b->mp__line.mp__n < others || still_waiting(&b->mp__line) < others)
+        return stand_in_line(&b->mp__line, me, timeout_ms, NULL);
+    while (call_up_with(&b->mp__line, index))
+        index++;
+    return index;
+}
+
+static void send_away(mp_async_barrier *b)
+{
+    while (call_up_with(&b->mp__line, MP_EBARRIER))
+        ;
+}
+
+int mp_async_barrier_abort(mp_async_barrier *b)
+{
+    if (!b)
+        return MP_EINVAL;
+    b->mp__broken = true;
+    send_away(b);
+    return 0;
+}
+
+int mp_async_barrier_reset(mp_async_barrier *b)
+{
+    if (!b)
+        return MP_EINVAL;
+    b->mp__broken = false;
+    send_away(b);
+    return 0;
+}
+
+size_t mp_async_barrier_n_waiting(const mp_async_barrier *b)
+{
+    return b ? still_waiting(&b->mp__line) : 0;
+}
+
+bool mp_async_barrier_broken(const mp_async_barrier *b)
+{
+    return !b || b->mp__broken;
 }
 
 // ---- queue ----

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Awaiting: one task, several, a descriptor; with limits of time; groups.
+// Awaiting: one task, a descriptor; with limits of time; groups. Several tasks: several.c.
 //
 // A cancel reaches what is awaited not from outside but from the task itself, which wakes up
 // with MP_ECANCELED, cancels what it waited for, and waits once more: no recursion in the
@@ -11,128 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-// ---- several ----
-
-struct multi;
-
-struct one {
-    struct waiter waiter;
-    struct multi *all;
-};
-
-// What a task that awaits several has on its stack.
-struct multi {
-    mp_coro *me;
-    mp_coro *const *list;
-    size_t n, done;
-    int error; // of the first that failed
-    mp_coro_when when;
-    struct one *one;
-};
-
-static bool enough(const struct multi *m)
-{
-    return m->done == m->n || (m->when == MP_CORO_FIRST && m->done > 0) ||
-           (m->when == MP_CORO_FIRST_ERROR && m->error);
-}
-
-static void count(struct multi *m, mp_coro *t)
-{
-    m->done++;
-    if (t->result < 0 && !m->error)
-        m->error = t->result;
-}
-
-static void one_done(struct waiter *w, mp_coro *t)
-{
-    struct multi *m = ((struct one *)w)->all;
-    count(m, t);
-    if (enough(m))
-        mp__coro_unpark(m->me, 0);
-}
-
-static int multi_check(const struct multi *m)
-{
-    if (m->n && !m->list)
-        return MP_EINVAL;
-    for (size_t i = 0; i < m->n; i++) {
-        if (!m->list[i] || m->list[i]->loop != m->me->loop)
-            return MP_EINVAL;
-        if (m->list[i] == m->me)
-            return MP_ESTATE;
-    }
-    return 0;
-}
-
-// Awaits until there are enough. multi_end() after it, whatever it returns.
-static int multi_await(struct multi *m, int timeout_ms)
-{
-    int err = multi_check(m);
-    if (err)
-        return err;
-    for (size_t i = 0; i < m->n; i++)
-        if (m->list[i]->done)
-            count(m, m->list[i]);
-    if (enough(m))
-        return 0;
-    m->one = calloc(m->n, sizeof *m->one);
-    if (!m->one)
-        return -ENOMEM;
-    for (size_t i = 0; i < m->n; i++) {
-        m->one[i] = (struct one){.waiter.tell = one_done, .all = m};
-        mp_coro_share(m->list[i]);
-        if (!m->list[i]->done)
-            mp__waiter_add(&m->one[i].waiter, m->list[i]);
-    }
-    return mp__coro_park(m->me, timeout_ms);
-}
-
-static void multi_end(struct multi *m)
-{
-    for (size_t i = 0; m->one && i < m->n; i++) {
-        mp__waiter_remove(&m->one[i].waiter);
-        mp_coro_free(m->list[i]);
-    }
-    free(m->one);
-}
-
-int64_t mp_coro_wait(mp_coro *const *list, size_t n, mp_coro_when when, int timeout_ms)
-{
-    int err;
-    mp_coro *me = mp__coro_may_await(timeout_ms, &err);
-    if (err)
-        return err;
-    if (when > MP_CORO_FIRST_ERROR)
-        return MP_EINVAL;
-    struct multi m = {.me = me, .list = list, .n = n, .when = when};
-    err = multi_await(&m, timeout_ms);
-    multi_end(&m);
-    return err < 0 && err != MP_ETIMEDOUT ? err : (int64_t)m.done;
-}
-
-// Cancels all and waits until they have ended, or the task is cancelled again.
-static void cancel_list(mp_coro *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        mp_coro_cancel(list[i]);
-    if (mp_coro_wait(list, n, MP_CORO_ALL, MP_FOREVER) < 0)
-        return;
-}
-
-int mp_coro_gather(mp_coro *const *list, size_t n)
-{
-    int err;
-    mp_coro *me = mp__coro_may_await(MP_FOREVER, &err);
-    if (err)
-        return err;
-    struct multi m = {.me = me, .list = list, .n = n, .when = MP_CORO_FIRST_ERROR};
-    err = multi_await(&m, MP_FOREVER);
-    multi_end(&m);
-    if (err == MP_ECANCELED)
-        cancel_list(list, n);
-    return err ? err : m.error;
-}
 
 // ---- one ----
 

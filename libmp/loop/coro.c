@@ -273,8 +273,8 @@ static void step(void *arg)
         mp__debug_begin(loop->debug, NULL, mp_coro_name(t));
     loop->task = t;
     mp__context_switch(&loop->home, &t->context, 0);
+    mp__stack_check(t->stack); // while it can be named
     loop->task = NULL;
-    mp__stack_check(t->stack);
     if (t->ended)
         end(t);
 }

@@ -152,7 +152,7 @@ static void look(mp_loop *loop, int64_t now)
 static bool something_left(mp_loop *loop)
 {
     return !mp__ready_is_empty(&loop->ready) || loop->timers.count || loop->active || loop->tasks ||
-           !mp__inbox_is_empty(loop->inbox);
+           loop->wrapped || !mp__inbox_is_empty(loop->inbox);
 }
 
 static void turn(mp_loop *loop, bool until_empty)

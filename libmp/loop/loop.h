@@ -27,6 +27,7 @@
 struct mp_coro;
 struct debug;
 struct source_watch;
+struct wrapped;
 
 struct mp_loop {
     uv_loop_t uv;
@@ -50,7 +51,8 @@ struct mp_loop {
     struct mp_coro *task;  // the one that runs now
     struct mp_coro *tasks; // all that have begun and not ended
     uint64_t numbered;
-    struct source_watch *sources; // of futures that tasks await
+    struct wrapped *wrapped;      // futures that are waited for
+    struct source_watch *sources; // theirs
     struct context home;          // what runs the loop
     struct stacks stacks;
 };

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -60,10 +61,18 @@ uint64_t mp__fork_token(void)
     return seen;
 }
 
+// Most processes have nothing to flush, and fflush() is three pages of the C library.
+static void flush(void)
+{
+    if (__fpending(stdout))
+        fflush(stdout);
+    if (__fpending(stderr))
+        fflush(stderr);
+}
+
 pid_t mp__fork(void)
 {
-    fflush(stdout);
-    fflush(stderr);
+    flush();
     pid_t pid = fork();
     if (pid < 0)
         return -errno;
@@ -74,7 +83,6 @@ pid_t mp__fork(void)
 
 _Noreturn void mp__fork_exit(int code)
 {
-    fflush(stdout);
-    fflush(stderr);
+    flush();
     _exit(code & 0xff);
 }

@@ -316,7 +316,8 @@ int mp_arena_alloc_aligned(mp_arena *a, void **ptr, size_t n, size_t size, size_
 {
     if (ptr)
         *ptr = NULL;
-    if (!a || !ptr || align == 0 || (align & (align - 1)) || align > (size_t)sysconf(_SC_PAGESIZE))
+    if (!mp__arena_is(a) || !ptr || align == 0 || (align & (align - 1)) ||
+        align > (size_t)sysconf(_SC_PAGESIZE))
         return MP_EINVAL;
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes))
@@ -392,7 +393,7 @@ void mp__arena_give_from(mp_arena *a, _Atomic uint64_t *word)
 
 int mp_arena_free(mp_arena *a, void *ptr)
 {
-    if (!a)
+    if (!mp__arena_is(a))
         return MP_EINVAL;
     if (!ptr)
         return 0;
@@ -423,14 +424,19 @@ bool mp__arena_has_block(const mp_arena *a, uint64_t data, uint64_t size)
     return block_is_sound(a, offset) && b->state == BLOCK_USED && size <= b->capacity;
 }
 
-bool mp_arena_contains(const mp_arena *a, const void *ptr, size_t size)
+bool mp__arena_spans(const mp_arena *a, const void *ptr, size_t size)
 {
-    if (!a || !ptr)
+    if (!ptr)
         return false;
     uintptr_t first = (uintptr_t)a->head + MP__ARENA_HEAD + sizeof(struct block);
     uintptr_t end = (uintptr_t)a->head + a->size;
     uintptr_t p = (uintptr_t)ptr;
     return p >= first && p <= end && size <= end - p;
+}
+
+bool mp_arena_contains(const mp_arena *a, const void *ptr, size_t size)
+{
+    return mp__arena_is(a) && mp__arena_spans(a, ptr, size);
 }
 
 uint64_t mp_arena_offset(const mp_arena *a, const void *ptr)
@@ -440,13 +446,13 @@ uint64_t mp_arena_offset(const mp_arena *a, const void *ptr)
 
 void *mp_arena_at(const mp_arena *a, uint64_t offset, size_t size)
 {
-    return a && mp__arena_holds(a, offset, size) ? (char *)a->head + offset : NULL;
+    return mp__arena_is(a) && mp__arena_holds(a, offset, size) ? (char *)a->head + offset : NULL;
 }
 
 int mp_arena_set_root(mp_arena *a, const void *ptr)
 {
     uint64_t offset = mp_arena_offset(a, ptr);
-    if (!a || (ptr && !mp__arena_holds(a, offset, 0)))
+    if (!mp__arena_is(a) || (ptr && !mp__arena_holds(a, offset, 0)))
         return MP_EINVAL;
     atomic_store_explicit(&a->head->root, offset, memory_order_release);
     return 0;
@@ -454,13 +460,14 @@ int mp_arena_set_root(mp_arena *a, const void *ptr)
 
 void *mp_arena_root(const mp_arena *a, size_t size)
 {
-    return a ? mp_arena_at(a, atomic_load_explicit(&a->head->root, memory_order_acquire), size)
-             : NULL;
+    if (!mp__arena_is(a))
+        return NULL;
+    return mp_arena_at(a, atomic_load_explicit(&a->head->root, memory_order_acquire), size);
 }
 
 int mp_arena_get_stats(mp_arena *a, mp_arena_stats *out)
 {
-    if (!a || !out)
+    if (!mp__arena_is(a) || !out)
         return MP_EINVAL;
     int r = lock(a);
     if (r < 0)

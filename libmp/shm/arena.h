@@ -74,6 +74,10 @@ struct mp_arena {
 void mp__arenas_lock(void);
 void mp__arenas_unlock(void);
 
+// Whether this is an arena of this process, and not one that was deleted: nothing is read
+// where it points to. Some loads, when the thread asks again.
+bool mp__arena_is(const mp_arena *a);
+
 // The arena that begins at `base`, or NULL. Some loads, when the thread asks again.
 mp_arena *mp__arena_at(const void *base);
 
@@ -144,6 +148,9 @@ int mp__arena_give(mp_arena *a, uint64_t offset);
 // zeroed. Nobody else may change the word meanwhile. Giving 0 back does nothing.
 int mp__arena_take_into(mp_arena *a, size_t size, _Atomic uint64_t *word);
 void mp__arena_give_from(mp_arena *a, _Atomic uint64_t *word);
+
+// As mp_arena_contains(), of what is an arena.
+bool mp__arena_spans(const mp_arena *a, const void *ptr, size_t size);
 
 // Whether [offset, offset+size) lies behind the head in memory that is committed.
 bool mp__arena_holds(const mp_arena *a, uint64_t offset, uint64_t size);

@@ -94,9 +94,30 @@ bool mp__arena_shares(const void *ptr, size_t size, uint64_t up_to)
     bool shares = false;
     mp__arenas_lock();
     for (mp_arena *a = registry; a && !shares; a = a->next)
-        shares = a->number <= up_to && mp_arena_contains(a, ptr, size);
+        shares = a->number <= up_to && mp__arena_spans(a, ptr, size);
     mp__arenas_unlock();
     return shares;
+}
+
+bool mp__arena_is(const mp_arena *a)
+{
+    static __thread struct {
+        const mp_arena *arena;
+        unsigned departures;
+    } last __attribute__((tls_model("initial-exec")));
+    unsigned now = atomic_load_explicit(&departures, memory_order_relaxed);
+    if (last.arena == a && last.departures == now)
+        return a;
+    mp__arenas_lock();
+    const mp_arena *known = registry;
+    while (known && known != a)
+        known = known->next;
+    mp__arenas_unlock();
+    if (known) {
+        last.arena = known;
+        last.departures = now;
+    }
+    return known;
 }
 
 static mp_arena *find(const void *base)
@@ -481,6 +502,6 @@ void mp__arena_drop(mp_arena *a, bool in_use)
 
 void mp_arena_delete(mp_arena *a)
 {
-    if (a)
+    if (mp__arena_is(a))
         mp__arena_drop(a, false);
 }

@@ -144,6 +144,8 @@ static int enter(struct walk *w, const struct mp__head *head, const struct mp__w
     if (w->level >= limits->depth)
         return fail(scan, MP_EDEPTH, "nested too deeply");
     w->level++;
+    if (w->level > scan->deepest)
+        scan->deepest = w->level;
     w->open[w->level].left = values;
     w->open[w->level].map = map;
     return 0;
@@ -181,6 +183,7 @@ static int step(struct walk *w, const struct mp__wire_limits *limits, struct mp_
         return fail(scan, MP_EPROTO, "a key that is no text, bytes or integer");
     if (head.type == MP_ITEM_EXT && !limits->ext)
         return fail(scan, MP_EPROTO, "an ext value");
+    scan->exts += head.type == MP_ITEM_EXT;
     if (w->level == 1 && !w->open[1].map)
         note_element((size_t)(start - w->begin), head.type, scan);
     if (head.type == MP_ITEM_ARRAY || head.type == MP_ITEM_MAP)
@@ -212,7 +215,8 @@ int mp__wire_check(const void *data, size_t size, const struct mp__wire_limits *
 {
     struct walk w; // a field at a time: most of the stack is never used
     const uint8_t *value;
-    scan->count = scan->used = 0;
+    scan->count = scan->used = scan->exts = 0;
+    scan->deepest = 0;
     scan->why = NULL;
     if (size == 0)
         return fail(scan, MP_EPROTO, "cut off, or not msgpack");

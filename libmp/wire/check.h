@@ -79,6 +79,8 @@ struct mp__wire_scan {
     size_t room;                       // as many as that at most
     size_t count;                      // out: elements of the outermost array
     size_t nodes;                      // out: values of all kinds
+    size_t exts;                       // out: ext values
+    unsigned deepest;                  // out: arrays and maps in one another
     size_t used;                       // out: bytes of the value; on failure, where it was
     const char *why;                   // out: what is wrong, static text
 };

@@ -27,13 +27,17 @@ enum mp__frame_kind {
     MP__FRAME_OPEN = 2,   // struct mp__open
     MP__FRAME_PROOF = 3,  // 32 bytes: that the sender has the key
     MP__FRAME_REFUSE = 4, // one byte: why
+    MP__FRAME_RINGS = 5,  // manager, local: asks for a channel; its sizes, with it as
+                          // descriptors, or nothing: not now
 };
 
 #define MP__WIRE_VERSION 1
 
 enum { MP__NONCE = 32, MP__PROOF = 32 };
 enum { MP__OPEN_KEY = 1 }; // flags: prove that you have the key
-enum { MP__REFUSE_VERSION = 1, MP__REFUSE_PROTOCOL = 2, MP__REFUSE_KEY = 3 };
+enum { MP__REFUSE_VERSION = 1, MP__REFUSE_PROTOCOL = 2, MP__REFUSE_KEY = 3, MP__REFUSE_FULL = 4 };
+
+enum { MP__RINGS = 24 }; // three words: ring_size, ring_max, max_size of the channel
 
 // The first frame each way.
 struct mp__open {
@@ -136,7 +140,7 @@ static inline int mp__sp_peer(int protocol)
 {
     static const struct {
         int one, other;
-    } pairs[] = {{0x10, 0x10}, {0x50, 0x51}, {0x30, 0x31}};
+    } pairs[] = {{0x10, 0x10}, {0x50, 0x51}, {0x30, 0x31}, {0x4d51, 0x4d51}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         if (protocol == pairs[i].one)
             return pairs[i].other;
@@ -160,6 +164,8 @@ static inline const char *mp__sp_name(int protocol)
         return "req";
     case 0x31:
         return "rep";
+    case 0x4d51:
+        return "queue"; // of libmp, and nobody else's
     default:
         return NULL;
     }

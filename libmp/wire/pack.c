@@ -10,7 +10,7 @@
 #include "wire/buf.h"
 #include "wire/check.h"
 #include "wire/format.h"
-#include "wire/pack_key.h"
+#include "wire/pack_part.h"
 
 #include <errno.h>
 #include <msgpack.h>
@@ -203,6 +203,16 @@ int mp_vpack(mp_buf *b, const char *types, const char *format, va_list args)
     return finish(&p, before, r);
 }
 
+// What a part of a format was packed by: the caller's are moved behind it.
+static void hand_back(struct packing *p, const char **types, const char **format, va_list *args)
+{
+    va_end(*args);
+    va_copy(*args, p->args);
+    va_end(p->args);
+    *types = p->f.types;
+    *format = p->f.at;
+}
+
 int mp__pack_key(mp_buf *b, const char **types, const char **format, va_list *args)
 {
     struct packing p;
@@ -210,11 +220,22 @@ int mp__pack_key(mp_buf *b, const char **types, const char **format, va_list *ar
     start(&p, b, *types, *format);
     va_copy(p.args, *args);
     int r = pack_key(&p, mp__format_next(&p.f));
-    va_end(*args);
-    va_copy(*args, p.args);
-    va_end(p.args);
-    *types = p.f.types;
-    *format = p.f.at;
+    hand_back(&p, types, format, args);
+    return finish(&p, before, r);
+}
+
+int mp__pack_part(mp_buf *b, const char **types, const char **format, va_list *args, size_t *count)
+{
+    struct packing p;
+    size_t before = b->size;
+    int code, r = 0;
+    start(&p, b, *types, *format);
+    va_copy(p.args, *args);
+    for (*count = 0; r == 0 && (code = mp__format_next(&p.f)) != 0 && code != '>'; ++*count)
+        r = pack_value(&p, code, 0);
+    if (r == 0 && code == 0)
+        r = mp__format_end(&p.f);
+    hand_back(&p, types, format, args);
     return finish(&p, before, r);
 }
 

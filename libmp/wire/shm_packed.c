@@ -4,7 +4,7 @@
 // the stack if they are small; what is read is copied into the caller's buffer, since pointers
 // into it come back.
 #include "wire/buf.h"
-#include "wire/pack_key.h"
+#include "wire/pack_part.h"
 
 #include <mp/shm_pack.h>
 

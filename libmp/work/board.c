@@ -189,6 +189,13 @@ bool mp__board_end(struct mp__board *b, uint32_t place, _Atomic uint32_t *held)
     return true;
 }
 
+bool mp__board_is_doomed(const struct mp__board *b, uint32_t place, uint32_t held)
+{
+    uint32_t seen = atomic_load(&b->slot[held - 1].state);
+    return seen == mp__task_word(MP__TASK_LATE, place) ||
+           seen == mp__task_word(MP__TASK_UNWANTED, place);
+}
+
 // ---- the supervisor ----
 
 bool mp__board_dooms(struct mp__board *b, uint32_t place, uint32_t held, int64_t now)
@@ -197,8 +204,7 @@ bool mp__board_dooms(struct mp__board *b, uint32_t place, uint32_t held, int64_t
         return false;
     struct mp__task_slot *t = &b->slot[held - 1];
     uint32_t seen = atomic_load(&t->state);
-    if (seen == mp__task_word(MP__TASK_LATE, place) ||
-        seen == mp__task_word(MP__TASK_UNWANTED, place))
+    if (mp__board_is_doomed(b, place, held))
         return true;
     int64_t deadline = atomic_load(&t->deadline);
     return seen == mp__task_word(MP__TASK_RUNNING, place) && deadline && now >= deadline &&
@@ -212,31 +218,41 @@ static enum mp__task_end end_of(enum mp__task_state state)
     return state == MP__TASK_UNWANTED ? MP__END_UNWANTED : MP__END_DIED;
 }
 
+// Whether a state is one at all, and not what a task gone wild wrote there.
+static bool is_sound(uint32_t word)
+{
+    enum mp__task_state state = mp__task_state(word);
+    bool placed = state >= MP__TASK_RUNNING && state <= MP__TASK_ENDED;
+    return state <= MP__TASK_ERRAND && word >> 8 < (placed ? MP__BOARD_PLACES : 1);
+}
+
 // It may be doomed meanwhile, by the caller: hence the loop.
-static void end_for_dead(struct mp__task_slot *t, uint32_t place, int pid, int code)
+static void end_for_dead(struct mp__task_slot *t, uint32_t place, const struct mp__grave *grave)
 {
     uint32_t seen = atomic_load(&t->state);
     enum mp__task_state state;
     do {
         state = mp__task_state(seen);
-        if (seen != mp__task_word(state, place) || state < MP__TASK_RUNNING ||
-            state >= MP__TASK_ENDED)
+        bool sound = is_sound(seen);
+        if (sound && (seen != mp__task_word(state, place) || state < MP__TASK_RUNNING ||
+                      state >= MP__TASK_ENDED))
             return;
-        t->pid = pid;
-        t->code = code;
-        t->end = end_of(state);
+        t->pid = grave->pid;
+        t->code = grave->code;
+        t->mortem = grave->mortem;
+        t->end = sound ? end_of(state) : MP__END_WILD;
     } while (
         !atomic_compare_exchange_strong(&t->state, &seen, mp__task_word(MP__TASK_ENDED, place)));
 }
 
 void mp__board_bury(struct mp__board *b, uint32_t place, _Atomic uint32_t *errand, uint32_t held,
-                    int pid, int code)
+                    const struct mp__grave *grave)
 {
     uint32_t e = atomic_load(errand);
     if (e && (e > MP__BOARD_SLOTS || atomic_load(&b->slot[e - 1].state) != MP__TASK_ERRAND))
         atomic_store(errand, 0); // before its task is ended, since then a new one may come
     if (held && held <= MP__BOARD_SLOTS) {
-        end_for_dead(&b->slot[held - 1], place, pid, code);
+        end_for_dead(&b->slot[held - 1], place, grave);
         note(b->ended, held - 1);
     }
     mp__board_ring(b);

@@ -31,7 +31,8 @@
 #include <stdatomic.h>
 
 #define MP__BOARD_SLOTS  16384
-#define MP__BOARD_INLINE 96 // bytes of an argument or a result that need no block
+#define MP__BOARD_PLACES 1024 // of workers
+#define MP__BOARD_INLINE 96   // bytes of an argument or a result that need no block
 
 enum mp__task_state {
     MP__TASK_FREE,
@@ -44,7 +45,13 @@ enum mp__task_state {
 };
 
 // How it ended.
-enum mp__task_end { MP__END_RETURNED, MP__END_DIED, MP__END_LATE, MP__END_UNWANTED };
+enum mp__task_end {
+    MP__END_RETURNED,
+    MP__END_DIED,
+    MP__END_LATE,
+    MP__END_UNWANTED,
+    MP__END_WILD, // it wrote over its own state
+};
 
 // Bytes in the slot, or in a block of the pool's arena.
 struct mp__bytes {
@@ -65,9 +72,17 @@ struct mp__task_slot {
     // Set by the worker, or by the supervisor if that died.
     int32_t end, status; // enum mp__task_end; what it returned
     int32_t pid, code;   // exit code, or -signal, of a dead worker
+    uint32_t mortem;     // its number: see mortem.h
     int64_t ns;          // that it ran
     _Atomic uint64_t at; // as of mp_task_at()
+    uint64_t number;     // as of mp_task_number()
     struct mp__bytes arg, result;
+};
+
+// Who is dead.
+struct mp__grave {
+    int32_t pid, code;
+    uint32_t mortem;
 };
 
 struct mp__board_entry {
@@ -122,8 +137,11 @@ struct mp__task_slot *mp__board_take(struct mp__board *b, uint32_t place, _Atomi
 struct mp__task_slot *mp__board_take_errand(struct mp__board *b, uint32_t place,
                                             _Atomic uint32_t *errand, _Atomic uint32_t *held);
 
-// The present task has ended. False: it is doomed.
+// The present task has ended. False: it is doomed, or wrote over its state.
 bool mp__board_end(struct mp__board *b, uint32_t place, _Atomic uint32_t *held);
+
+// Whether it is doomed.
+bool mp__board_is_doomed(const struct mp__board *b, uint32_t place, uint32_t held);
 
 // ---- the supervisor ----
 
@@ -133,7 +151,7 @@ bool mp__board_dooms(struct mp__board *b, uint32_t place, uint32_t held, int64_t
 // The worker in `place` is dead, with that in its hands. An errand that it had taken is no
 // longer one.
 void mp__board_bury(struct mp__board *b, uint32_t place, _Atomic uint32_t *errand, uint32_t held,
-                    int pid, int code);
+                    const struct mp__grave *grave);
 
 // Tells the caller that there is news.
 void mp__board_ring(struct mp__board *b);

@@ -88,18 +88,20 @@ static void chunk_done(void *owner, const struct mp__outcome *o)
 
 static int post(struct mp__chunk *c, bool again)
 {
-    size_t n = c->n - c->base, bytes = n * c->in_size;
-    struct mp__chunk_call *call = malloc(sizeof *call + bytes);
+    size_t n = c->n - c->base, bytes = n * c->in_size, head = mp__chunk_items_at(c->ctx_size);
+    struct mp__chunk_call *call = malloc(head + bytes);
     if (!call)
         return -ENOMEM;
-    *call =
-        (struct mp__chunk_call){c->fn, c->opts.ctx, n, c->in_size, c->out_size, c->opts.retries};
+    *call = (struct mp__chunk_call){c->fn,      c->opts.ctx, c->ctx_size,        n,
+                                    c->in_size, c->out_size, c->first + c->base, c->opts.retries};
+    if (c->ctx_size)
+        memcpy(call + 1, c->opts.ctx, c->ctx_size);
     if (bytes)
-        memcpy(call + 1, c->in + c->base * c->in_size, bytes);
+        memcpy((char *)call + head, c->in + c->base * c->in_size, bytes);
     struct mp__posting what = {
         .fn = mp__chunk_run,
         .arg = call,
-        .size = sizeof *call + bytes,
+        .size = head + bytes,
         .opts = {.priority = c->opts.priority, .timeout_ms = c->opts.timeout_ms},
         .done = chunk_done,
         .owner = c,

@@ -10,20 +10,15 @@
 #define MP_WORK_CHUNK_H
 
 #include "work/tasks.h"
-
-// The argument of the task; the items follow.
-struct mp__chunk_call {
-    _Alignas(16) mp_item_fn *fn;
-    void *ctx;
-    size_t n, in_size, out_size;
-    int retries;
-};
+#include "work/worker.h"
 
 struct mp__chunk {
     mp_pool *pool;
     mp_item_fn *fn;
     size_t in_size, out_size;
     mp_task_opts opts;
+    size_t ctx_size; // of opts.ctx, to be copied; 0: pass it on
+    uint64_t first;  // number of the first item
     // Called once, when each item is settled, by any thread.
     void (*settled)(struct mp__chunk *c);
     void *settled_arg;
@@ -37,25 +32,13 @@ struct mp__chunk {
     int error;  // the worst: MP_ETASK, MP_EWORKERDIED, ...
     // Of the first failure.
     size_t first_failed;
-    char text[120];
+    char text[400];
 
     size_t base; // items settled
     int tries;   // deaths of the item at base
 };
 
-static inline size_t mp__chunk_results_at(size_t n)
-{
-    return (n * sizeof(int) + 15) / 16 * 16;
-}
-static inline size_t mp__chunk_result_size(size_t n, size_t out_size)
-{
-    return mp__chunk_results_at(n) + n * out_size;
-}
-
 // Posts what is not settled of it; waits for a slot. 0, or errors of mp_pool_apply_async().
 int mp__chunk_post(struct mp__chunk *c);
-
-// The task.
-int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx);
 
 #endif

@@ -37,6 +37,7 @@
 
 #include "os/futex.h"
 #include "work/board.h"
+#include "work/mortem.h"
 #include "work/schedule.h"
 
 #include <limits.h>
@@ -44,7 +45,7 @@
 #include <stdatomic.h>
 
 #define MP__LINE        _Alignas(128) // two cache lines, which are fetched in pairs
-#define MP__MAX_WORKERS 1024
+#define MP__MAX_WORKERS MP__BOARD_PLACES
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
 #define MP__HAND        60 // chunks a worker finishes before it enters them in done[]
@@ -87,17 +88,21 @@ struct mp__slot {
     _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
+    _Atomic uint32_t retires;        // it gave nonsense: to end when it has done what it is at
+    _Atomic uint32_t rests;          // empty, since there was nothing to do: see mp__pool_call()
     _Atomic uint32_t errand;         // a slot of the board that is for this worker alone, + 1
     _Atomic uint64_t tasks, busy_ns; // of all workers that were in this place; see board.h
     _Atomic uint32_t task;           // the slot of the board that it has, + 1; 0 = none
     int32_t first_status;            // of the lowest item that failed
     uint64_t first_failed;           // that item, or nowhere
     uint64_t failed;                 // items that failed since the caller reset it
+    struct mp__crash crash;          // of the present worker
 };
 
 struct mp__death {
     uint32_t epoch;    // of the job
     int32_t pid, code; // exit code, or -signal
+    uint32_t mortem;   // its number: see mortem.h
     uint64_t claim, at;
 };
 
@@ -110,6 +115,8 @@ struct mp__control {
     _Atomic uint32_t dozing;            // how many workers sleep on it (or died there)
     _Atomic uint32_t closed;            // jobs up to this one are not to be joined
     _Atomic uint32_t request;           // enum mp__request
+    _Atomic uint32_t wanted;            // workers there shall be: in the places below
+    _Atomic uint32_t workers;           // places that were ever used
     MP__LINE _Atomic uint32_t limit;    // futex
     MP__LINE _Atomic uint32_t starving; // how many sleep on it (or died there)
     MP__LINE _Atomic uint64_t next;
@@ -122,14 +129,17 @@ struct mp__control {
     _Atomic uint32_t deaths;        // records written; record n is at n % MP__MAX_DEATHS
     _Atomic uint32_t deaths_taken;  // by the caller
     struct mp__death death[MP__MAX_DEATHS];
+    struct mp__mortems mortems;
 
     struct mp__board board;
 
     MP__LINE struct mp__job job;
     _Atomic uint8_t *done; // enum mp__chunk_state, by chunk
-    uint32_t workers;
 
-    struct mp__slot slot[];
+    MP__LINE _Atomic uint32_t resting; // some places may rest
+    struct mp__mutex output;           // of those that print by lines
+
+    struct mp__slot slot[]; // MP__MAX_WORKERS, committed as they are needed
 };
 
 // Tells the caller that there is something to see. Who rings does not clear the flag: it

@@ -48,7 +48,7 @@ int mp_pool_everywhere(mp_pool *p, mp_task_fn *fn, const void *arg, size_t size,
                                .done = errand_done,
                                .owner = &round};
     pthread_mutex_lock(&p->errands);
-    for (uint32_t i = 0; i < p->seg.ctl->workers && r == 0; i++) {
+    for (uint32_t i = 0; i < p->seg.ctl->wanted && r == 0; i++) {
         what.place = i + 1;
         atomic_fetch_add(&round.left, 1);
         r = mp__tasks_post(p, &what, MP__NEVER);

@@ -2,7 +2,8 @@
 //
 // What all executors have in common: the checks, and the map, which stands on submit.
 //
-// A map submits chunks of items, a few at a time, and collects them in their order. A chunk is
+// A map, unless the kind of executor has a way of its own, submits chunks of items, a few at a
+// time, and collects them in their order. A chunk is
 // described by a small struct that travels as the item of its task. Without a timeout the
 // tasks read and write the caller's arrays; with one they must not, since a task that still
 // runs when the caller has been told "timed out" would write into memory that is gone. So the
@@ -255,6 +256,9 @@ int mp_executor_map(mp_executor *e, mp_item_fn *fn, const void *in, size_t in_si
     r = check_map(&m);
     if (r < 0 || n == 0)
         return r;
+    if (e->ops->map && !m.copies)
+        return e->ops->map(e, &(struct mp__mapping){fn, in, in_size, out, out_size, n, ctx,
+                                                    m.opts->chunk, m.opts->status});
     size_t workers = (size_t)e->workers;
     m.chunk = m.opts->chunk ? m.opts->chunk : n / (4 * workers) + 1;
     m.chunk = m.chunk < n ? m.chunk : n;

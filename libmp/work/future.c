@@ -315,7 +315,7 @@ int mp_future_set_error(mp_future *f, int error, int status, const char *text)
 }
 
 // Pending becomes cancelled, nothing else does.
-static int cancel(mp_future *f)
+int mp__future_withdrawn(mp_future *f)
 {
     pthread_mutex_lock(&f->lock);
     int seen = PENDING; // somebody may be setting it running, who takes no lock
@@ -342,7 +342,7 @@ int mp_future_cancel(mp_future *f)
         if (r < 0)
             return r;
     }
-    return cancel(f);
+    return mp__future_withdrawn(f);
 }
 
 // ---- looking -----------------------------------------------------------------------

@@ -26,6 +26,10 @@ void mp__future_unobserve(mp_future *f, struct mp__observer *o);
 // Done or not, without asking the source.
 bool mp__future_is_done(const mp_future *f);
 
+// Cancels it, if it is pending, without asking the source: who calls is the source, and has
+// withdrawn the task. As mp_future_cancel().
+int mp__future_withdrawn(mp_future *f);
+
 // Takes in the source's news, if it has one.
 void mp__future_look(mp_future *f);
 

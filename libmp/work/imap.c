@@ -20,7 +20,6 @@ struct part {
     struct mp__chunk chunk; // first
     mp_imap *it;
     struct part *next; // in the order of items, or of settling
-    uint64_t first;    // number of its first item
     bool settled;      // guarded by the stream's lock
     size_t given;      // items that were fetched
     _Alignas(16) char memory[];
@@ -54,6 +53,8 @@ static void release_imap(mp_imap *it)
         free(p);
     }
     pthread_mutex_destroy(&it->lock);
+    if (it->opts.ctx_size)
+        free(it->opts.ctx); // our copy
     free(it);
 }
 
@@ -80,7 +81,7 @@ static struct part *new_part(mp_imap *it, size_t n)
     struct part *p = malloc(sizeof *p + in + out + n * sizeof(int));
     if (!p)
         return NULL;
-    *p = (struct part){.it = it, .first = it->items};
+    *p = (struct part){.it = it};
     p->chunk = (struct mp__chunk){
         .pool = it->pool,
         .fn = it->fn,
@@ -90,6 +91,8 @@ static struct part *new_part(mp_imap *it, size_t n)
                  .priority = it->opts.priority,
                  .timeout_ms = it->opts.timeout_ms,
                  .retries = it->opts.retries},
+        .ctx_size = it->opts.ctx_size,
+        .first = it->items,
         .settled = part_settled,
         .in = p->memory,
         .out = p->memory + in,
@@ -140,7 +143,7 @@ static int post_part(mp_imap *it, size_t n)
 
 static size_t window(const mp_imap *it)
 {
-    return it->opts.window ? it->opts.window : 4 * it->pool->seg.ctl->workers * it->chunk;
+    return it->opts.window ? it->opts.window : 4 * it->pool->seg.ctl->wanted * it->chunk;
 }
 
 static int fill(mp_imap *it)
@@ -162,8 +165,8 @@ static void learn(mp_imap *it, const struct part *p)
     size_t n = (size_t)(CHUNK_NS * (double)p->chunk.n / (double)p->chunk.ns) + 1;
     n = n < most ? n : most;
     n = n < CHUNK_MOST ? n : CHUNK_MOST;
-    if (it->opts.window && n > it->opts.window / it->pool->seg.ctl->workers / 2 + 1)
-        n = it->opts.window / it->pool->seg.ctl->workers / 2 + 1;
+    size_t share = it->opts.window / it->pool->seg.ctl->wanted / 2 + 1;
+    n = it->opts.window && n > share ? share : n;
     it->chunk = bytes && n > CHUNK_BYTES / bytes + 1 ? CHUNK_BYTES / bytes + 1 : n;
 }
 
@@ -207,7 +210,7 @@ static void finish_part(mp_imap *it, struct part *p)
 static int64_t give(mp_imap *it, struct part *p, void *out, int *status)
 {
     size_t i = p->given++;
-    int64_t r = (int64_t)(p->first + i);
+    int64_t r = (int64_t)(p->chunk.first + i);
     int failure = p->chunk.status[i];
     if (status)
         *status = failure;
@@ -271,12 +274,15 @@ int mp_pool_imap(mp_imap **out, mp_pool *pool, mp_item_fn *fn, mp_imap_fn *next,
     if (!out)
         return MP_EINVAL;
     *out = NULL;
-    if (!next || o->timeout_ms < 0 || o->retries < 0)
+    if (!next || o->timeout_ms < 0 || o->retries < 0 || (o->ctx_size && !o->ctx))
         return MP_EINVAL;
     int r = check(pool, fn, in_size, out_size);
-    mp_imap *it = r == 0 ? malloc(sizeof *it) : NULL;
-    if (!it)
+    void *ctx = r == 0 && o->ctx_size ? malloc(o->ctx_size) : NULL;
+    mp_imap *it = r == 0 && (ctx || !o->ctx_size) ? malloc(sizeof *it) : NULL;
+    if (!it) {
+        free(ctx);
         return r < 0 ? r : -ENOMEM;
+    }
     *it = (mp_imap){.pool = pool,
                     .owner = pool->owner,
                     .fn = fn,
@@ -286,6 +292,8 @@ int mp_pool_imap(mp_imap **out, mp_pool *pool, mp_item_fn *fn, mp_imap_fn *next,
                     .out_size = out_size,
                     .opts = *o,
                     .end = 1};
+    if (ctx)
+        it->opts.ctx = memcpy(ctx, o->ctx, o->ctx_size);
     it->chunk = o->chunk && !o->timeout_ms ? o->chunk : 1;
     if (it->chunk > CHUNK_MOST)
         it->chunk = CHUNK_MOST;

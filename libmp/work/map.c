@@ -22,9 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_NS   50000000 // between two looks at the supervisor
-#define LEAVING_NS 1000000  // ... when only the last steps of a worker are missing
-#define PARTS      8        // chunks a worker in a pass of left-overs
+#define SLICE_NS   50000000            // between two looks at the supervisor
+#define LEAVING_NS 1000000             // ... when only the last steps of a worker are missing
+#define PARTS      8                   // chunks a worker in a pass of left-overs
+#define NO_MORE    (UINT64_C(1) << 40) // as the next chunk: beyond all there can be
 
 struct map {
     mp_pool *pool;
@@ -44,6 +45,8 @@ struct map {
     struct mp__schedule schedule;
     uint32_t epoch;
     uint32_t deaths;        // in this pass
+    uint32_t end;           // chunks that are to be run: all, until the map is interrupted
+    bool stopped;           // it was
     uint32_t fed, returned; // stream: chunks copied in; chunks copied out or given up
     const struct mp__round *cursor_in, *cursor_out;
     uint32_t stride;
@@ -105,14 +108,14 @@ static int plan_pass(struct map *m)
         if (chunk) {
             schedule_fixed(m, chunk);
         } else {
-            mp__schedule_guided(&m->schedule, first.begin, first.end, m->ctl->workers);
+            mp__schedule_guided(&m->schedule, first.begin, first.end, m->ctl->wanted);
             m->n_todo = 0;
         }
         return mp__feed_whole(&m->feed, seg, first.begin, first.end);
     }
     if (chunk == 0)
         chunk = mp__feed_item_bytes(&m->feed) ? mp__feed_chunk(&m->feed, items)
-                                              : items / m->ctl->workers / PARTS + 1;
+                                              : items / m->ctl->wanted / PARTS + 1;
     schedule_fixed(m, chunk);
     if (mp__feed_item_bytes(&m->feed) == 0)
         return mp__feed_whole(&m->feed, seg, 0, 0);
@@ -150,6 +153,7 @@ static int open_job(struct map *m)
     memset(seg->done.base, MP__CHUNK_OPEN, chunks);
     reset_slots(m);
     m->deaths = m->fed = m->returned = 0;
+    m->end = chunks;
     m->cursor_in = m->cursor_out = m->schedule.round;
     m->stride = m->feed.window ? mp__feed_slots(&m->feed) / 8 + 1 : 0;
     atomic_store(&ctl->deaths_taken, atomic_load(&ctl->deaths)); // of no job that counts
@@ -171,7 +175,8 @@ static int open_job(struct map *m)
     if (m->epoch == 0)
         m->epoch = 1;
     atomic_store(&ctl->epoch, m->epoch);
-    mp__call_workers(ctl, (int)(chunks < ctl->workers ? chunks : ctl->workers));
+    uint32_t wanted = atomic_load(&ctl->wanted);
+    mp__pool_call(m->pool, (int)(chunks < wanted ? chunks : wanted));
     return 0;
 }
 
@@ -213,7 +218,8 @@ static void collect_status(struct map *m, struct mp__range r)
 
 static void mark_died(struct map *m, struct mp__range r, const struct mp__death *d)
 {
-    mp__report_death(&m->report, r, d->pid, d->code);
+    struct mp__mortem of = mp__mortem_find(&m->ctl->mortems, d->mortem, d->pid, d->code);
+    mp__report_death(&m->report, r, &of);
     for (size_t i = r.begin; m->call->opts.status && i < r.end; i++)
         m->call->opts.status[i] = MP_EWORKERDIED;
 }
@@ -312,7 +318,7 @@ static bool return_one(struct map *m)
 
 static bool feed_one(struct map *m)
 {
-    if (m->fed == m->schedule.chunks || m->fed - m->returned == mp__feed_slots(&m->feed))
+    if (m->fed == m->end || m->fed - m->returned == mp__feed_slots(&m->feed))
         return false;
     struct mp__range r = mp__schedule_range(&m->cursor_in, m->fed);
     if (chunk_state(m, m->fed) == MP__CHUNK_OPEN)
@@ -398,7 +404,8 @@ static void count_failures(struct map *m)
 static void settle_whole(struct map *m)
 {
     const struct mp__round *cursor = m->schedule.round;
-    if (m->deaths == 0) {
+    bool whole = m->deaths == 0 && !m->stopped;
+    if (whole) {
         struct mp__range all = {m->schedule.round[0].begin,
                                 m->schedule.round[m->schedule.rounds - 1].end};
         mp__feed_out(&m->feed, 0, all.begin, all);
@@ -408,11 +415,20 @@ static void settle_whole(struct map *m)
     for (uint32_t c = 0; c < m->schedule.chunks; c++) {
         int state = chunk_state(m, c);
         struct mp__range r = mp__schedule_range(&cursor, c);
-        if (m->deaths && (state == MP__CHUNK_DONE || state == MP__CHUNK_FAILED))
+        if (!whole && (state == MP__CHUNK_DONE || state == MP__CHUNK_FAILED))
             mp__feed_out(&m->feed, c, r.begin, r);
         if (state == MP__CHUNK_FAILED)
             collect_status(m, r);
     }
+}
+
+// Interrupted: no more claims. What is claimed is still run.
+static void stop_claims(struct map *m)
+{
+    uint64_t claimed = atomic_exchange(&m->ctl->next, NO_MORE);
+    m->stopped = true;
+    if (claimed < m->end)
+        m->end = (uint32_t)claimed;
 }
 
 static int run_pass(struct map *m)
@@ -429,6 +445,8 @@ static int run_pass(struct map *m)
     while (r == 0) {
         uint32_t seen = atomic_load(&m->ctl->bell);
         take_deaths(m);
+        if (atomic_load(&m->pool->interrupted) && !m->stopped)
+            stop_claims(m);
         if (stream) {
             if (m->deaths)
                 look_for_lost(m);
@@ -442,7 +460,7 @@ static int run_pass(struct map *m)
         return r;
     take_deaths(m);
     count_failures(m);
-    if (m->deaths)
+    if (m->deaths || m->stopped)
         settle_lost(m, m->schedule.chunks);
     if (stream)
         feed_stream(m);
@@ -464,7 +482,7 @@ static int plan_arrays(struct map *m)
     const struct mp__call *call = m->call;
     struct mp__segment *seg = &m->pool->seg;
     struct mp__feed *f = &m->feed;
-    f->workers = m->ctl->workers;
+    f->workers = m->ctl->wanted;
     f->staging = m->pool->staging;
     if (call->in_size)
         f->in = (struct mp__array){(char *)(uintptr_t)call->in, call->in_size,
@@ -490,6 +508,15 @@ static int plan_arrays(struct map *m)
     return 0;
 }
 
+// Interrupted: what is still to be done is not.
+static int leave_rest(struct map *m)
+{
+    for (size_t t = 0; t < m->n_todo; t++)
+        for (size_t i = m->todo[t].begin; m->call->opts.status && i < m->todo[t].end; i++)
+            m->call->opts.status[i] = MP_ECANCELED;
+    return m->n_todo ? MP_ECANCELED : 0;
+}
+
 static int run_passes(struct map *m)
 {
     int r = plan_arrays(m);
@@ -498,8 +525,10 @@ static int run_passes(struct map *m)
     if (m->call->opts.status)
         memset(m->call->opts.status, 0, m->call->n * sizeof(int));
     push_todo(m, 0, m->call->n);
-    while (m->n_todo && r == 0 && !m->no_memory)
+    while (m->n_todo && r == 0 && !m->no_memory && !m->stopped)
         r = run_pass(m);
+    if (r == 0 && m->stopped)
+        return leave_rest(m);
     if (r == 0 && m->no_memory)
         r = -ENOMEM;
     for (size_t i = 0; r < 0 && m->call->opts.status && i < m->call->n; i++)

@@ -2,11 +2,11 @@
 //
 // A map as a future: all its chunks are posted at once, and the last one that is settled
 // finishes the future. The chunks work on the user's arrays, a copy of each chunk travels.
+#include "work/map_async.h"
 #include "os/fork.h"
 #include "work/chunk.h"
 #include "work/pool.h"
 
-#include <mp/imap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,8 @@ struct async {
     mp_map_async_opts opts;
     size_t total, chunks, made;
     int *own_status; // when the user gave no room
+    void *own_ctx;   // a copy of opts.ctx
+    void *own_in;    // the array, when nobody else keeps it
     int64_t start;
     pthread_mutex_t lock; // guards what is below
     size_t left;          // chunks that are not settled, + 1 while they are being posted
@@ -35,6 +37,8 @@ static void free_async(struct async *a)
 {
     pthread_mutex_destroy(&a->lock);
     free(a->own_status);
+    free(a->own_ctx);
+    free(a->own_in);
     free(a);
 }
 
@@ -128,25 +132,26 @@ static void chunk_settled(struct mp__chunk *c)
 
 // ---- the beginning ----
 
-static int check(mp_pool *p, mp_item_fn *fn, const void *in, size_t in_size, const void *to,
-                 size_t out_size, size_t n, const mp_map_async_opts *o)
+static int check(mp_pool *p, const struct mp__map_async *w, const mp_map_async_opts *o)
 {
     size_t bytes;
-    if (!p || !fn || (!in && in_size) || (!to && out_size) || o->timeout_ms < 0 || o->retries < 0)
+    if (!p || !w->fn || (!w->in && w->in_size) || (!w->to && w->out_size) || o->timeout_ms < 0 ||
+        o->retries < 0 || (o->ctx_size && !o->ctx))
         return MP_EINVAL;
     if (!mp__fork_is_mine(p->owner))
         return MP_EOWNER;
-    if (__builtin_mul_overflow(n, in_size, &bytes) || bytes > PTRDIFF_MAX / 2 ||
-        __builtin_mul_overflow(n, out_size + sizeof(int), &bytes) || bytes > PTRDIFF_MAX / 2)
+    if (__builtin_mul_overflow(w->n, w->in_size, &bytes) || bytes > PTRDIFF_MAX / 2 ||
+        __builtin_mul_overflow(w->n, w->out_size + sizeof(int), &bytes) ||
+        bytes > PTRDIFF_MAX / 2 || o->ctx_size > PTRDIFF_MAX / 4)
         return MP_EOVERFLOW;
-    return mp__image_has(p->image, (void (*)(void))fn) ? 0 : MP_ENOFUNC;
+    return mp__image_has(p->image, (void (*)(void))w->fn) ? 0 : MP_ENOFUNC;
 }
 
 // Items a chunk: no more chunks than there are slots, even if that is asked for.
 static size_t chunk_size(const mp_pool *p, size_t n, const mp_map_async_opts *o)
 {
     size_t least = n / CHUNKS_MOST + 1;
-    size_t size = o->chunk ? o->chunk : n / (p->seg.ctl->workers * CHUNKS_A_WORKER) + 1;
+    size_t size = o->chunk ? o->chunk : n / (p->seg.ctl->wanted * CHUNKS_A_WORKER) + 1;
     if (o->timeout_ms)
         size = 1;
     else if (size < least)
@@ -163,10 +168,13 @@ static struct async *new_async(mp_pool *p, size_t n, size_t size, const mp_map_a
     *a = (struct async){
         .pool = p, .opts = *o, .total = n, .chunks = chunks, .left = 1, .start = mp__now()};
     pthread_mutex_init(&a->lock, NULL);
-    if (!o->status && n && !(a->own_status = malloc(n * sizeof(int)))) {
+    if ((!o->status && n && !(a->own_status = malloc(n * sizeof(int)))) ||
+        (o->ctx_size && !(a->own_ctx = malloc(o->ctx_size)))) {
         free_async(a);
         return NULL;
     }
+    if (o->ctx_size)
+        a->opts.ctx = memcpy(a->own_ctx, o->ctx, o->ctx_size);
     return a;
 }
 
@@ -176,6 +184,7 @@ static int post(struct async *a, const struct mp__chunk *model, size_t size)
     size_t begin = a->made * size;
     *c = *model;
     c->n = a->total - begin < size ? a->total - begin : size;
+    c->first = begin;
     c->in += begin * c->in_size;
     c->out += begin * c->out_size;
     c->status += begin;
@@ -224,20 +233,13 @@ static mp_task_opts task_opts(const mp_map_async_opts *o)
         .ctx = o->ctx, .priority = o->priority, .timeout_ms = o->timeout_ms, .retries = o->retries};
 }
 
-int mp_pool_map_async(mp_future **out, mp_pool *pool, mp_item_fn *fn, const void *in,
-                      size_t in_size, void *to, size_t out_size, size_t n,
-                      const mp_map_async_opts *opts)
+static int begin(mp_future **out, mp_pool *pool, const struct mp__map_async *w,
+                 const mp_map_async_opts *o, struct async **made)
 {
-    static const mp_map_async_opts defaults;
-    const mp_map_async_opts *o = opts ? opts : &defaults;
-    if (!out)
-        return MP_EINVAL;
-    *out = NULL;
-    int r = check(pool, fn, in, in_size, to, out_size, n, o);
+    int r = check(pool, w, o);
     if (r < 0 || (r = refuse_if_closed(pool)) < 0)
         return r;
-    size_t size = chunk_size(pool, n, o);
-    struct async *a = new_async(pool, n, size, o);
+    struct async *a = new_async(pool, w->n, chunk_size(pool, w->n, o), o);
     if (!a)
         return -ENOMEM;
     r = mp_future_new(out, &(mp_future_opts){.source = pool->tasks.source});
@@ -246,18 +248,45 @@ int mp_pool_map_async(mp_future **out, mp_pool *pool, mp_item_fn *fn, const void
         return r;
     }
     a->future = mp_future_hold(*out);
-    if (o->status && n)
-        memset(o->status, 0, n * sizeof(int));
+    a->own_in = w->owned;
+    *made = a;
+    return 0;
+}
+
+int mp__map_async(mp_future **out, mp_pool *pool, const struct mp__map_async *w,
+                  const mp_map_async_opts *o)
+{
+    struct async *a;
+    int r = begin(out, pool, w, o, &a);
+    if (r < 0) {
+        free(w->owned);
+        return r;
+    }
+    if (o->status && w->n)
+        memset(o->status, 0, w->n * sizeof(int));
     const struct mp__chunk model = {.pool = pool,
-                                    .fn = fn,
-                                    .in_size = in_size,
-                                    .out_size = out_size,
-                                    .opts = task_opts(o),
+                                    .fn = w->fn,
+                                    .in_size = w->in_size,
+                                    .out_size = w->out_size,
+                                    .opts = task_opts(&a->opts),
+                                    .ctx_size = o->ctx_size,
                                     .settled = chunk_settled,
                                     .settled_arg = a,
-                                    .in = in,
-                                    .out = to,
+                                    .in = w->in,
+                                    .out = w->to,
                                     .status = o->status ? o->status : a->own_status};
-    post_all(a, &model, size);
+    post_all(a, &model, chunk_size(pool, w->n, o));
     return 0;
+}
+
+int mp_pool_map_async(mp_future **out, mp_pool *pool, mp_item_fn *fn, const void *in,
+                      size_t in_size, void *to, size_t out_size, size_t n,
+                      const mp_map_async_opts *opts)
+{
+    static const mp_map_async_opts defaults;
+    if (!out)
+        return MP_EINVAL;
+    *out = NULL;
+    return mp__map_async(out, pool, &(struct mp__map_async){fn, in, in_size, to, out_size, n, NULL},
+                         opts ? opts : &defaults);
 }

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "os/trace.h"
 #include "shm/arena.h"
 #include "work/supervisor.h"
 #include "work/worker.h"
@@ -94,7 +95,7 @@ static void leave_registry(mp_pool *p)
 
 // Forks the supervisor, with all signals blocked, so that no handler of the user's
 // runs in it.
-static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
+static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__inner *inner)
 {
     struct mp__supervisor s = {
         .ctl = p->seg.ctl,
@@ -105,6 +106,9 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
         .init = o->init,
         .init_arg = o->init_arg,
         .max_tasks = o->max_tasks,
+        .idle_ms = o->idle_ms,
+        .lines = o->lines,
+        .inner = *inner,
     };
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
@@ -129,7 +133,7 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o)
 
 static int check_opts(const mp_pool_opts *o)
 {
-    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0)
+    if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0 || o->idle_ms < 0)
         return MP_EINVAL;
     return mp__worker_depth() >= MAX_DEPTH ? MP_EDEPTH : 0;
 }
@@ -154,6 +158,7 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     int workers = o->workers ? o->workers : mp_cpu_count();
     if (workers > MP__MAX_WORKERS)
         workers = MP__MAX_WORKERS;
+    p->shrinks = o->idle_ms > 0;
     p->staging = o->staging ? o->staging : DEFAULT_STAGING;
     p->owner = mp__fork_token();
     if (!p->owner)
@@ -162,7 +167,11 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake < 0)
         return -errno;
+    if (!p->one_shot)
+        mp__mortem_prepare();
     int r = mp__segment_new(&p->seg, (uint32_t)workers);
+    if (r == 0)
+        r = mp__mutex_init(&p->seg.ctl->output);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
     if (r < 0)
@@ -170,7 +179,13 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
     p->arenas = mp__arena_youngest();
     for (int i = 0; i < workers; i++)
         p->seg.ctl->slot[i].first_failed = MP__NOWHERE;
-    return fork_supervisor(p, o);
+    struct mp__inner inner;
+    bool one_each = o->workers == 0 && o->inner_threads == 0; // no need to count the CPUs again
+    r = mp__inner_prepare(&inner, one_each ? 1 : o->inner_threads, workers);
+    if (r == 0)
+        r = fork_supervisor(p, o, &inner);
+    mp__inner_free(&inner);
+    return r;
 }
 
 static void release(mp_pool *p)
@@ -320,6 +335,21 @@ int mp_pool_terminate(mp_pool *p)
     return 0;
 }
 
+// For signal handlers: stores, and bells.
+int mp_pool_interrupt(mp_pool *p)
+{
+    if (!p)
+        return MP_EINVAL;
+    if (!mp__fork_is_mine(p->owner))
+        return MP_EOWNER;
+    if (atomic_exchange(&p->interrupted, true))
+        return mp_pool_terminate(p);
+    atomic_store(&p->closed, true);
+    mp__ring_caller(p->seg.ctl);
+    mp__board_ring(&p->seg.ctl->board);
+    return 0;
+}
+
 static bool all_finished(void *arg)
 {
     mp_pool *p = arg;
@@ -335,6 +365,7 @@ int mp_pool_join(mp_pool *p, int timeout_ms)
         return MP_EOWNER;
     if (!atomic_load(&p->closed))
         return MP_ESTATE;
+    mp__pool_shut_if_closed(p); // a signal handler could not
     int r = mp__tasks_await(p, all_finished, p, d);
     if (r == 0)
         r = mp__pidfd_wait(p->supervisor, d);
@@ -391,6 +422,16 @@ static int check_call(const mp_pool *p, const struct mp__call *c)
     return p->one_shot || mp__image_has(p->image, fn) ? 0 : MP_ENOFUNC;
 }
 
+static int run_traced(mp_pool *p, const struct mp__call *call)
+{
+    void (*fn)(void) =
+        call->item_fn ? (void (*)(void))call->item_fn : (void (*)(void))call->range_fn;
+    MP__TRACE2(map_begin, call->n, fn);
+    int r = mp__map_run(p, call);
+    MP__TRACE3(map_end, call->n, fn, r);
+    return r;
+}
+
 static int map(mp_pool *p, const struct mp__call *call)
 {
     if (!p)
@@ -406,7 +447,7 @@ static int map(mp_pool *p, const struct mp__call *call)
     else if (atomic_load(&p->closed))
         r = MP_ECLOSED;
     else
-        r = mp__map_run(p, call);
+        r = run_traced(p, call);
     pthread_mutex_unlock(&p->lock);
     mp__pool_shut_if_closed(p);
     return r;
@@ -438,7 +479,7 @@ const char *mp_pool_error(mp_pool *p)
 
 int mp_pool_workers(const mp_pool *p)
 {
-    return p ? (int)p->seg.ctl->workers : MP_EINVAL;
+    return p ? (int)atomic_load(&p->seg.ctl->wanted) : MP_EINVAL;
 }
 
 // ---- one map, and no pool to keep ----

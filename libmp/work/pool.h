@@ -24,11 +24,12 @@ struct mp_pool {
     size_t staging;
     uint64_t arenas;         // the youngest arena that the workers have
     struct mp__image *image; // the code that the workers have
-    atomic_bool closed, terminated;
+    atomic_bool closed, interrupted, terminated;
+    bool shrinks;         // workers may rest
     pthread_mutex_t lock; // held by the one map that runs; guards all below and the segment
     bool shut;            // the workers have been told to end
     struct mp__spin spin;
-    char error[256];
+    char error[600];
     mp_arena *arena; // where long arguments and results of tasks lie
     struct mp__tasks tasks;
     pthread_mutex_t errands; // held by the one mp_pool_everywhere() that runs
@@ -60,6 +61,9 @@ void mp__pool_await_end(mp_pool *pool);
 
 // Tells the workers to end, once the pool is closed, no map runs and no task is unfinished.
 void mp__pool_shut_if_closed(mp_pool *pool);
+
+// There is work for n workers: calls them, and has those replaced that rest.
+void mp__pool_call(mp_pool *pool, int n);
 
 // The supervisor shall look around.
 void mp__pool_wake_supervisor(mp_pool *pool);

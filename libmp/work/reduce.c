@@ -77,7 +77,7 @@ static bool all_done(void *arg)
 }
 
 static int post(struct piece *piece, const struct call *model, const void *items, size_t in_size,
-                const mp_reduce_opts *o)
+                uint64_t first, const mp_reduce_opts *o)
 {
     struct reduce *r = piece->reduce;
     size_t head = sizeof *model + aligned(r->acc_size), size = head + model->n * in_size;
@@ -94,6 +94,7 @@ static int post(struct piece *piece, const struct call *model, const void *items
         .opts = {.priority = o->priority, .timeout_ms = o->timeout_ms, .retries = o->retries},
         .done = piece_done,
         .owner = piece,
+        .number = first,
     };
     atomic_fetch_add(&r->left, 1);
     int e = mp__tasks_post(r->pool, &what, MP__NEVER);
@@ -122,7 +123,7 @@ static int check(mp_pool *p, mp_fold_fn *fold, mp_combine_fn *combine, const voi
 static size_t piece_size(const mp_pool *p, size_t n, size_t chunk)
 {
     size_t least = n / PIECES_MOST + 1;
-    size_t size = chunk ? chunk : n / (p->seg.ctl->workers * PIECES_A_WORKER) + 1;
+    size_t size = chunk ? chunk : n / (p->seg.ctl->wanted * PIECES_A_WORKER) + 1;
     return size > least ? size : least;
 }
 
@@ -155,7 +156,7 @@ int mp_pool_reduce(mp_pool *p, mp_fold_fn *fold, mp_combine_fn *combine, const v
         struct call call = {fold, o->ctx, count, acc_size};
         piece[i] = (struct piece){&r, r.acc + i * aligned(acc_size)};
         memcpy(piece[i].acc, acc, acc_size);
-        e = post(&piece[i], &call, (const char *)in + begin * in_size, in_size, o);
+        e = post(&piece[i], &call, (const char *)in + begin * in_size, in_size, begin, o);
     }
     int waited = mp__tasks_await(p, all_done, &r, MP__NEVER);
     if (e == 0 && (e = waited) == 0 && (e = atomic_load(&r.error)) == 0)

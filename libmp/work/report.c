@@ -5,19 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COUNTS 64 // bytes: "; 12 items failed, 3 done"
+
 void mp__report_init(struct mp__report *r, size_t n)
 {
     *r = (struct mp__report){.n = n, .died = {SIZE_MAX, SIZE_MAX}, .first_failed = SIZE_MAX};
 }
 
-void mp__report_death(struct mp__report *r, struct mp__range items, pid_t pid, int code)
+void mp__report_death(struct mp__report *r, struct mp__range items, const struct mp__mortem *m)
 {
     r->failed += items.end - items.begin;
     if (items.begin >= r->died.begin)
         return;
     r->died = items;
-    r->pid = pid;
-    r->code = code;
+    r->mortem = *m;
 }
 
 void mp__report_failures(struct mp__report *r, size_t count, size_t first, int status)
@@ -43,12 +44,9 @@ static int put_death(const struct mp__report *r, char *buf, size_t size)
         snprintf(items, sizeof items, "item %zu", r->died.begin);
     else
         snprintf(items, sizeof items, "items %zu to %zu", r->died.begin, r->died.end - 1);
-    if (r->code >= 0)
-        return snprintf(buf, size, "%s of %zu: worker %d exited with code %d", items, r->n,
-                        (int)r->pid, r->code);
-    const char *signal = sigdescr_np(-r->code);
-    return snprintf(buf, size, "%s of %zu: worker %d was killed by signal %d (%s)", items, r->n,
-                    (int)r->pid, -r->code, signal ? signal : "real-time");
+    // What follows is more important than the end of a long sentence.
+    int len = snprintf(buf, size, "%s of %zu: ", items, r->n);
+    return len + mp__mortem_text(&r->mortem, buf + len, size - (size_t)len - COUNTS);
 }
 
 void mp__report_text(const struct mp__report *r, char *buf, size_t size)

@@ -4,24 +4,22 @@
 #ifndef MP_WORK_REPORT_H
 #define MP_WORK_REPORT_H
 
+#include "work/mortem.h"
 #include "work/schedule.h"
 
-#include <sys/types.h>
-
 struct mp__report {
-    size_t n;              // items of the map
-    size_t failed;         // of them
-    struct mp__range died; // the lowest items that a death cost
-    pid_t pid;             // whose
-    int code;              // exit code, or -signal
-    size_t first_failed;   // the lowest item whose task failed, or SIZE_MAX
+    size_t n;                 // items of the map
+    size_t failed;            // of them
+    struct mp__range died;    // the lowest items that a death cost
+    struct mp__mortem mortem; // whose
+    size_t first_failed;      // the lowest item whose task failed, or SIZE_MAX
     int first_status;
 };
 
 void mp__report_init(struct mp__report *r, size_t n);
 
 // The items were lost with the worker that ran them.
-void mp__report_death(struct mp__report *r, struct mp__range items, pid_t pid, int code);
+void mp__report_death(struct mp__report *r, struct mp__range items, const struct mp__mortem *m);
 
 // `count` tasks failed; the lowest of them was `first`.
 void mp__report_failures(struct mp__report *r, size_t count, size_t first, int status);

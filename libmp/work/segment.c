@@ -29,13 +29,21 @@ static size_t best_size(void)
     return size;
 }
 
-static int try_size(struct mp__segment *s, size_t size, size_t first)
+// Bytes of the control block with so many places.
+static size_t control_size(uint32_t workers)
+{
+    return round_up(sizeof(struct mp__control) + workers * sizeof(struct mp__slot), 4096);
+}
+
+static int try_size(struct mp__segment *s, size_t size, uint32_t workers)
 {
     s->fd = mp__memfd_new("mp-pool", size);
     if (s->fd < 0)
         return s->fd;
     void *base = NULL;
-    int r = mp__memfd_commit(s->fd, 0, first);
+    int r = mp__memfd_commit(s->fd, 0, control_size(workers));
+    if (r == 0)
+        r = mp__memfd_commit(s->fd, control_size(MP__MAX_WORKERS), FIRST_DONE);
     if (r == 0)
         r = mp__memfd_map(s->fd, size, &base);
     if (r < 0)
@@ -52,25 +60,32 @@ static struct mp__part part_after(const struct mp__part *before, size_t size)
 
 int mp__segment_new(struct mp__segment *s, uint32_t workers)
 {
-    size_t control = round_up(sizeof *s->ctl + workers * sizeof s->ctl->slot[0], 4096);
     size_t size = best_size();
     int r;
-    while ((r = try_size(s, size, control + FIRST_DONE)) == -ENOMEM && size > LEAST)
+    while ((r = try_size(s, size, workers)) == -ENOMEM && size > LEAST)
         size /= 2;
     if (!s->ctl)
         return r;
     madvise(s->ctl, size, MADV_DONTDUMP); // a core dump would make all its pages
     char *base = (char *)s->ctl;
-    s->done = (struct mp__part){base + control, MP__MAX_CHUNKS, FIRST_DONE};
+    s->control = (struct mp__part){base, control_size(MP__MAX_WORKERS), control_size(workers)};
+    s->done = part_after(&s->control, MP__MAX_CHUNKS);
+    s->done.held = FIRST_DONE;
     s->slots = part_after(&s->done, MP__BOARD_SLOTS * sizeof(struct mp__task_slot));
     s->heap = part_after(&s->slots, MP__BOARD_SLOTS * sizeof(struct mp__board_entry));
     s->status = part_after(&s->heap, size / 4);
     s->data.base = s->status.base + s->status.size;
     s->data.size = size - (size_t)(s->data.base - base);
     s->data.held = 0;
-    s->ctl->workers = workers;
+    atomic_store(&s->ctl->wanted, workers);
+    atomic_store(&s->ctl->workers, workers);
     s->ctl->done = (_Atomic uint8_t *)s->done.base;
     return 0;
+}
+
+int mp__segment_hold_places(struct mp__segment *s, uint32_t workers)
+{
+    return mp__segment_hold(s, &s->control, control_size(workers));
 }
 
 int mp__segment_hold(struct mp__segment *s, struct mp__part *part, size_t size)

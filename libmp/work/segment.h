@@ -21,11 +21,14 @@ struct mp__segment {
     int fd;
     size_t size;
     struct mp__control *ctl;
-    struct mp__part done, slots, heap, status, data;
+    struct mp__part control, done, slots, heap, status, data;
 };
 
 // Makes it, with a control block of zeroes for so many workers. 0 or -errno.
 int mp__segment_new(struct mp__segment *s, uint32_t workers);
+
+// Sees that there are places for so many workers. -ENOMEM.
+int mp__segment_hold_places(struct mp__segment *s, uint32_t workers);
 
 // Sees that the first `size` bytes of a part are there. -ENOMEM.
 int mp__segment_hold(struct mp__segment *s, struct mp__part *part, size_t size);

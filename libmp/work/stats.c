@@ -13,6 +13,15 @@ static int check(const mp_pool *p, const void *out)
     return mp__fork_is_mine(p->owner) ? 0 : MP_EOWNER;
 }
 
+static mp_worker_state state(const struct mp__slot *s)
+{
+    if (atomic_load(&s->pid) <= 0)
+        return MP_WORKER_NONE;
+    if (atomic_load(&s->task) || atomic_load(&s->joined))
+        return MP_WORKER_BUSY;
+    return atomic_load(&s->up) ? MP_WORKER_IDLE : MP_WORKER_STARTING;
+}
+
 int mp_pool_get_stats(mp_pool *p, mp_pool_stats *out)
 {
     int r = check(p, out);
@@ -20,7 +29,7 @@ int mp_pool_get_stats(mp_pool *p, mp_pool_stats *out)
         return r;
     mp__tasks_progress(p, false);
     struct mp__control *ctl = p->seg.ctl;
-    *out = (mp_pool_stats){.workers = (int)ctl->workers,
+    *out = (mp_pool_stats){.workers = (int)ctl->wanted,
                            .ended_workers = atomic_load(&ctl->died),
                            .waiting = atomic_load(&ctl->board.ready),
                            .unfinished = atomic_load(&p->tasks.unfinished)};
@@ -31,7 +40,7 @@ int mp_pool_get_stats(mp_pool *p, mp_pool_stats *out)
     pthread_mutex_unlock(&p->tasks.lock);
     for (uint32_t i = 0; i < ctl->workers; i++) {
         out->alive += atomic_load(&ctl->slot[i].pid) > 0;
-        out->busy += atomic_load(&ctl->slot[i].task) != 0;
+        out->busy += state(&ctl->slot[i]) == MP_WORKER_BUSY;
         out->busy_ns += atomic_load(&ctl->slot[i].busy_ns);
     }
     return 0;
@@ -61,7 +70,7 @@ int mp_pool_get_worker_stats(mp_pool *p, int worker, mp_worker_stats *out)
         return MP_EINDEX;
     const struct mp__slot *s = &p->seg.ctl->slot[worker];
     *out = (mp_worker_stats){.pid = atomic_load(&s->pid),
-                             .busy = atomic_load(&s->task) != 0,
+                             .state = state(s),
                              .tasks = atomic_load(&s->tasks),
                              .busy_ns = atomic_load(&s->busy_ns)};
     if (out->pid > 0)

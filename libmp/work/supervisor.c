@@ -13,12 +13,17 @@
 // its own memory, not in the segment, where a task gone wild could write.
 #include "work/supervisor.h"
 #include "os/fork.h"
+#include "os/oom.h"
+#include "os/trace.h"
 #include "work/worker.h"
 
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define BUDGET          3   // times each worker may die before it ever waited for a job
@@ -32,8 +37,9 @@ static struct {
     struct mp__control *ctl;
     pid_t pids[MP__MAX_WORKERS]; // 0 = no worker in this place
     unsigned alive, stillborn, refused;
-    int children; // signalfd
-    int retry_ms; // until the next look; -1 = when something happens
+    int children;      // signalfd
+    int retry_ms;      // until the next look; -1 = when something happens
+    int64_t oom_kills; // of the kernel, at the last look
 } me;
 
 static void reset_signals(void)
@@ -69,6 +75,7 @@ _Noreturn static void become_worker(uint32_t place, pid_t supervisor)
     close(me.s->wake);
     close(me.children);
     name_process(place + 1);
+    mp__inner_apply(&me.s->inner);
     sigprocmask(SIG_SETMASK, &me.s->mask, NULL);
     mp__worker_run(me.s, place);
 }
@@ -96,9 +103,10 @@ static void hire(void)
     pid_t supervisor = getpid();
     me.retry_ms = -1;
     for (uint32_t i = 0; i < me.ctl->workers; i++) {
-        if (me.pids[i])
+        if (me.pids[i] || i >= atomic_load(&me.ctl->wanted) || atomic_load(&me.ctl->slot[i].rests))
             continue;
         atomic_store(&me.ctl->slot[i].up, 0);
+        atomic_store(&me.ctl->slot[i].retires, 0);
         pid_t pid = mp__fork();
         if (pid == 0)
             become_worker(i, supervisor);
@@ -108,6 +116,7 @@ static void hire(void)
             break;
         }
         me.refused = 0;
+        MP__TRACE2(worker_begin, i, pid);
         me.pids[i] = pid;
         me.alive++;
     }
@@ -115,12 +124,36 @@ static void hire(void)
 
 static bool is_hopeless(void)
 {
-    return me.stillborn >= BUDGET * me.ctl->workers || (me.alive == 0 && me.refused >= RETRIES);
+    return me.stillborn >= BUDGET * me.ctl->wanted || (me.alive == 0 && me.refused >= RETRIES);
+}
+
+// Whether the kernel has killed for want of memory since the last look. A worker that was
+// killed may be the one.
+static bool ran_out_of_memory(int code)
+{
+    if (code != -SIGKILL)
+        return false;
+    int64_t before = me.oom_kills;
+    me.oom_kills = mp__oom_kills();
+    return me.oom_kills > before && before >= 0;
+}
+
+// Enters what is known of its end.
+static struct mp__grave dig(const struct mp__slot *slot, pid_t pid, int code, uint64_t peak)
+{
+    struct mp__mortem m = {.pid = pid, .code = code, .peak = peak};
+    int signal = atomic_load(&slot->crash.signal);
+    if (code == -SIGALRM && signal > 0) // it could not say more
+        m.code = -signal;
+    if (m.code == -signal)
+        memcpy(&m.crash, &slot->crash, sizeof m.crash);
+    m.oom = ran_out_of_memory(code);
+    return (struct mp__grave){pid, m.code, mp__mortem_enter(&me.ctl->mortems, &m)};
 }
 
 // A worker is dead: tells the caller what it was at, then clears its place. In this
 // order, so that who finds the place empty finds the record.
-static void bury(uint32_t place, pid_t pid, int code)
+static void bury(uint32_t place, pid_t pid, int code, uint64_t peak)
 {
     struct mp__control *ctl = me.ctl;
     struct mp__slot *slot = &ctl->slot[place];
@@ -131,18 +164,21 @@ static void bury(uint32_t place, pid_t pid, int code)
     atomic_fetch_add(&ctl->died, 1);
     me.stillborn = atomic_load(&slot->up) ? 0 : me.stillborn + 1;
     mp__enter_finished(ctl, slot);
+    struct mp__grave grave = dig(slot, pid, code, peak);
+    MP__TRACE3(worker_end, place, pid, grave.code);
     if (joined) {
         uint32_t n = atomic_load(&ctl->deaths);
         ctl->death[n % MP__MAX_DEATHS] = (struct mp__death){
             .epoch = joined,
             .pid = pid,
-            .code = code,
+            .code = grave.code,
+            .mortem = grave.mortem,
             .claim = atomic_load(&slot->claim),
             .at = atomic_load(&slot->at),
         };
         atomic_store(&ctl->deaths, n + 1);
     }
-    mp__board_bury(&ctl->board, place, &slot->errand, atomic_load(&slot->task), pid, code);
+    mp__board_bury(&ctl->board, place, &slot->errand, atomic_load(&slot->task), &grave);
     atomic_store(&slot->task, 0);
     atomic_store(&slot->claim, 0);
     atomic_store(&slot->awaits, 0);
@@ -182,12 +218,14 @@ static bool reap(void)
         if (records_full())
             return false;
         siginfo_t si = {0};
-        if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG) < 0 || si.si_pid == 0)
+        struct rusage usage = {0};
+        // The raw call: waitid(3) has no room for the rusage.
+        if (syscall(SYS_waitid, P_ALL, 0, &si, WEXITED | WNOHANG, &usage) < 0 || si.si_pid == 0)
             return true;
         int code = si.si_code == CLD_EXITED ? si.si_status : -si.si_status;
         for (uint32_t i = 0; i < me.ctl->workers; i++)
             if (me.pids[i] == si.si_pid)
-                bury(i, si.si_pid, code);
+                bury(i, si.si_pid, code, (uint64_t)usage.ru_maxrss * 1024);
     }
 }
 
@@ -232,6 +270,8 @@ _Noreturn void mp__supervisor_run(const struct mp__supervisor *s)
     if (me.children < 0)
         _exit(1);
     sigprocmask(SIG_SETMASK, &child, NULL);
+    hire();
+    me.oom_kills = mp__oom_kills(); // while the workers start
     bool all_buried = true;
     for (;;) {
         uint32_t request = atomic_load(&s->ctl->request);

@@ -11,6 +11,7 @@
 // What decides over retries is the caller's own memory, not the shared one.
 #include "work/tasks.h"
 #include "os/fork.h"
+#include "work/future.h"
 #include "work/pool.h"
 
 #include <mp/arena.h>
@@ -157,12 +158,12 @@ static void publish(mp_pool *p, uint32_t i, uint32_t place)
 {
     if (place == 0) {
         mp__board_post(board(p), i);
-        mp__call_workers(p->seg.ctl, 1);
+        mp__pool_call(p, 1);
         return;
     }
     atomic_store(&slot(p, i)->state, MP__TASK_ERRAND);
     atomic_store(&p->seg.ctl->slot[place - 1].errand, i + 1);
-    mp__call_workers(p->seg.ctl, INT_MAX);
+    mp__pool_call(p, INT_MAX);
 }
 
 static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
@@ -173,6 +174,7 @@ static int fill(mp_pool *p, uint32_t i, const struct mp__posting *what)
         return r;
     s->fn = what->fn;
     s->ctx = what->opts.ctx;
+    s->number = what->number;
     s->priority = what->opts.priority;
     s->timeout_ms = what->opts.timeout_ms;
     s->watched = what->future != NULL;
@@ -199,7 +201,7 @@ static void enter(mp_pool *p, uint32_t i, const struct mp__posting *what)
 
 static int end_of_posting(mp_pool *p, bool again)
 {
-    if (atomic_load(&p->terminated))
+    if (atomic_load(&p->terminated) || atomic_load(&p->interrupted))
         return MP_ECANCELED;
     if (p->tasks.broken)
         return MP_EBROKEN;
@@ -275,15 +277,29 @@ static struct mp__outcome outcome_of(mp_pool *p, const struct mp__task_slot *s)
     case MP__END_UNWANTED:
         o.error = MP_ECANCELED;
         break;
+    case MP__END_WILD:
+        o.error = MP_EPROTO;
+        break;
     default:
         o.error = MP_EWORKERDIED;
         o.pid = s->pid;
         o.code = s->code;
+        o.mortem = s->mortem;
+        o.mortems = &p->seg.ctl->mortems;
     }
     o.data = find_bytes(p, &s->result, &o.size);
     if (o.error == 0 && !o.data)
         o.error = MP_EPROTO;
     return o;
+}
+
+// A worker whose task left nonsense is not to be trusted any more.
+static void retire(mp_pool *p, const struct mp__task_slot *s)
+{
+    struct mp__control *ctl = p->seg.ctl;
+    uint32_t place = atomic_load(&s->state) >> 8;
+    if (s->end == MP__END_RETURNED && place < atomic_load(&ctl->workers))
+        atomic_store(&ctl->slot[place].retires, 1);
 }
 
 // Another run, at once or later. Locked.
@@ -325,6 +341,8 @@ static void take_ended(mp_pool *p, uint32_t i)
     if (ended) {
         r->finishing = true;
         o = outcome_of(p, slot(p, i));
+        if (o.error == MP_EPROTO)
+            retire(p, slot(p, i));
         if (r->unwanted && o.error)
             o.error = MP_ECANCELED;
         if (o.error && r->retries > 0 && !r->unwanted && !atomic_load(&p->terminated)) {
@@ -425,16 +443,67 @@ static void look_for_the_end(mp_pool *p)
     }
 }
 
+// ---- taking back ----
+
+static bool unlist_waiting(mp_pool *p, uint32_t i)
+{
+    for (uint32_t *at = &p->tasks.waiting; *at; at = &record(p, *at - 1)->next) {
+        if (*at == i + 1) {
+            *at = record(p, i)->next;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Takes the task back if no worker has it: nobody else finishes it then. Locked.
+static bool withdraw_locked(mp_pool *p, uint32_t i)
+{
+    struct mp__record *r = record(p, i);
+    if (r->finishing || !(unlist_waiting(p, i) || mp__board_withdraw(board(p), i)))
+        return false;
+    r->finishing = true;
+    return true;
+}
+
+// Takes back all that no worker has begun.
+static void drop(mp_pool *p)
+{
+    const struct mp__outcome canceled = {.error = MP_ECANCELED};
+    uint32_t top = atomic_load(&p->tasks.top);
+    for (uint32_t i = 0; i < top; i++) {
+        pthread_mutex_lock(&p->tasks.lock);
+        mp_future *f = record(p, i)->used ? record(p, i)->future : NULL;
+        bool back = record(p, i)->used && withdraw_locked(p, i);
+        pthread_mutex_unlock(&p->tasks.lock);
+        if (back && f) {
+            release(p, i);
+            (void)mp__future_withdrawn(f);
+            mp_future_free(f); // the pool's reference
+        } else if (back) {
+            finish(p, i, &canceled);
+        }
+    }
+}
+
 // Returns when the next retry is due.
 static int64_t progress(mp_pool *p, bool look)
 {
     if (atomic_load(&p->tasks.unfinished) == 0)
         return MP__NEVER;
+    if (atomic_load(&p->interrupted))
+        drop(p);
     take_bits(p, board(p)->begun, take_begun);
     take_bits(p, board(p)->ended, take_ended);
     if (look || atomic_load(&p->terminated))
         look_for_the_end(p);
     return p->tasks.waiting ? post_waiting(p) : MP__NEVER;
+}
+
+void mp__tasks_drop(mp_pool *p)
+{
+    progress(p, false);
+    drop(p);
 }
 
 void mp__tasks_progress(mp_pool *p, bool look)
@@ -523,27 +592,6 @@ static int64_t find_locked(mp_pool *p, const mp_future *f)
     return MP_ENOTFOUND;
 }
 
-static bool unlist_waiting(mp_pool *p, uint32_t i)
-{
-    for (uint32_t *at = &p->tasks.waiting; *at; at = &record(p, *at - 1)->next) {
-        if (*at == i + 1) {
-            *at = record(p, i)->next;
-            return true;
-        }
-    }
-    return false;
-}
-
-// Takes the task back if no worker has it: nobody else finishes it then. Locked.
-static bool withdraw_locked(mp_pool *p, uint32_t i)
-{
-    struct mp__record *r = record(p, i);
-    if (r->finishing || !(unlist_waiting(p, i) || mp__board_withdraw(board(p), i)))
-        return false;
-    r->finishing = true;
-    return true;
-}
-
 static int source_cancel(void *arg, mp_future *f)
 {
     mp_pool *p = arg;
@@ -627,11 +675,8 @@ void mp__tasks_describe(const struct mp__outcome *o, char *buf, size_t size)
         snprintf(buf, size, "the task returned %d", o->status);
     else if (o->error != MP_EWORKERDIED)
         snprintf(buf, size, "%s", mp_strerror(o->error));
-    else if (o->code >= 0)
-        snprintf(buf, size, "worker %d exited with code %d", o->pid, o->code);
     else {
-        const char *name = sigdescr_np(-o->code);
-        snprintf(buf, size, "worker %d was killed by signal %d (%s)", o->pid, -o->code,
-                 name ? name : "real-time");
+        struct mp__mortem m = mp__mortem_find(o->mortems, o->mortem, o->pid, o->code);
+        mp__mortem_text(&m, buf, size);
     }
 }

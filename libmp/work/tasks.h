@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "work/board.h"
+#include "work/mortem.h"
 
 #include <mp/task.h>
 #include <pthread.h>
@@ -16,7 +17,9 @@
 struct mp__outcome {
     int error; // 0, or a negative error
     int status;
-    int pid, code;    // of a dead worker
+    int pid, code; // of a dead worker
+    uint32_t mortem;
+    const struct mp__mortems *mortems;
     const void *data; // after an error: what it had given before, or NULL
     size_t size;
     int64_t ns;
@@ -33,8 +36,9 @@ struct mp__posting {
     mp_future *future; // of apply_async(), else NULL
     void (*done)(void *owner, const struct mp__outcome *o);
     void *owner;
-    uint32_t place; // 0: any worker; else that one, + 1: no retries, no time limit
-    bool again;     // posted by a done(), which a closed pool does not refuse
+    uint64_t number; // see mp_task_number()
+    uint32_t place;  // 0: any worker; else that one, + 1: no retries, no time limit
+    bool again;      // posted by a done(), which a closed pool does not refuse
 };
 
 struct mp__record;
@@ -49,6 +53,7 @@ struct mp__tasks {
     uint32_t waiting;            // tasks that wait for another run: the first, + 1
     uint32_t timed;              // tasks with a time limit
     uint64_t sequence;           // of the next
+    _Atomic uint64_t applied;    // tasks of apply() and its like, so far
     bool broken;                 // all were given up: the pool is over
     _Atomic uint32_t unfinished; // tasks
     mp_future_source *source;
@@ -63,6 +68,12 @@ int mp__tasks_post(mp_pool *p, const struct mp__posting *t, mp__deadline d);
 
 // Takes back the task with that owner, if no worker has begun it: done() is not called then.
 bool mp__tasks_withdraw(mp_pool *p, const void *owner);
+
+// Cancels all tasks that no worker has begun.
+void mp__tasks_drop(mp_pool *p);
+
+// As mp_pool_apply_async(); what a task gave that failed is the text of its future's error.
+int mp__pool_submit(mp_future **out, mp_pool *pool, mp_task_fn *fn, const void *arg, size_t size);
 
 // Takes in the news: finishes what ended, posts retries. With `look`, also whether the pool is
 // over.

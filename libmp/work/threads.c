@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// An executor over threads: one list of tasks under a lock, and workers that take from it.
+// An executor over threads: one list of tasks under a lock, and workers that take from it. Who
+// submits does not take the lock, which the workers fight for, but adds to an intake in one
+// compare-and-swap; a worker that finds the list empty takes over what is there, oldest first.
 //
 // The task lies behind the result in the room of its future: one allocation for all. A worker
 // without a task looks for a while (os/spin.h), then sleeps on the bell. Who submits rings only
@@ -50,11 +52,17 @@ struct threads {
     void *initializer_arg;
     int lookers; // at a time, at most
 
-    pthread_mutex_t lock; // guards all below
+    // Tasks that nobody has looked at, the newest first; SHUT when there will be no more. Set to
+    // NULL and SHUT under the lock only.
+    alignas(64) _Atomic(struct task *) intake;
+
+    alignas(64) pthread_mutex_t lock; // guards all below
     struct task *first, **last;
-    size_t queued;
-    int looking, sleeping; // workers without a task
-    bool rung;             // one of the sleepers, who has not come yet
+    size_t queued; // in the list
+    // Also read without the lock, by who has added to the intake: workers without a task, and
+    // whether one of the sleepers has been rung, who has not come yet.
+    _Atomic int looking, sleeping;
+    _Atomic bool rung;
     bool broken;
     struct worker *workers;
     int numbered;
@@ -73,18 +81,48 @@ static struct threads *threads_of(mp_executor *e)
 
 // ---- the list of tasks -------------------------------------------------------------
 
-static void push_locked(struct threads *x, struct task *t)
+static struct task shut_mark;
+#define SHUT (&shut_mark)
+
+// False: there are to be no more tasks.
+static bool push(struct threads *x, struct task *t)
 {
-    t->next = NULL;
-    *x->last = t;
-    x->last = &t->next;
-    x->queued++;
-    x->news = true;
+    struct task *head = atomic_load_explicit(&x->intake, memory_order_relaxed);
+    do {
+        if (head == SHUT)
+            return false;
+        t->next = head;
+    } while (!atomic_compare_exchange_weak(&x->intake, &head, t));
+    return true;
 }
 
+// Moves what is in the intake behind the list, and leaves `rest` there.
+static void take_in_locked(struct threads *x, struct task *rest)
+{
+    struct task *t = atomic_load(&x->intake), *oldest = NULL, *newest;
+    if (t == SHUT || (!t && !rest))
+        return;
+    newest = t = atomic_exchange(&x->intake, rest);
+    for (struct task *next; t; t = next) {
+        next = t->next;
+        t->next = oldest;
+        oldest = t;
+        x->queued++;
+    }
+    *x->last = oldest;
+    if (newest)
+        x->last = &newest->next;
+    x->news = x->first || x->closed;
+}
+
+// NULL: there is none.
 static struct task *pop_locked(struct threads *x)
 {
+    if (!x->first)
+        take_in_locked(x, NULL);
     struct task *t = x->first;
+    if (!t)
+        return NULL;
     x->first = t->next;
     if (!x->first) {
         x->last = &x->first;
@@ -104,10 +142,22 @@ static struct task *take_all_locked(struct threads *x)
     return all;
 }
 
+static bool has_tasks_locked(struct threads *x)
+{
+    struct task *t = atomic_load(&x->intake);
+    return x->first || (t && t != SHUT);
+}
+
+// Whether nobody is there who will look at the list soon, but some who can be woken.
+static bool all_asleep(struct threads *x)
+{
+    return !atomic_load(&x->looking) && !atomic_load(&x->rung) && atomic_load(&x->sleeping);
+}
+
 // Whether somebody must be woken for the tasks there are; who is told so rings.
 static bool needs_a_bell_locked(struct threads *x)
 {
-    if (!x->first || x->looking || x->rung || !x->sleeping)
+    if (!all_asleep(x) || !has_tasks_locked(x))
         return false;
     x->rung = true;
     atomic_fetch_add(&x->bell, 1);
@@ -117,7 +167,8 @@ static bool needs_a_bell_locked(struct threads *x)
 static bool has_news(void *arg)
 {
     struct threads *x = arg;
-    return atomic_load_explicit(&x->news, memory_order_relaxed);
+    return atomic_load_explicit(&x->news, memory_order_relaxed) ||
+           atomic_load_explicit(&x->intake, memory_order_relaxed);
 }
 
 // True: there may be news. No more look at a time than there are CPUs: the others would only take
@@ -130,17 +181,19 @@ static bool look_locked(struct threads *x, struct worker *w)
     pthread_mutex_unlock(&x->lock);
     bool found = mp__spin_until(&w->spin, has_news, x);
     pthread_mutex_lock(&x->lock);
-    x->looking--;
-    return found || x->news;
+    x->looking--; // from here on who submits rings
+    return found || x->news || atomic_load(&x->intake);
 }
 
 static void sleep_locked(struct threads *x)
 {
     uint32_t seen = x->bell;
-    x->sleeping++;
-    pthread_mutex_unlock(&x->lock);
-    mp__futex_wait(&x->bell, seen, MP__NEVER);
-    pthread_mutex_lock(&x->lock);
+    x->sleeping++; // from here on who submits rings
+    if (!atomic_load(&x->intake)) {
+        pthread_mutex_unlock(&x->lock);
+        mp__futex_wait(&x->bell, seen, MP__NEVER);
+        pthread_mutex_lock(&x->lock);
+    }
     x->sleeping--;
     x->rung = false;
 }
@@ -149,13 +202,11 @@ static void sleep_locked(struct threads *x)
 static struct task *next_task(struct worker *w)
 {
     struct threads *x = w->executor;
-    struct task *t = NULL;
+    struct task *t;
     pthread_mutex_lock(&x->lock);
-    while (!x->first && !x->closed)
+    while (!(t = pop_locked(x)) && !x->closed)
         if (!look_locked(x, w))
             sleep_locked(x);
-    if (x->first)
-        t = pop_locked(x);
     bool ring = needs_a_bell_locked(x);
     pthread_mutex_unlock(&x->lock);
     if (ring)
@@ -206,6 +257,7 @@ static bool initialize(struct threads *x)
              *why ? ": " : "", why);
     pthread_mutex_lock(&x->lock);
     x->broken = true;
+    take_in_locked(x, SHUT);
     struct task *all = take_all_locked(x);
     pthread_mutex_unlock(&x->lock);
     fail_all(all, text);
@@ -225,7 +277,7 @@ static void leave(void *arg)
         mp_future_free(f);
     }
     pthread_mutex_lock(&x->lock);
-    bool replace = w->task && x->first;
+    bool replace = w->task && has_tasks_locked(x);
     x->alive += replace;
     pthread_mutex_unlock(&x->lock);
     int r = replace ? start_worker(x) : 0;
@@ -319,12 +371,30 @@ static int make_task(struct task **out, const struct mp__task *what)
 static int grow(struct threads *x)
 {
     pthread_mutex_lock(&x->lock);
+    take_in_locked(x, NULL);
     bool wanted = x->queued >= (size_t)x->looking + (size_t)x->sleeping &&
                   x->alive < (uint32_t)x->base.workers;
     x->alive += wanted;
     pthread_mutex_unlock(&x->lock);
     int r = wanted ? start_worker(x) : 0;
     return r < 0 && x->alive == 0 ? r : 0;
+}
+
+static int why_shut(struct threads *x)
+{
+    pthread_mutex_lock(&x->lock);
+    int r = x->broken ? MP_EBROKEN : MP_ECLOSED;
+    pthread_mutex_unlock(&x->lock);
+    return r;
+}
+
+static void ring_for_tasks(struct threads *x)
+{
+    pthread_mutex_lock(&x->lock);
+    bool ring = needs_a_bell_locked(x);
+    pthread_mutex_unlock(&x->lock);
+    if (ring)
+        mp__futex_wake(&x->bell, 1);
 }
 
 static int submit(mp_executor *e, mp_future **out, const struct mp__task *what)
@@ -336,18 +406,11 @@ static int submit(mp_executor *e, mp_future **out, const struct mp__task *what)
         return r;
     mp_future *f = mp_future_hold(t->future);
     r = x->alive < (uint32_t)x->base.workers ? grow(x) : 0;
-    bool ring = false;
-    pthread_mutex_lock(&x->lock);
-    if (r == 0 && (x->closed || x->broken))
-        r = x->broken ? MP_EBROKEN : MP_ECLOSED;
+    if (r == 0 && !push(x, t))
+        r = why_shut(x);
     if (r == 0) {
-        push_locked(x, t);
-        ring = needs_a_bell_locked(x);
-    }
-    pthread_mutex_unlock(&x->lock);
-    if (ring)
-        mp__futex_wake(&x->bell, 1);
-    if (r == 0) {
+        if (all_asleep(x))
+            ring_for_tasks(x);
         *out = f;
     } else {
         mp_future_free(f);
@@ -372,6 +435,7 @@ static int shut(mp_executor *e, mp_shutdown how)
     pthread_mutex_lock(&x->lock);
     x->closed = true;
     x->news = true;
+    take_in_locked(x, SHUT);
     atomic_fetch_add(&x->bell, 1);
     struct task *dropped = how == MP_DROP ? take_all_locked(x) : NULL;
     pthread_mutex_unlock(&x->lock);
@@ -450,9 +514,10 @@ int mp_executor_new_threads(mp_executor **out, const mp_executor_opts *opts)
     if (opts->workers < 0 || opts->workers > WORKERS_MAX)
         return MP_EINVAL;
     int cpus = mp_cpu_count();
-    struct threads *x = calloc(1, sizeof *x);
+    struct threads *x = aligned_alloc(alignof(struct threads), sizeof *x);
     if (!x)
         return -ENOMEM;
+    memset(x, 0, sizeof *x);
     x->base.owner = mp__fork_token();
     x->base.ops = &ops;
     x->base.workers = opts->workers ? opts->workers : cpus + 4 < 32 ? cpus + 4 : 32;

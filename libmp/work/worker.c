@@ -8,20 +8,27 @@
 #include "os/fork.h"
 #include "os/point.h"
 #include "os/spin.h"
-#include "work/chunk.h"
+#include "os/trace.h"
+#include "work/lines.h"
 
+#include <mp/random.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int depth;
 
-// For mp_task_at(): the place of the range task that this process runs, and which
-// process that is, since what a task forks inherits the pointer.
+// What this process runs. For mp_task_at(): the place of the range task, and which process
+// this is, since what a task forks inherits the pointer. For mp_task_number(): the job, and
+// the place of this worker, which tells the item; or the number itself.
 static struct {
     _Atomic uint64_t *at;
     uint64_t owner;
+    const struct mp__job *job;
+    const struct mp__slot *slot;
+    uint64_t number;
 } present;
 
 struct worker {
@@ -60,6 +67,21 @@ void mp_task_at(size_t i)
 {
     if (present.at && mp__fork_is_mine(present.owner))
         put(present.at, i);
+}
+
+uint64_t mp_task_number(void)
+{
+    if (!present.job)
+        return present.number;
+    uint64_t item = atomic_load(&present.slot->at), claim = atomic_load(&present.slot->claim);
+    if (item != MP__NOWHERE)
+        return item;
+    return mp__schedule_find(&present.job->schedule, (uint32_t)(claim - 1)).begin;
+}
+
+void mp_task_random(mp_random *r, uint64_t seed)
+{
+    mp_random_init(r, seed, mp_task_number());
 }
 
 static void note_failure(struct mp__slot *slot, size_t item, size_t count, int status)
@@ -149,8 +171,10 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
     put(&slot->claim, (uint64_t)chunk + 1);
     in_order();
     MP__POINT("worker.recorded");
+    MP__TRACE3(chunk_begin, w->place, r.begin, r.end);
     bool ok = job->item_fn ? run_items(job, slot, chunk, r) : run_range(job, slot, chunk, r);
     in_order();
+    MP__TRACE3(chunk_end, w->place, r.begin, r.end);
     MP__POINT("worker.run");
     finish_chunk(w, chunk, ok, job->stride != 0);
 }
@@ -200,6 +224,8 @@ static void run_job(struct worker *w)
     const struct mp__round *cursor = job->schedule.round;
     uint32_t chunks = job->schedule.chunks, stride = job->stride;
     present.at = job->range_fn ? &w->slot->at : NULL;
+    present.job = job;
+    present.slot = w->slot;
     for (;;) {
         uint64_t next = atomic_fetch_add(&ctl->next, 1);
         if (next >= chunks)
@@ -215,6 +241,7 @@ static void run_job(struct worker *w)
             mp__ring_caller(ctl);
     }
     present.at = NULL;
+    present.job = NULL;
 }
 
 // What was printed shall be there when the result is.
@@ -294,11 +321,11 @@ int mp_task_result(mp_task *task, const void *data, size_t size)
 }
 
 // One item, as often as it may be tried.
-static int run_item(const struct mp__chunk_call *call, const void *in, void *out)
+static int run_item(const struct mp__chunk_call *call, const void *in, void *out, void *ctx)
 {
     int status = 0;
     for (int i = 0; i <= call->retries; i++) {
-        status = call->fn(in, out, call->ctx);
+        status = call->fn(in, out, ctx);
         end_forks();
         if (status == 0)
             break;
@@ -311,10 +338,10 @@ static int run_item(const struct mp__chunk_call *call, const void *in, void *out
 int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
 {
     const struct mp__chunk_call *call = arg;
-    const char *in = (const char *)(call + 1);
+    const char *in = (const char *)call + mp__chunk_items_at(call->ctx_size);
     void *room;
     (void)size;
-    (void)ctx;
+    ctx = call->ctx_size ? (void *)(uintptr_t)(call + 1) : call->ctx;
     int r = new_result(task, mp__chunk_result_size(call->n, call->out_size), &room);
     if (r < 0)
         return r;
@@ -323,7 +350,8 @@ int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
     for (size_t i = 0; i < call->n; i++) {
         put(&task->slot->at, i);
         in_order();
-        status[i] = run_item(call, in + i * call->in_size, out + i * call->out_size);
+        present.number = call->first + i;
+        status[i] = run_item(call, in + i * call->in_size, out + i * call->out_size, ctx);
         in_order();
     }
     return 0;
@@ -355,20 +383,27 @@ static void run_task(struct worker *w)
     t->result.size = 0;
     put(&t->at, MP__NOWHERE);
     present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
+    present.number = t->number;
     int64_t start = mp__now();
+    MP__TRACE2(task_begin, w->place, t->fn);
     int status = t->fn(&task, arg, t->arg.size, t->ctx);
     end_forks();
     present.at = NULL;
+    present.number = 0;
     flush_streams();
     t->ns = mp__now() - start;
+    MP__TRACE3(task_end, w->place, status, t->ns);
     t->status = status;
     t->end = MP__END_RETURNED;
     MP__POINT("worker.task_run");
     w->tasks++;
     count(&w->slot->tasks, 1);
     count(&w->slot->busy_ns, (uint64_t)t->ns);
-    while (!mp__board_end(b, w->place, &w->slot->task))
-        pause(); // out of time, or cancelled: the supervisor is on its way
+    if (mp__board_end(b, w->place, &w->slot->task))
+        return;
+    while (mp__board_is_doomed(b, w->place, atomic_load(&w->slot->task)))
+        pause();                 // out of time, or cancelled: the supervisor is on its way
+    mp__fork_exit(EXIT_FAILURE); // the task wrote over its state: who knows over what else
 }
 
 // ---- the life of a worker ----
@@ -389,15 +424,25 @@ static bool has_work(void *arg)
     return job_is_new(arg) || task_is_ready(arg);
 }
 
+// The pool has become smaller.
+static bool is_surplus(const struct worker *w)
+{
+    return atomic_load_explicit(&w->ctl->wanted, memory_order_acquire) <= w->place;
+}
+
+static bool has_news(void *arg)
+{
+    return has_work(arg) || is_surplus(arg);
+}
+
 static int sleep_for_work(void *arg, mp__deadline d)
 {
     struct worker *w = arg;
     atomic_fetch_add(&w->ctl->dozing, 1);
     uint32_t call = atomic_load(&w->ctl->call);
-    if (!has_work(w))
-        mp__futex_wait(&w->ctl->call, call, d);
+    int r = has_news(w) ? 0 : mp__futex_wait(&w->ctl->call, call, d);
     atomic_fetch_sub(&w->ctl->dozing, 1);
-    return 0;
+    return r;
 }
 
 static void begin(struct worker *w)
@@ -406,6 +451,9 @@ static void begin(struct worker *w)
     depth++;
     present.owner = mp__fork_token();
     atomic_store(&w->slot->pid, getpid());
+    if (s->lines && mp__lines_begin(&w->ctl->output) < 0)
+        mp__fork_exit(EXIT_FAILURE);
+    mp__crash_watch(&w->slot->crash);
     int status = s->init ? s->init(s->init_arg) : 0;
     end_forks();
     if (status != 0)
@@ -416,17 +464,35 @@ static void begin(struct worker *w)
 static bool has_done_enough(const struct worker *w)
 {
     int most = w->supervisor->max_tasks;
-    return most && w->tasks >= (uint64_t)most;
+    return (most && w->tasks >= (uint64_t)most) || atomic_load(&w->slot->retires);
+}
+
+// There has been nothing to do for a while: whether to end. See resize.c for the order.
+static bool may_rest(struct worker *w)
+{
+    atomic_store(&w->slot->rests, 1);
+    atomic_store(&w->ctl->resting, 1);
+    MP__POINT("worker.resting");
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!has_work(w))
+        return true;
+    atomic_store(&w->slot->rests, 0);
+    return false;
 }
 
 _Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
 {
-    static const struct mp__waiter waiter = {has_work, arm_nothing, sleep_for_work};
+    static const struct mp__waiter waiter = {has_news, arm_nothing, sleep_for_work};
     struct mp__control *ctl = s->ctl;
     struct worker w = {.supervisor = s, .ctl = ctl, .place = place, .slot = &ctl->slot[place]};
     begin(&w);
-    while (!has_done_enough(&w)) {
-        mp__wait_until(&w.spin_job, &waiter, &w, MP__NEVER);
+    while (!has_done_enough(&w) && !is_surplus(&w)) {
+        mp__deadline rest = s->idle_ms ? mp__deadline_in(s->idle_ms) : MP__NEVER;
+        if (mp__wait_until(&w.spin_job, &waiter, &w, rest) < 0) {
+            if (may_rest(&w))
+                break;
+            continue;
+        }
         uint32_t epoch = atomic_load(&ctl->epoch);
         if (atomic_load(&ctl->request) != MP__RUN)
             break;
@@ -437,5 +503,7 @@ _Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
             run_task(&w);
         }
     }
+    if (s->lines)
+        mp__lines_end();
     mp__fork_exit(0);
 }

@@ -34,7 +34,8 @@ static bool valid(const struct mp__request *q, size_t nfds)
     size_t keys = (size_t)__builtin_popcount(q->fds & 15);
     size_t first = q->kind == MP__CONNECT ? (size_t)MP__CHANNEL_FDS : 1;
     return q->magic == MP__REQUEST_MAGIC && (q->kind == MP__CONNECT || q->kind == MP__LISTEN) &&
-           q->transport <= MP__WS && nfds == first + keys && mp__sp_name((int)q->protocol) &&
+           q->transport <= MP__WS && nfds == first + keys &&
+           (q->protocol == MP__SP_PAIR0 || q->protocol == MP__SP_QUEUE) &&
            mp__rings_valid(&q->rings) && memchr(q->url, '\0', sizeof q->url) &&
            memchr(q->tls_name, '\0', sizeof q->tls_name);
 }

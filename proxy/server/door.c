@@ -158,7 +158,8 @@ static int hand_over(struct door *d, struct link *l)
 {
     struct mp__channel theirs, ours;
     int fds[MP__CHANNEL_FDS];
-    struct mp__arrival a = {.magic = MP__REQUEST_MAGIC, .rings = d->terms->rings};
+    struct mp__arrival a = {
+        .magic = MP__REQUEST_MAGIC, .peer = (uint32_t)l->peer, .rings = d->terms->rings};
     struct mp__channel_opts o = mp__rings_opts(&a.rings);
     if (d->not_taken >= NOT_TAKEN)
         return MP_EAGAIN;
@@ -271,9 +272,10 @@ static void on_sock(struct source *s, uint32_t events)
 
 static int set_ws(nng_stream_listener *l, const struct terms *t)
 {
-    char protocols[128];
-    const char *name = mp__sp_name(t->protocol);
-    snprintf(protocols, sizeof protocols, "%s.sp.nanomsg.org, mp1.%s.sp.nanomsg.org", name, name);
+    bool queue = t->protocol == MP__SP_QUEUE;
+    const char *protocols =
+        queue ? "push.sp.nanomsg.org, pull.sp.nanomsg.org, mp1.queue.sp.nanomsg.org"
+              : "pair.sp.nanomsg.org, mp1.pair.sp.nanomsg.org";
     int r = nng_stream_listener_set_bool(l, "ws:msgmode", true);
     if (r == 0)
         r = nng_stream_listener_set_string(l, NNG_OPT_WS_PROTOCOL, protocols);

@@ -86,7 +86,7 @@ static void say_open(struct link *l)
 {
     uint8_t bytes[MP__OPEN];
     l->mine = (struct mp__open){.version = MP__WIRE_VERSION,
-                                .protocol = (uint16_t)l->terms->protocol,
+                                .protocol = (uint16_t)l->protocol,
                                 .flags = l->terms->key ? MP__OPEN_KEY : 0,
                                 .max_size = l->terms->rings.max_size};
     auth_nonce(l->mine.nonce);
@@ -108,6 +108,8 @@ static int begin_open(struct link *l)
 static int begin_foreign(struct link *l)
 {
     l->mp = false;
+    if (l->protocol == MP__SP_QUEUE)
+        return fail(l, MP_EPROTO, "what listens there is not a queue of libmp");
     if (l->terms->key)
         return fail(l, -EACCES,
                     "the other side is not of libmp and cannot show that it has the key");
@@ -116,12 +118,21 @@ static int begin_foreign(struct link *l)
 
 static int check_protocol(struct link *l, int protocol)
 {
-    if (protocol == l->terms->peer_protocol)
+    if (protocol == l->peer)
         return 0;
     link_fail(l, MP_EPROTO, "the other side speaks %s of SP, not %s",
               mp__sp_name(protocol) ? mp__sp_name(protocol) : "another protocol",
-              mp__sp_name(l->terms->peer_protocol));
+              mp__sp_name(l->peer));
     return MP_EPROTO;
+}
+
+// At a queue's listener a foreign peer says what we are to it.
+void greet_foreign(struct link *l, int peer)
+{
+    if (l->terms->protocol == MP__SP_QUEUE && (peer == MP__SP_PUSH0 || peer == MP__SP_PULL0)) {
+        l->peer = peer;
+        l->protocol = mp__sp_peer(peer);
+    }
 }
 
 static int again_plain(struct link *l)
@@ -144,7 +155,7 @@ static int hello_connecting(struct link *l)
     if (!l->plain && !l->presumed) {
         l->presumed = l->heard_len == MP__HELLO_COMMON;
         l->plain = !l->presumed;
-        mp__hello_write(hello, l->presumed ? MP__PROTOCOL_MP : (uint16_t)l->terms->protocol);
+        mp__hello_write(hello, l->presumed ? MP__PROTOCOL_MP : (uint16_t)l->protocol);
         say(l, hello + MP__HELLO_COMMON, MP__HELLO - MP__HELLO_COMMON);
     }
     if (l->heard_len < MP__HELLO)
@@ -172,10 +183,12 @@ static int hello_listening(struct link *l)
         return MORE;
     int protocol = mp__hello_read(l->heard);
     bool mp = protocol == MP__PROTOCOL_MP;
+    if (!mp)
+        greet_foreign(l, protocol);
     if (!mp && check_protocol(l, protocol) < 0)
         return MORE;
     size_t skip = l->half_said ? MP__HELLO_COMMON : 0;
-    mp__hello_write(hello, mp ? MP__PROTOCOL_MP : (uint16_t)l->terms->protocol);
+    mp__hello_write(hello, mp ? MP__PROTOCOL_MP : (uint16_t)l->protocol);
     if (mp || !l->terms->key)
         say(l, hello + skip, MP__HELLO - skip);
     return mp ? begin_open(l) : begin_foreign(l);
@@ -190,7 +203,7 @@ static int on_open(struct link *l, const uint8_t *bytes)
     bool asked = l->theirs.flags & MP__OPEN_KEY;
     if (listening && l->theirs.version != MP__WIRE_VERSION)
         return refuse(l, MP__REFUSE_VERSION);
-    if (listening && l->theirs.protocol != l->terms->peer_protocol)
+    if (listening && l->theirs.protocol != l->peer)
         return refuse(l, MP__REFUSE_PROTOCOL);
     if (listening && key != asked)
         return refuse(l, MP__REFUSE_KEY);
@@ -235,7 +248,9 @@ static int on_refuse(struct link *l, uint8_t reason)
     if (reason == MP__REFUSE_VERSION)
         return fail(l, MP_EVERSION, "the listener is of another version of libmp");
     if (reason == MP__REFUSE_PROTOCOL)
-        return fail(l, MP_EPROTO, "the listener is not one for pipes");
+        return fail(l, MP_EPROTO,
+                    l->protocol == MP__SP_QUEUE ? "what listens there is not a queue"
+                                                : "what listens there is not for pipes");
     return fail(l, -EACCES,
                 "the listener refused us: it wants a key, or another key (opts.key_file)");
 }
@@ -302,7 +317,7 @@ void greet_begin(struct link *l)
     l->phase = HELLO;
     if (!l->terms->listening) {
         uint8_t hello[MP__HELLO];
-        mp__hello_write(hello, (uint16_t)l->terms->protocol);
+        mp__hello_write(hello, (uint16_t)l->protocol);
         say(l, hello, l->plain ? MP__HELLO : MP__HELLO_COMMON);
     }
     wire_receive(&l->wire);

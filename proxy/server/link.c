@@ -165,6 +165,8 @@ static struct link *make(struct terms *t)
     }
     pthread_mutex_init(&l->lock, NULL);
     l->terms = terms_hold(t);
+    l->protocol = t->protocol;
+    l->peer = mp__sp_peer(t->protocol);
     l->work.run = do_work;
     l->timer.ring = on_timer;
     l->bell.ready = on_bell;
@@ -236,7 +238,7 @@ static int set_ws(nng_stream_dialer *d, const struct terms *t, bool plain)
 {
     char protocol[64];
     snprintf(protocol, sizeof protocol, "%s%s.sp.nanomsg.org", plain ? "" : "mp1.",
-             mp__sp_name(t->peer_protocol));
+             mp__sp_name(mp__sp_peer(t->protocol)));
     int r = nng_stream_dialer_set_bool(d, "ws:msgmode", true);
     if (r == 0)
         r = nng_stream_dialer_set_string(d, NNG_OPT_WS_PROTOCOL, protocol);
@@ -342,6 +344,16 @@ static void redial(struct link *l)
 
 // ---- accepting ---------------------------------------------------------------------------
 
+// Who connects over ws asks for what it wants us to be.
+static void read_subprotocol(struct link *l, const char *name)
+{
+    l->mp = strncmp(name, "mp1.", 4) == 0;
+    if (strncmp(name, "pull.", 5) == 0)
+        greet_foreign(l, MP__SP_PUSH0);
+    else if (strncmp(name, "push.", 5) == 0)
+        greet_foreign(l, MP__SP_PULL0);
+}
+
 struct link *link_accept(struct door *d, struct terms *t, nng_stream *stream)
 {
     char *protocol = NULL;
@@ -350,12 +362,12 @@ struct link *link_accept(struct door *d, struct terms *t, nng_stream *stream)
         nng_stream_free(stream);
         return NULL;
     }
-    bool ws = t->transport == MP__WS;
     l->door = d;
     set_tcp(stream, t->alive_ms);
-    if (ws && nng_stream_get_string(stream, NNG_OPT_WS_REQUEST_HEADER "Sec-WebSocket-Protocol",
-                                    &protocol) == 0)
-        l->mp = strncmp(protocol, "mp1.", 4) == 0;
+    if (t->transport == MP__WS &&
+        nng_stream_get_string(stream, NNG_OPT_WS_REQUEST_HEADER "Sec-WebSocket-Protocol",
+                              &protocol) == 0)
+        read_subprotocol(l, protocol);
     nng_strfree(protocol);
     pthread_mutex_lock(&l->lock);
     int r = wire_attach(&l->wire, stream, t->transport);

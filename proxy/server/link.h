@@ -59,8 +59,9 @@ struct link {
     struct terms *terms;
     struct mp__channel channel;
     bool has_channel;
-    bool mp;    // the peer is libmp
-    bool plain; // it is not: greet it as SP does
+    int protocol, peer; // of SP: what we are here, and the other side
+    bool mp;            // the peer is libmp
+    bool plain;         // it is not: greet it as SP does
     struct out out;
     struct in in;
     _Atomic int64_t moved_at; // last time that something got through
@@ -117,6 +118,7 @@ void greet_begin(struct link *l);
 void greet_heard(struct link *l); // something came
 void greet_said(struct link *l);  // something was sent
 void greet_refuse(struct link *l);
+void greet_foreign(struct link *l, int peer); // it is not of libmp, and says what it is
 
 void out_run(struct link *l);  // sends what waits, if nothing is under way
 void out_sent(struct link *l); // it is on its way

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// mpproxy: speaks to the network for the processes that started it (proxy/README.md). Nobody
-// starts it by hand.
+// mpproxy: speaks to the network for the processes that started it, or serves a queue of one
+// (proxy/README.md). Nobody starts it by hand.
 #include "auth.h"
 #include "base/log.h"
 #include "control.h"
 #include "loop.h"
+#include "queue/serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,20 +80,28 @@ static int detach(void)
     return 0;
 }
 
-static int serve(void)
+static int face_the_network(void)
+{
+    prctl(PR_SET_DUMPABLE, 0); // there are keys in here
+    return auth_init() < 0 ? MP_EBUG : control_init(CONTROL);
+}
+
+static int serve_queue(void)
+{
+    return serve_init(CONTROL);
+}
+
+static int serve(int (*role)(void))
 {
     close_the_rest();
     raise_limit();
-    prctl(PR_SET_DUMPABLE, 0); // there are keys in here
     int r = detach();
-    if (r == 0 && auth_init() < 0)
-        r = MP_EBUG;
     if (r == 0 && fcntl(CONTROL, F_SETFL, fcntl(CONTROL, F_GETFL) | O_NONBLOCK) < 0)
         r = -errno;
     if (r == 0)
         r = loop_init();
     if (r == 0)
-        r = control_init(CONTROL);
+        r = role();
     if (r < 0) {
         mp_log(MP_LOG_ERROR, "mpproxy cannot start: %s", mp_strerror(r));
         return 1;
@@ -103,7 +112,9 @@ static int serve(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2 || strcmp(argv[1], "--serve") != 0)
-        return explain(argc, argv);
-    return serve();
+    if (argc == 2 && strcmp(argv[1], "--serve") == 0)
+        return serve(face_the_network);
+    if (argc == 2 && strcmp(argv[1], "--queue") == 0)
+        return serve(serve_queue);
+    return explain(argc, argv);
 }

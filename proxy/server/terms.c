@@ -164,7 +164,6 @@ struct terms *terms_read(const struct mp__request *q, const int *keys, size_t n,
     t->foreign = q->foreign;
     t->transport = (enum mp__transport)q->transport;
     t->protocol = (int)q->protocol;
-    t->peer_protocol = mp__sp_peer(t->protocol);
     t->timeout_ms = q->timeout_ms;
     t->linger_ms = q->linger_ms;
     t->alive_ms = q->alive_ms;

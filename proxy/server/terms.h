@@ -16,7 +16,7 @@ struct terms {
     bool listening;
     bool foreign; // the listener is
     enum mp__transport transport;
-    int protocol, peer_protocol; // of SP
+    int protocol; // of MP__SP_*
     int timeout_ms, linger_ms, alive_ms;
     struct mp__rings rings;
     struct auth_key *key; // or NULL

@@ -86,6 +86,11 @@ is "--json: changes" "p/q q.r" "$(echo '{"f":"p/q.r"}' | mpmap --json echo {f.} 
 gives "--json: what is none" 3 sh -c 'printf "%s\n" "{\"a\":1}" "{a" "[1] x" "" | mpmap --json echo {a}'
 has "--json: what is none" "job 2 ({a): the item is not JSON" "$err"
 is "--json: the others" 1 "$out"
+gives "--json: numbers that are none, or too large" 4 mpmap --json echo {a} ::: '{"a":NaN}' \
+    '{"b":[123456789012345678901234567890]}' '{"a":-Infinity}' "$(head -c 100 /dev/zero | tr '\0' '[')"
+has "--json: numbers that are too large" "does not fit 64 bits" "$err"
+is "--json: large numbers" "9007199254740993${nl}1e400${nl}0.1" \
+    "$(mpmap -k --json echo {a} ::: '{"a":9007199254740993}' '{"a":1e400}' '{"a":0.1}')"
 gives "--json: NUL in a text" 1 sh -c 'echo "{\"a\":\"x\\u0000y\"}" | mpmap --json echo {a}'
 gives "--json --csv" 2 mpmap --json --csv echo ::: a
 gives "--json -n" 2 mpmap --json -n 2 echo ::: a

@@ -34,7 +34,9 @@ same() {
 
 mp="mpmap -k -0 -a items"
 gp="name/parallel -k -0 -a items"
-for shell in /bin/sh "$(command -v bash || echo /bin/sh)" "$(command -v zsh || echo /bin/sh)"; do
+shells="/bin/sh $(command -v bash) $(command -v zsh)"
+sanitized && shells=/bin/sh # they are the same calls
+for shell in $shells; do
     PARALLEL_SHELL=$shell
     export PARALLEL_SHELL
     for script in 'printf "%s\0" {}' 'printf "%s\0"' 'printf "%s\0" "{}"' "printf '%s\\0' '{}'" \

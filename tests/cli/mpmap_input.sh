@@ -67,6 +67,29 @@ gives "a long argument" 1 mpmap -k echo x{} ::: ok "$(head -c $((limit - 1)) /de
 is "a long argument: the others" "xok" "$out"
 has "a long argument: message" "an argument of $limit bytes: the system's limit is $((limit - 1))" "$err"
 
+# What is around: names, folders, environment, descriptors.
+gives "control characters in a message" 1 mpmap sh -c 'kill -9 $$' ::: "$(printf '\033[2Jx')"
+has "control characters in a message" 'job 1 (\x1b[2Jx): killed by signal 9' "$err"
+(mkdir gone && cd gone && rmdir ../gone && mpmap -k echo ::: a b) >out.txt
+is "a folder that is gone" "a${nl}b" "$(cat out.txt)"
+gives "no PATH" 0 sh -c "PATH= $(command -v mpmap) /bin/echo ::: a"
+gives "no PATH, and needed" 127 sh -c "PATH= $(command -v mpmap) nothing ::: a"
+if [ "$(id -u)" != 0 ]; then
+    : >secret
+    chmod 0 secret
+    gives "a file that may not be read" 2 mpmap -a secret echo
+fi
+seq 100000 >list
+(
+    for i in 1 2 3 4 5 6 7 8 9; do
+        eval "export LARGE$i=\$(head -c 100000 /dev/zero | tr '\\0' x)"
+    done
+    seq 100000 | mpmap -k -j1 -X echo
+) | tr ' ' '\n' >out.txt
+cmp list out.txt || is "-X leaves room for a large environment" same different
+gives "few descriptors" 74 sh -c 'ulimit -n 10; mpmap echo ::: a'
+has "few descriptors" "Too many open files" "$err"
+
 # A pipe that trickles holds up nothing: each result is there before the next item is sent.
 mkfifo in outp
 mpmap echo <in >outp &

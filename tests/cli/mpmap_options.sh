@@ -29,6 +29,12 @@ has "--help" "usage: mpmap [options] command" "$out"
 gives "--version" 0 mpmap --version
 has "--version" "mpmap 0." "$out"
 
+gives "--tmpdir" 74 mpmap --tmpdir /no/such/dir -s 'head -c 3000000 /dev/zero; : {}' ::: 1
+has "--tmpdir" "cannot keep it in /no/such/dir" "$err"
+gives "--minversion" 0 mpmap --minversion 20100620
+gives "--will-cite and the like" 0 mpmap --will-cite --gnu --no-notice -r --silent echo ::: a
+gives "--citation" 0 mpmap --citation
+
 # -j is how many run at a time.
 most=$(mpmap -j3 -s 'mkdir run.{#}; ls -d run.* | wc -l; sleep 0.1; rmdir run.{#}' ::: 1 2 3 4 5 6 7 8 | sort -n | tail -1)
 is "-j3 runs at most three" yes "$([ "$most" -le 3 ] && echo yes)"
@@ -85,5 +91,27 @@ END
     is "bash: a file" "file.so" "$(bash try.sh mpmap --so = fil)"
     is "bash: after -j 2" "mpmap" "$(bash try.sh mpmap -j 2 mpma | tr ' ' '\n' | grep -x mpmap | head -1)"
     is "bash: files after the command" "file.so" "$(bash try.sh mpmap -j 2 cat file.s)"
+fi
+if command -v fish >/dev/null; then
+    try() { HOME=$PWD fish -c "source completion.fish; complete -C '$1'" 2>/dev/null; }
+    is "fish: an option" "--keep-order" "$(try 'mpmap --keep-o' | cut -f1)"
+    is "fish: after -j 2" "--dry-run" "$(try 'mpmap -j 2 --dry' | cut -f1)"
+    is "fish: not after the command" "" "$(try 'mpmap -j 2 no-such --dry')"
+    rm -rf .local .config .cache
+fi
+if command -v zsh >/dev/null; then
+    mkdir functions
+    cp completion.zsh functions/_mpmap
+    cat >try.zsh <<'END'
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z 'PS1=; fpath=(functions $fpath); autoload -U compinit; compinit -u -D; echo read''y'
+zpty -r z line '*ready*'
+zpty -n -w z "$1"$'\t'
+zpty -r -m z line "*$2*" && echo "$2"
+zpty -d z
+END
+    is "zsh: an option" "--keep-order" "$(HOME=$PWD timeout 20 zsh -f try.zsh 'mpmap --keep-o' --keep-order)"
+    rm -rf functions .zcompdump*
 fi
 finish

@@ -78,5 +78,15 @@ for word in one two three; do
 done
 exec 3>&- 4<&-
 wait
+mpmap --pipe -a in --header : -k cat >out.txt &
+pid=$!
+printf 'h\na\n' >in
+wait $pid
+is "a FIFO with a header" "h${nl}a" "$(cat out.txt)"
+mpmap --pipe -a in --dry-run cat >out.txt &
+pid=$!
+echo a >in
+wait $pid
+is "a FIFO, --dry-run" "cat" "$(cat out.txt)"
 gives "few open files" 0 sh -c 'ulimit -n 64; mpmap -j5 --pipe --block 1k wc -l <list >out'
 finish

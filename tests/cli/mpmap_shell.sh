@@ -14,20 +14,27 @@ is "status" 3 "$(mpmap -s 'exit {}' ::: 1 2 3; echo $?)"
 
 # Whatever the item, whatever the quotes: it comes out as it is, and nothing is run.
 : >canary
-for item in "it's" 'a  b' '$(touch pwned)' '`touch pwned`' '"; touch pwned; "' "'; touch pwned; '" \
-    '*' '$HOME' '\' '\\n' '-n' '#x' "a${nl}touch pwned" '${1}' '$1' '"' "'" '&& touch pwned' '| touch pwned' \
-    '~' '{}' '{#}' ')' '}' ';;' '<<x' '!!' ''; do
-    for script in 'printf "%s." {}' 'printf "%s." "{}"' "printf '%s.' '{}'" 'printf "%s." ""{}' \
-        'printf %s. {} ; :' 'x={}; printf "%s." "$x"' 'printf "%s." "$(printf "%s" {})"' \
-        'printf "%s." "$(printf "%s" "{}")"' 'if :; then printf %s. {}; fi' '# no one'\''s comment
-printf %s. {}' 'printf "%s." "${nothing:-{}}"' '(printf %s. {})' '{ printf %s. {}; }' \
-        'printf "it'\''s\n" >/dev/null; printf %s. "{}"' 'printf %s. \"{}\" | sed "s/^.//; s/..\$/./"' \
-        'printf %s.'; do
-        case $script$item in
-        *sed*"$nl"*) continue ;; # sed would see two lines
-        esac
-        is "-s '$script' with '$item'" "$item." "$(mpmap -s "$script" ::: "$item")"
+items() {
+    for item in "it's" 'a  b' '$(touch pwned)' '`touch pwned`' '"; touch pwned; "' "'; touch pwned; '" \
+        '*' '$HOME' '\' '\\n' '-n' '#x' '${1}' '$1' '"' "'" '&& touch pwned' '| touch pwned' '~' '{}' \
+        '{#}' ')' '}' ';;' '<<x' '!!' ''; do
+        printf '%s'"$1" "$item"
     done
+}
+items '\0' >items.txt
+items . >want.txt
+for script in 'printf "%s." {}' 'printf "%s." "{}"' "printf '%s.' '{}'" 'printf "%s." ""{}' \
+    'printf %s. {} ; :' 'x={}; printf "%s." "$x"' 'printf "%s." "$(printf "%s" {})"' \
+    'printf "%s." "$(printf "%s" "{}")"' 'if :; then printf %s. {}; fi' '# no one'\''s comment
+printf %s. {}' 'printf "%s." "${nothing:-{}}"' '(printf %s. {})' '{ printf %s. {}; }' \
+    'printf "it'\''s\n" >/dev/null; printf %s. "{}"' 'printf %s. \"{}\" | sed "s/^.//; s/..\$/./"' \
+    'printf %s.'; do
+    is "-s '$script'" "$(cat want.txt)" "$(mpmap -0 -k -a items.txt -s "$script")"
+    item="a${nl}touch pwned"
+    case $script in
+    *sed*) ;; # it would see two lines
+    *) is "-s '$script' with a newline" "$item." "$(mpmap -s "$script" ::: "$item")" ;;
+    esac
 done
 is "nothing was run" "canary" "$(ls | grep -v txt | xargs)"
 

@@ -27,6 +27,9 @@ done
 is "long records" "300000${nl}5000000${nl}1" \
     "$({ head -c 300000 /dev/zero; echo; head -c 5000000 /dev/zero; echo; echo x; } | mpmap --so "$lines:length")"
 
+is "plugin_match" "b1${nl}b2" "$(printf 'a\nb1\nc\nb2\n' | mpmap --so "$lib/plugin_match.so:match" '^b')"
+gives "plugin_match without a pattern" 74 sh -c "echo a | mpmap --so $lib/plugin_match.so:match"
+
 gives "records that fail" 10 sh -c "seq 20 | mpmap --so $lines:even"
 is "records that fail: the others" "$(seq 2 2 20)" "$out"
 has "records that fail: named" "mpmap: record 3 (3): the function returned 1" "$err"

@@ -34,8 +34,10 @@ problems=$(echo "$out" | awk '
           if (gots < 5 || puts < gots || puts > gots + 10) print puts " put, " gots " got" }')
 is "each got was put before, once" "" "$problems"
 
+before=$(date +%s%N)
 gives "timer" 0 "$seed/05_timer" 0.2
 is "one line" "hello, world" "$out"
+is "not early" yes "$([ $(($(date +%s%N) - before)) -ge 200000000 ] && echo yes)"
 
 before=$(date +%s%N)
 gives "process_lock" 0 "$seed/06_process_lock" 1

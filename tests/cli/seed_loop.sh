@@ -21,6 +21,8 @@ gives "coroutine_fsm" 0 "$seed/12_coroutine_fsm" 0.001 7
 first=$out
 is "the title" "Finite State Machine simulation with Asyncio Coroutine" "$(echo "$out" | head -n 1)"
 is "the start" "Start State called" "$(echo "$out" | sed -n 2p)"
+is "the way back" "Resume of the Transition : ${nl}Start State calling" \
+    "$(echo "$out" | sed -n '/Stop/,$p' | sed -n '2p; 3s/calling.*/calling/p')"
 gives "coroutine_fsm again" 0 "$seed/12_coroutine_fsm" 0.001 7
 is "the same seed, the same way" "$first" "$out"
 

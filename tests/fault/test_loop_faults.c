@@ -2,13 +2,13 @@
 //
 // What goes wrong with loops and tasks: forks, callbacks and tasks that block, stacks that
 // overflow, errors that nobody looks at.
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/async.h>
 #include <mp/coro.h>
-#include <mp/log.h>
 #include <mp/loop.h>
 #include <mp/process.h>
 #include <signal.h>
@@ -209,25 +209,6 @@ MP_TEST(a_slow_callback_is_told)
 }
 
 // ---- the log ----
-
-static int log_pipe[2];
-
-static void open_log(void)
-{
-    ck_assert_int_eq(pipe2(log_pipe, O_CLOEXEC | O_NONBLOCK), 0);
-    mp_log_fd(log_pipe[1]);
-    mp_log_level(MP_LOG_WARN);
-}
-
-static void check_log(const char *want)
-{
-    char text[2000] = "";
-    ssize_t n = read(log_pipe[0], text, sizeof text - 1);
-    ck_assert_msg(n > 0 && strstr(text, want), "not in the log: %s: %s", want, text);
-    mp_log_fd(2);
-    close(log_pipe[0]);
-    close(log_pipe[1]);
-}
 
 static int fail_soon(void *arg)
 {

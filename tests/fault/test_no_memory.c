@@ -6,6 +6,9 @@
 #include "mptest.h"
 
 #include <errno.h>
+#include <mp/async.h>
+#include <mp/coro.h>
+#include <mp/loop.h>
 #include <mp/mp.h>
 #include <stdlib.h>
 
@@ -46,6 +49,14 @@ void *calloc(size_t n, size_t size)
 void *realloc(void *p, size_t size)
 {
     return fails() ? NULL : __libc_realloc(p, size);
+}
+
+// The first loop of a process opens a pipe for signals that stays: before the tests count.
+__attribute__((constructor)) static void open_signal_pipe(void)
+{
+    mp_loop *loop;
+    if (mp_loop_new(&loop) == 0)
+        mp_loop_free(loop);
 }
 
 static void never_without_memory(const char *what, int (*use)(void))
@@ -274,6 +285,160 @@ static int a_pipe(void)
     return r;
 }
 
+static int nothing(mp_future *f, void *arg)
+{
+    (void)f, (void)arg;
+    return 0;
+}
+
+static int a_future(void)
+{
+    mp_future *f[2] = {NULL, NULL};
+    mp_completed *it = NULL;
+    int r = mp_future_new(&f[0], NULL);
+    if (r == 0)
+        r = mp_future_new(&f[1], &(mp_future_opts){.room = 100});
+    if (r == 0)
+        r = mp_future_add_done_callback(f[0], nothing, NULL);
+    if (r == 0)
+        r = mp_future_set_result(f[0], "longer than the room", 20);
+    if (r == 0)
+        r = (int)mp_futures_wait(f, 2, MP_FIRST_DONE, 0);
+    if (r == 1)
+        r = mp_futures_as_completed(&it, f, 2);
+    if (r == 0)
+        r = (int)mp_completed_next(it, NULL, 0);
+    mp_completed_free(it);
+    mp_future_free(f[0]);
+    mp_future_free(f[1]);
+    return r;
+}
+
+// ---- loops ----
+
+static int turn_once(void *arg)
+{
+    (void)arg;
+    int r = mp_coro_sleep(0);
+    return r ? r : mp_coro_sleep(1);
+}
+
+// Starts two, sees the first of them end, and waits for the other.
+static int see_two_end(void)
+{
+    mp_coro *t[2] = {NULL, NULL};
+    mp_coro_completed *it = NULL;
+    int r = mp_coro_start(&t[0], NULL, turn_once, NULL, NULL);
+    if (r == 0)
+        r = mp_coro_start(&t[1], NULL, turn_once, NULL, NULL);
+    if (r == 0)
+        r = mp_coro_as_completed(&it, t, 2);
+    if (r == 0)
+        r = mp_coro_completed_next(it, NULL, MP_FOREVER) < 0;
+    mp_coro_completed_free(it);
+    if (r == 0)
+        r = mp_coro_gather(t, 2);
+    for (int i = 0; i < 2; i++) {
+        if (t[i])
+            mp_coro_result(t[i], NULL); // looked at
+        mp_coro_free(t[i]);
+    }
+    return r;
+}
+
+static int wrap_one(void)
+{
+    mp_coro *p = NULL;
+    mp_future *f;
+    int r = mp_future_new(&f, NULL);
+    if (r < 0)
+        return r;
+    r = mp_coro_wrap_future(&p, NULL, f);
+    if (r == 0)
+        r = mp_future_set_result(f, NULL, 0);
+    if (r == 0)
+        r = mp_await_for(p, 10000);
+    mp_coro_free(p);
+    mp_future_free(f);
+    return r;
+}
+
+static int group_and_queue(void)
+{
+    mp_async_queue *q = NULL;
+    mp_group *g;
+    int r = mp_group_new(&g);
+    if (r < 0)
+        return r;
+    r = mp_group_start(g, NULL, turn_once, NULL, NULL);
+    int end = mp_group_end(g);
+    if (r == 0 && end == 0)
+        r = mp_async_queue_new(&q, 0);
+    if (r == 0 && end == 0)
+        r = mp_async_queue_put(q, NULL, 0);
+    mp_async_queue_free(q);
+    return r ? r : end;
+}
+
+static int main_task(void *arg)
+{
+    (void)arg;
+    int r = see_two_end();
+    if (r == 0)
+        r = wrap_one();
+    return r ? r : group_and_queue();
+}
+
+static int coroutines(void)
+{
+    return mp_coro_run(main_task, NULL, 0);
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void close_it(mp_watch *w, int events, void *arg)
+{
+    (void)events, (void)arg;
+    mp_watch_close(w);
+}
+
+static int watch_pipe(mp_loop *loop)
+{
+    mp_watch *w;
+    mp_pipe *a, *b;
+    int r = mp_pipe_new(&a, &b, NULL);
+    if (r < 0)
+        return r;
+    r = mp_loop_add_pipe(loop, &w, a, close_it, NULL);
+    if (r == 0)
+        r = mp_pipe_send(b, "v", 1, 0);
+    if (r == 0)
+        r = mp_loop_run(loop);
+    mp_loop_close(loop);
+    mp_pipe_free(a);
+    mp_pipe_free(b);
+    return r;
+}
+
+static int a_loop(void)
+{
+    mp_loop *loop;
+    int r = mp_loop_new(&loop);
+    if (r < 0)
+        return r;
+    int64_t call = mp_loop_call_soon(loop, do_nothing, NULL);
+    if (call > 0)
+        call = mp_loop_call_later(loop, 1, do_nothing, NULL);
+    r = call < 0 ? (int)call : mp_loop_call_soon_threadsafe(loop, do_nothing, NULL);
+    if (r == 0)
+        r = watch_pipe(loop);
+    mp_loop_free(loop);
+    return r;
+}
+
 MP_TEST(each_call_of_malloc_may_fail)
 {
     static const struct {
@@ -287,6 +452,8 @@ MP_TEST(each_call_of_malloc_may_fail)
         {"array", an_array},        {"arena", an_arena},
         {"dict", a_dict},           {"list", a_list},
         {"queue", a_queue},         {"pipe", a_pipe},
+        {"future", a_future},       {"loop", a_loop},
+        {"coroutines", coroutines},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         never_without_memory(all[i].what, all[i].use);

@@ -10,6 +10,7 @@
 #include <mp/arena.h>
 #include <mp/pool.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -292,13 +293,43 @@ MP_TEST(a_death_in_a_one_shot_map)
         in[i] = i;
     mp_assert_err(mp_map(deadly_square, in, 8, out, 8, 20, &d, &o), MP_EWORKERDIED);
     ck_assert_msg(strncmp(text, "item 7 of 20: worker ", 21) == 0, "%s", text);
-    ck_assert_msg(strstr(text, "was killed by signal 9 (Killed); 1 item failed, 19 done"), "%s",
-                  text);
+    ck_assert_msg(strstr(text, "was killed by signal 9 (Killed), had ") &&
+                      strstr(text, " at most; 1 item failed, 19 done"),
+                  "%s", text);
     for (long i = 0; i < 20; i++)
         if (i != 7)
             ck_assert_int_eq(out[i], i * i);
     free(text);
     mp_arena_delete(arena);
+}
+
+static jmp_buf before_the_map;
+
+static int jump_out(const void *in, void *out, void *ctx)
+{
+    long x = *(const long *)in;
+    (void)out, (void)ctx;
+    if (x == 7)
+        longjmp(before_the_map, 1);
+    return 0;
+}
+
+// Who jumps out of a task is in a copy of the caller, and no worker any more: however that
+// ends, it costs the item.
+MP_TEST(a_task_that_jumps_out_of_the_map)
+{
+    static long in[20];
+    static char *text;
+    const pid_t caller = getpid();
+    mp_map_opts o = {.workers = 2, .error = &text};
+    for (long i = 0; i < 20; i++)
+        in[i] = i;
+    if (setjmp(before_the_map) != 0)
+        _exit(getpid() == caller ? 98 : 33);
+    mp_assert_err(mp_map(jump_out, in, 8, NULL, 0, 20, NULL, &o), MP_EWORKERDIED);
+    ck_assert_msg(strncmp(text, "item 7 of 20: worker ", 21) == 0, "%s", text);
+    ck_assert_msg(strstr(text, "33") && strstr(text, "; 1 item failed, 19 done"), "%s", text);
+    free(text);
 }
 
 static int fail_or_die(const void *in, void *out, void *ctx)
@@ -748,4 +779,96 @@ MP_TEST(workers_that_die_before_they_wait_break_the_pool)
     check_works(p);
     mp_pool_free(p);
     mp_arena_delete(arena);
+}
+
+// ---- what the report tells ----
+
+static __attribute__((noinline)) int touch(volatile int *p)
+{
+    return *p + 1;
+}
+
+static int crash(const void *in, void *out, void *ctx)
+{
+    (void)out, (void)ctx;
+    if (*(const long *)in == 3)
+        return touch((volatile int *)(uintptr_t)0x1230);
+    return 0;
+}
+
+// The calls are told by the names that the program shows, or by places in it.
+MP_TEST(a_crash_is_told_with_address_and_calls)
+{
+    long in[5] = {0, 1, 2, 3, 4};
+    mp_pool *p = new_pool(2, 0);
+    for (int again = 0; again < 2; again++) {
+        mp_assert_err(mp_pool_map(p, crash, in, 8, NULL, 0, 5, NULL, NULL), MP_EWORKERDIED);
+        const char *text = mp_pool_error(p);
+        ck_assert_msg(strstr(text, "signal 11 (Segmentation fault) at address 0x1230 in "), "%s",
+                      text);
+        ck_assert_msg(strstr(text, "test_pool_faults+0x"), "%s", text);
+        ck_assert_msg(strstr(text, " < ") && strstr(text, "at most; 1 item failed, 4 done"), "%s",
+                      text);
+    }
+    mp_pool_free(p);
+}
+
+static int crash_in_a_child(const void *in, void *out, void *ctx)
+{
+    int status;
+    (void)in, (void)out, (void)ctx;
+    pid_t pid = fork();
+    if (pid == 0)
+        touch((volatile int *)(uintptr_t)0x1230);
+    waitpid(pid, &status, 0);
+    raise(SIGKILL);
+    return 0;
+}
+
+MP_TEST(a_crash_of_what_a_task_forked_is_not_the_workers)
+{
+    mp_pool *p = new_pool(1, 0);
+    mp_assert_err(mp_pool_map(p, crash_in_a_child, NULL, 0, NULL, 0, 1, NULL, NULL),
+                  MP_EWORKERDIED);
+    ck_assert_msg(strstr(mp_pool_error(p), "signal 9 (Killed), had "), "%s", mp_pool_error(p));
+    mp_pool_free(p);
+}
+
+static int give_up(const void *in, void *out, void *ctx)
+{
+    (void)in, (void)out, (void)ctx;
+    signal(SIGALRM, SIG_IGN); // the guard's comes all the same
+    abort();
+}
+
+MP_TEST(an_abort_is_told_with_its_calls)
+{
+    mp_pool *p = new_pool(1, 0);
+    mp_assert_err(mp_pool_map(p, give_up, NULL, 0, NULL, 0, 1, NULL, NULL), MP_EWORKERDIED);
+    ck_assert_msg(strstr(mp_pool_error(p), "signal 6 (Aborted) in "), "%s", mp_pool_error(p));
+    ck_assert_msg(strstr(mp_pool_error(p), "abort+0x"), "%s", mp_pool_error(p));
+    mp_pool_free(p);
+}
+
+static int eat(const void *in, void *out, void *ctx)
+{
+    (void)in, (void)out, (void)ctx;
+    size_t size = (size_t)64 << 20;
+    char *p = malloc(size);
+    for (size_t i = 0; p && i < size; i += 4096)
+        ((volatile char *)p)[i] = 1;
+    raise(SIGKILL);
+    return 0;
+}
+
+MP_TEST(memory_is_told_at_its_most)
+{
+    mp_pool *p = new_pool(1, 0);
+    int most = 0;
+    mp_assert_err(mp_pool_map(p, eat, NULL, 0, NULL, 0, 1, NULL, NULL), MP_EWORKERDIED);
+    const char *had = strstr(mp_pool_error(p), ", had ");
+    ck_assert_msg(had && sscanf(had, ", had %d", &most) == 1 && strstr(had, " MiB at most"), "%s",
+                  mp_pool_error(p));
+    ck_assert_int_ge(most, 64);
+    mp_pool_free(p);
 }

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 seconds=${1:?usage: run.sh SECONDS [TARGET ...]}
 shift
-[ $# -gt 0 ] || set -- pack
+[ $# -gt 0 ] || set -- pack frames manager replay
 
 command -v clang >/dev/null || {
     echo "SKIP: no clang"
@@ -30,6 +30,11 @@ clang -fsanitize=fuzzer,address,undefined -o "$tmp/try" "$tmp/try.c" 2>/dev/null
 sources() {
     case $1 in
     pack) echo base/err.c wire/buf.c wire/check.c wire/format.c wire/pack.c wire/unpack.c ;;
+    frames) echo base/err.c wire/buf.c ../manager/server/socket.c ;;
+    manager | replay)
+        echo base/err.c wire/buf.c wire/calls.c wire/check.c wire/format.c wire/pack.c wire/unpack.c \
+            loop/timers.c ../manager/core/*.c ../manager/types/*.c
+        ;;
     *)
         echo "run.sh: no target '$1'" >&2
         exit 2
@@ -39,12 +44,13 @@ sources() {
 
 dir=${FUZZ_DIR:-$tmp}
 for target; do
-    files=$(sources "$target")
+    files=$(cd "$root/libmp" && sources "$target")
     # shellcheck disable=SC2046,SC2086
-    (cd "$root/libmp" && clang -std=gnu11 -D_GNU_SOURCE -g -O1 -I../include -I. \
+    (cd "$root/libmp" && clang -std=gnu11 -D_GNU_SOURCE -g -O1 -I../include -I. -I../manager \
         -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o "$tmp/fuzz_$target" \
         "$here/fuzz_$target.c" $files \
-        $(pkg-config --cflags --libs msgpack 2>/dev/null || pkg-config --cflags --libs msgpack-c))
+        $(pkg-config --cflags --libs msgpack 2>/dev/null || pkg-config --cflags --libs msgpack-c) \
+        $(pkg-config --cflags --libs libsodium))
     mkdir -p "$dir/$target"
     if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -malloc_limit_mb=64 -max_len=4096 -artifact_prefix="$dir/$target-" -print_final_stats=1 \

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A foreign peer of thirty lines: SP's pair protocol over tcp and ipc on plain sockets.
+"""A foreign peer of forty lines: SP's PAIR, PUSH and PULL over tcp and ipc on plain sockets.
 Arguments and behaviour as peer_nng's; docs/protocol.md describes the bytes."""
 
 import socket
 import struct
 import sys
 
-HELLO = b"\0SP\0\0\x10\0\0"
+HELLO = b"\0SP\0\0%c\0\0"
+PAIR, PUSH, PULL = 0x10, 0x50, 0x51
 
 
 def exactly(s, n):
@@ -37,8 +38,9 @@ def main():
         s = s.accept()[0]
     else:
         s.connect(address)
-    s.sendall(HELLO)
-    assert exactly(s, 8) == HELLO
+    ours, theirs = {"push": (PUSH, PULL), "pull": (PULL, PUSH)}.get(what, (PAIR, PAIR))
+    s.sendall(HELLO % ours)
+    assert exactly(s, 8) == HELLO % theirs
     mark = b"\1" if ipc else b""
 
     def send(data):
@@ -48,7 +50,10 @@ def main():
         assert exactly(s, len(mark)) == mark
         return exactly(s, struct.unpack(">Q", exactly(s, 8))[0])
 
-    if what == "send":
+    if what == "pull":
+        for i in range(100):
+            assert receive() == f"message {i}".encode()
+    elif what in ("send", "push"):
         for i in range(100):
             send(f"message {i}".encode())
     else:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A foreign peer: nanomsg's pair socket. Arguments and behaviour as peer_nng's.
+// A foreign peer: nanomsg's sockets. Arguments and behaviour as peer_nng's.
 #include <nanomsg/nn.h>
 #include <nanomsg/pair.h>
+#include <nanomsg/pipeline.h>
 #include <nanomsg/ws.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,12 +41,30 @@ static void send_all(int s)
     usleep(300000); // it drops what it has not sent
 }
 
+static void pull_all(int s)
+{
+    for (int i = 0; i < 100; i++) {
+        char text[32], got[32];
+        int want = snprintf(text, sizeof text, "message %d", i);
+        if (must(nn_recv(s, got, sizeof got, 0), "nn_recv") != want ||
+            memcmp(got, text, (size_t)want) != 0)
+            must(-1, text);
+    }
+}
+
+static int protocol_of(const char *what)
+{
+    if (strcmp(what, "push") == 0)
+        return NN_PUSH;
+    return strcmp(what, "pull") == 0 ? NN_PULL : NN_PAIR;
+}
+
 int main(int argc, char **argv)
 {
     int limit = -1, ms = 20000, binary = NN_WS_MSG_TYPE_BINARY;
     if (argc != 4)
         return 2;
-    int s = must(nn_socket(AF_SP, NN_PAIR), "nn_socket");
+    int s = must(nn_socket(AF_SP, protocol_of(argv[3])), "nn_socket");
     must(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVMAXSIZE, &limit, sizeof limit), "NN_RCVMAXSIZE");
     must(nn_setsockopt(s, NN_SOL_SOCKET, NN_RCVTIMEO, &ms, sizeof ms), "NN_RCVTIMEO");
     must(nn_setsockopt(s, NN_SOL_SOCKET, NN_SNDTIMEO, &ms, sizeof ms), "NN_SNDTIMEO");
@@ -58,6 +77,8 @@ int main(int argc, char **argv)
         must(nn_connect(s, argv[2]), "nn_connect");
     if (strcmp(argv[3], "echo") == 0)
         echo(s);
+    else if (strcmp(argv[3], "pull") == 0)
+        pull_all(s);
     else
         send_all(s);
     nn_close(s);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// A foreign peer: libnng's own pair socket.
-//   peer_nng listen|connect URL echo|send [CA CERT_AND_KEY]
-// echo: sends back what comes, until "end". send: sends "message 0" to "message 99".
+// A foreign peer: libnng's own sockets.
+//   peer_nng listen|connect URL echo|send|push|pull [CA CERT_AND_KEY]
+// echo: sends back what comes, until "end". send: sends "message 0" to "message 99". Both are
+// PAIR. push does as send, and pull takes what that sends, and checks it.
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
+#include <nng/protocol/pipeline0/pull.h>
+#include <nng/protocol/pipeline0/push.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,27 @@ static void send_all(nng_socket s)
     usleep(300000); // NNG drops what it has not sent
 }
 
+static void pull_all(nng_socket s)
+{
+    for (int i = 0; i < 100; i++) {
+        char text[32], got[32];
+        size_t n = sizeof got, want = (size_t)snprintf(text, sizeof text, "message %d", i);
+        must(nng_recv(s, got, &n, 0), "nng_recv");
+        if (n != want || memcmp(got, text, n) != 0)
+            must(NNG_EPROTO, text);
+    }
+}
+
+static void open_socket(nng_socket *s, const char *what)
+{
+    if (strcmp(what, "push") == 0)
+        must(nng_push0_open(s), "nng_push0_open");
+    else if (strcmp(what, "pull") == 0)
+        must(nng_pull0_open(s), "nng_pull0_open");
+    else
+        must(nng_pair0_open(s), "nng_pair0_open");
+}
+
 static void listen_at(nng_socket s, char **argv)
 {
     nng_listener l;
@@ -69,7 +93,7 @@ int main(int argc, char **argv)
     nng_socket s;
     if (argc != 4 && argc != 6)
         return 2;
-    must(nng_pair0_open(&s), "nng_pair0_open");
+    open_socket(&s, argv[3]);
     must(nng_socket_set_size(s, NNG_OPT_RECVMAXSZ, 0), "NNG_OPT_RECVMAXSZ");
     must(nng_socket_set_ms(s, NNG_OPT_RECVTIMEO, 20000), "NNG_OPT_RECVTIMEO");
     must(nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, 20000), "NNG_OPT_SENDTIMEO");
@@ -79,6 +103,8 @@ int main(int argc, char **argv)
         connect_to(s, argv);
     if (strcmp(argv[3], "echo") == 0)
         echo(s);
+    else if (strcmp(argv[3], "pull") == 0)
+        pull_all(s);
     else
         send_all(s);
     nng_close(s);

@@ -3,6 +3,8 @@
 // Foreign peers, both ways: libnng, nanomsg, nngcat and a Python script on plain sockets, each
 // over each transport it has in common with us.
 //
+// Their PAIR sockets at our pipes, and their PUSH and PULL sockets at our queues.
+//
 // What a foreign peer gets less than one of libmp: there is no end of data in SP. When it
 // goes, we read what came and then MP_EOF; when we go, it sees a connection that closed.
 #include "urltest.h"
@@ -10,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mp/queue.h>
 #include <mp/spawn.h>
 #include <poll.h>
 #include <signal.h>
@@ -195,14 +198,23 @@ INTEROP(python, tcp)
 
 // ---- nngcat ----------------------------------------------------------------------------
 
-// It sends one message, and writes what it receives as it came.
-static struct started start_nngcat(const char *how, const char *url, int *out)
+// It sends one message if it has `data`, and writes what it receives as it came.
+static struct started start_nngcat(const char *socket, const char *how, const char *url,
+                                   const char *data, int *out)
 {
     int fds[2];
     struct started s;
-    char *argv[] = {
-        (char[]){"nngcat"}, (char[]){"--pair0"},     (char *)(uintptr_t)how, (char *)(uintptr_t)url,
-        (char[]){"--data"}, (char[]){"from nngcat"}, (char[]){"--raw"},      NULL};
+    bool push = strcmp(socket, "--push0") == 0; // receives nothing, and wants no format for it
+    char *argv[8] = {(char[]){"nngcat"}, (char *)(uintptr_t)socket, (char *)(uintptr_t)how,
+                     (char *)(uintptr_t)url};
+    int n = 4;
+    static char raw[] = "--raw", with_data[] = "--data";
+    if (!push)
+        argv[n++] = raw;
+    if (data) {
+        argv[n++] = with_data;
+        argv[n] = (char *)(uintptr_t)data;
+    }
     ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
     int r = mp_spawn(&s.pid, &s.pidfd, argv,
                      &(mp_spawn_opts){.fds = (int[]){MP_SPAWN_NULL, fds[1], MP_SPAWN_INHERIT}});
@@ -244,13 +256,13 @@ static void nngcat(const struct transport *t)
     int out;
     mp_url_opts o = url_opts(t, true);
     url_assert_ok(mp_listen(&l, t->url, &o));
-    struct started s = start_nngcat("--dial", mp_listener_url(l), &out);
+    struct started s = start_nngcat("--pair0", "--dial", mp_listener_url(l), "from nngcat", &out);
     mp_assert_ok(mp_accept(l, &p, LONG_MS));
     talk_to_nngcat(p, s, out);
     mp_listener_free(l);
 
     free_url(t, url, sizeof url);
-    s = start_nngcat("--listen", url, &out);
+    s = start_nngcat("--pair0", "--listen", url, "from nngcat", &out);
     ck_assert(mptest_eventually(mp_connect(&p, url, &o) == 0, LONG_MS));
     talk_to_nngcat(p, s, out);
     clean_up();
@@ -269,6 +281,133 @@ MP_TEST(nngcat_over_tcp)
 MP_TEST(nngcat_over_ws)
 {
     nngcat(&ws);
+}
+
+// ---- queues ----------------------------------------------------------------------------
+
+static mp_listener *serve(const struct transport *t, mp_queue *q)
+{
+    mp_listener *l;
+    mp_url_opts o = url_opts(t, true);
+    url_assert_ok(mp_queue_serve(&l, q, t->url, &o));
+    return l;
+}
+
+// Their PUSH puts, their PULL gets, in order.
+static void pipeline(const struct peer *p, const struct transport *t, const mp_queue_opts *opts)
+{
+    mp_queue *q;
+    char text[32], got[32];
+    if (!p->program)
+        mp_skip("the peer was not built: its library is not installed");
+    mp_assert_ok(mp_queue_new(&q, opts));
+    mp_listener *l = serve(t, q);
+    struct started s = start_peer(p, t, false, mp_listener_url(l), "push");
+    for (int i = 0; i < 100; i++) {
+        int n = snprintf(text, sizeof text, "message %d", i);
+        ck_assert_int_eq(mp_queue_get(q, got, sizeof got, LONG_MS), n);
+        ck_assert_int_eq(memcmp(got, text, (size_t)n), 0);
+        if (opts->ack)
+            mp_assert_ok(mp_queue_task_done(q));
+    }
+    await(s);
+    s = start_peer(p, t, false, mp_listener_url(l), "pull");
+    for (int i = 0; i < 100; i++) {
+        int n = snprintf(text, sizeof text, "message %d", i);
+        mp_assert_ok(mp_queue_put(q, text, (size_t)n, LONG_MS));
+    }
+    await(s);
+    if (opts->ack)
+        mp_assert_ok(mp_queue_join(q, LONG_MS)); // on its way is acknowledged
+    mp_listener_free(l);
+    mp_queue_free(q);
+    clean_up();
+}
+
+#define PIPELINE(peer, transport)                                                                  \
+    MP_TEST(peer##_over_##transport##_uses_a_queue)                                                \
+    {                                                                                              \
+        pipeline(&(peer), &(transport), &(mp_queue_opts){.max_items = 5});                         \
+        pipeline(&(peer), &(transport), &(mp_queue_opts){.ack = true});                            \
+    }
+
+PIPELINE(libnng, ipc)
+PIPELINE(libnng, tcp)
+PIPELINE(libnng, tls)
+PIPELINE(libnng, ws)
+PIPELINE(nanomsg, ipc)
+PIPELINE(nanomsg, tcp)
+PIPELINE(nanomsg, ws)
+PIPELINE(python, ipc)
+PIPELINE(python, tcp)
+
+static void nngcat_queue(const struct transport *t)
+{
+    mp_queue *q;
+    char got[100];
+    int out;
+    mp_assert_ok(mp_queue_new(&q, NULL));
+    mp_listener *l = serve(t, q);
+    struct started s = start_nngcat("--push0", "--dial", mp_listener_url(l), "from nngcat", &out);
+    ck_assert_int_eq(mp_queue_get(q, got, sizeof got, LONG_MS), 11);
+    ck_assert_int_eq(memcmp(got, "from nngcat", 11), 0);
+    close(out);
+    await(s);
+    s = start_nngcat("--pull0", "--dial", mp_listener_url(l), NULL, &out);
+    mp_assert_ok(mp_queue_put(q, "to nngcat", 9, LONG_MS));
+    for (size_t n = 0; n < 9;) {
+        ssize_t k = read(out, got + n, 9 - n);
+        ck_assert_int_gt(k, 0);
+        n += (size_t)k;
+    }
+    ck_assert_int_eq(memcmp(got, "to nngcat", 9), 0);
+    close(out);
+    kill(s.pid, SIGKILL);
+    waitpid(s.pid, NULL, 0);
+    close(s.pidfd);
+    mp_listener_free(l);
+    mp_queue_free(q);
+}
+
+MP_TEST(nngcat_uses_a_queue_over_ipc)
+{
+    nngcat_queue(&ipc);
+}
+
+MP_TEST(nngcat_uses_a_queue_over_tcp)
+{
+    nngcat_queue(&tcp);
+}
+
+MP_TEST(nngcat_uses_a_queue_over_ws)
+{
+    nngcat_queue(&ws);
+}
+
+// What the end of a queue, or of its room, looks like from outside.
+MP_TEST(a_shut_down_queue_closes_on_foreign_peers)
+{
+    mp_queue *q;
+    char text[8];
+    mp_assert_ok(mp_queue_new(&q, NULL));
+    mp_listener *l = serve(&tcp, q);
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    sa.sin_port = htons((uint16_t)atoi(strrchr(mp_listener_url(l), ':') + 1));
+    for (int pull = 0; pull < 2; pull++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+        ck_assert_int_eq(send(fd, pull ? "\0SP\0\0\x51\0\0" : "\0SP\0\0\x50\0\0", 8, MSG_NOSIGNAL),
+                         8);
+        ck_assert_int_eq(recv(fd, text, 8, MSG_WAITALL), 8);
+        ck_assert_int_eq(text[5], pull ? 0x50 : 0x51);
+        mp_assert_ok(mp_queue_shutdown(q, MP_DRAIN));
+        if (!pull) // it is told when it tries
+            ck_assert_int_eq(send(fd, "\0\0\0\0\0\0\0\1x", 9, MSG_NOSIGNAL), 9);
+        ck_assert_int_le(recv(fd, text, 1, 0), 0);
+        close(fd);
+    }
+    mp_listener_free(l);
+    mp_queue_free(q);
 }
 
 // ---- what a foreign peer gets less -----------------------------------------------------

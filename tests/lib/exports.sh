@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # exports.sh LIBRARY HEADER...: the library exports exactly the functions that the
-# headers declare with MP_API, and nothing else.
+# headers declare with MP_API, and nothing else. Only libmploop links libuv, and none NNG.
 lib=$1
 shift
 tmp=$(mktemp -d) || exit 2
@@ -26,6 +26,14 @@ if comm -23 "$tmp/exported" "$tmp/declared" | grep .; then
 fi
 if comm -13 "$tmp/exported" "$tmp/declared" | grep .; then
     echo "^ declared, but not exported"
+    status=1
+fi
+case $lib in
+*libmploop*) foreign='libnng' ;;
+*) foreign='libuv|libnng' ;;
+esac
+if readelf -d "$lib" | grep -E "NEEDED.*($foreign)"; then
+    echo "^ not for this library"
     status=1
 fi
 exit $status

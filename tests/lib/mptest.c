@@ -98,6 +98,16 @@ static struct names list_dir(const char *path)
     return s;
 }
 
+static bool has_more(const char *path, const struct names *before)
+{
+    struct names now = list_dir(path);
+    bool more = false;
+    for (size_t i = 0; i < now.n; i++)
+        more |= !names_has(before, now.v[i]);
+    names_free(&now);
+    return more;
+}
+
 // "7 -> pipe:[123]" for each open descriptor. The target is part of it, so that one
 // closed and another opened in its place is seen.
 static struct names list_fds(void)
@@ -299,6 +309,8 @@ void mptest_run(const struct mptest *t)
 
     if (!mptest_eventually(orphans_gone(), GRACE_MS))
         describe_children(left, sizeof left, "process");
+    // Where /dev/shm is everybody's, what another test has there goes by itself.
+    (void)mptest_eventually(!has_more("/dev/shm", &shm), GRACE_MS);
     struct names shm_after = list_dir("/dev/shm"), files = list_dir(dir);
     describe(left, sizeof left, "/dev/shm entry", &shm_after, &shm);
     describe(left, sizeof left, "file in TMPDIR", &files, &none);
@@ -333,7 +345,9 @@ static bool has_debugger(void)
 // there meanwhile is not taken for a leak.
 static void make_private_shm(void)
 {
-    if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+    // In a chroot / is no mount point, but /dev/shm may be.
+    if (unshare(CLONE_NEWNS) == 0 && (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
+                                      mount("none", "/dev/shm", NULL, MS_PRIVATE, NULL) == 0))
         (void)!mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 }
 

@@ -109,6 +109,28 @@ static void check_errands(const char *where)
     munmap((void *)runs, 4096);
 }
 
+// Killed as they go to rest: their places are filled when there is work.
+static void check_rest(const char *where)
+{
+    int killed = 0;
+    runs = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    points_mortal();
+    mp_pool *p;
+    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 3, .idle_ms = 1}));
+    for (int round = 0; round < 200 && killed < 25; round++) {
+        int i = 0;
+        *runs = 0;
+        points_arm(where, 0, round % 3 + 1);
+        usleep(3000);
+        mp_assert_err(mp_pool_apply(p, count, &i, sizeof i, NULL, 0, NULL), MP_EMSGSIZE);
+        ck_assert_int_eq(*runs, 1);
+        killed += points_disarm();
+    }
+    ck_assert_int_ge(killed, 25);
+    mp_pool_free(p);
+    munmap((void *)runs, 4096);
+}
+
 #define AT(object, point, check)                                                                   \
     static struct scenario object##_##point##_scenario = {.points = #object "." #point};           \
     __attribute__((constructor)) static void object##_##point##_enter(void)                        \
@@ -125,5 +147,6 @@ AT(board, taken, check_point)
 AT(board, ended, check_point)
 AT(board, noted, check_point)
 AT(worker, task_run, check_point)
+AT(worker, resting, check_rest)
 AT(errand, taking, check_errands)
 AT(errand, taken, check_errands)

@@ -23,6 +23,7 @@ __attribute__((constructor)) static void open_signal_pipe(void)
 static mp_executor *executor;
 static mp_pool *pool;
 static int number[TASKS];
+static mp_future *futures[TASKS];
 
 static int square(const void *in, void *out, void *ctx)
 {
@@ -69,6 +70,56 @@ static int all(void *arg)
     return 0;
 }
 
+// ---- without tasks ----
+
+static int called;
+
+static void squared(mp_coro *promise, void *arg)
+{
+    int *n = arg, y;
+    mp_future *f = futures[n - number];
+    mp_assert_ok(mp_coro_result(promise, NULL));
+    mp_assert_err(mp_future_result(f, &y, sizeof y, 0), sizeof y);
+    ck_assert_int_eq(y, *n * *n);
+    mp_future_free(f);
+    mp_coro_free(promise);
+    called++;
+}
+
+// Submits all, and runs the loop until each future has called back.
+static void call_back(void)
+{
+    mp_loop *loop;
+    mp_coro *promise;
+    mp_assert_ok(mp_loop_new(&loop));
+    for (int i = 0; i < TASKS; i++) {
+        number[i] = i;
+        mp_assert_ok(mp_executor_submit(executor, &futures[i], square, &number[i], sizeof(int),
+                                        sizeof(int), NULL));
+        mp_assert_ok(mp_coro_wrap_future(&promise, loop, futures[i]));
+        mp_assert_ok(mp_coro_on_done(promise, squared, &number[i]));
+    }
+    mp_assert_ok(mp_loop_run(loop));
+    ck_assert_int_eq(called, TASKS);
+    mp_loop_free(loop);
+}
+
+MP_TEST(callbacks_on_threads)
+{
+    mp_assert_ok(mp_executor_new_threads(&executor, &(mp_executor_opts){.workers = 3}));
+    call_back();
+    mp_executor_free(executor);
+}
+
+MP_TEST(callbacks_on_processes)
+{
+    mp_assert_ok(mp_executor_new_processes(&executor, &(mp_executor_opts){.workers = 2}));
+    call_back();
+    mp_executor_free(executor);
+}
+
+// ---- in tasks ----
+
 MP_TEST(on_threads)
 {
     mp_assert_ok(mp_executor_new_threads(&executor, &(mp_executor_opts){.workers = 3}));
@@ -76,7 +127,14 @@ MP_TEST(on_threads)
     mp_executor_free(executor);
 }
 
-MP_TEST(in_worker_processes)
+MP_TEST(on_processes)
+{
+    mp_assert_ok(mp_executor_new_processes(&executor, &(mp_executor_opts){.workers = 2}));
+    mp_assert_ok(mp_coro_run(all, NULL, 0));
+    mp_executor_free(executor);
+}
+
+MP_TEST(in_a_pool)
 {
     mp_assert_ok(mp_pool_new(&pool, &(mp_pool_opts){.workers = 2}));
     mp_assert_ok(mp_coro_run(all, NULL, 0));

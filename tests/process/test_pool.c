@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <mp/arena.h>
+#include <mp/imap.h>
 #include <mp/pool.h>
 #include <pthread.h>
 #include <signal.h>
@@ -742,6 +743,30 @@ MP_TEST(a_pool_outlives_the_thread_that_made_it)
 }
 
 // ---- wrong calls ----
+
+MP_TEST(chunks_of_any_size)
+{
+    static const size_t chunks[] = {0, 1, 999, 1000, 1001, SIZE_MAX / 2, SIZE_MAX};
+    mp_pool *p = new_pool(2);
+    long in[1000], out[1000];
+    mp_future *f;
+    for (long i = 0; i < 1000; i++)
+        in[i] = i;
+    for (size_t c = 0; c < 7; c++) {
+        memset(out, 0, sizeof out);
+        mp_assert_ok(
+            mp_pool_map(p, square, in, 8, out, 8, 1000, NULL, &(mp_map_opts){.chunk = chunks[c]}));
+        for (long i = 0; i < 1000; i++)
+            ck_assert_int_eq(out[i], i * i);
+        mp_assert_ok(mp_pool_map_async(&f, p, square, in, 8, out, 8, 1000,
+                                       &(mp_map_async_opts){.chunk = chunks[c]}));
+        mp_assert_ok(mp_future_error(f, 10000));
+        mp_future_free(f);
+        for (long i = 0; i < 1000; i++)
+            ck_assert_int_eq(out[i], i * i);
+    }
+    mp_pool_free(p);
+}
 
 MP_TEST(bad_arguments)
 {

@@ -4,6 +4,7 @@
 #include "mptest.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <mp/task.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -458,6 +459,55 @@ MP_TEST(statistics_add_up)
     mp_assert_err(mp_pool_get_stats(NULL, &s), MP_EINVAL);
     mp_pool_free(p);
     munmap((void *)page, 4096);
+}
+
+static int say_nothing(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)task;
+    (void)arg;
+    (void)size;
+    (void)ctx;
+    return 0;
+}
+
+MP_TEST(no_result_is_one_of_0_bytes)
+{
+    mp_pool *p = new_pool(1);
+    mp_future *f;
+    char c = 'x';
+    size_t size = 1;
+    ck_assert_int_eq(mp_pool_apply(p, say_nothing, NULL, 0, NULL, 0, NULL), 0);
+    ck_assert_int_eq(mp_pool_apply(p, say_nothing, &c, 1, &c, 1, NULL), 0);
+    mp_assert_ok(mp_pool_apply_async(&f, p, say_nothing, NULL, 0, NULL));
+    ck_assert_int_eq(mp_future_result(f, &c, 1, 10000), 0);
+    ck_assert_ptr_nonnull(mp_future_data(f, &size));
+    ck_assert_uint_eq(size, 0);
+    mp_future_free(f);
+    mp_pool_free(p);
+}
+
+MP_TEST(timeouts_of_any_value)
+{
+    static const int limits[] = {1, 100, INT_MAX - 1, INT_MAX};
+    mp_pool *p = new_pool(2);
+    long x = 3, y;
+    mp_future *f;
+    for (size_t i = 0; i < 4; i++) {
+        mp_task_opts o = {.timeout_ms = limits[i], .backoff_ms = limits[i], .priority = -limits[i]};
+        int64_t r = mp_pool_apply(p, square, &x, 8, &y, 8, &o);
+        ck_assert(r == 8 || (r == MP_ETIMEDOUT && limits[i] <= 100)); // a slow machine
+        mp_assert_ok(mp_pool_apply_async(&f, p, square, &x, 8, NULL));
+        r = mp_future_wait(f, limits[i]);
+        ck_assert(r == 0 || (r == MP_ETIMEDOUT && limits[i] <= 100));
+        ck_assert_int_eq(mp_future_result(f, &y, 8, MP_FOREVER), 8);
+        mp_assert_err(mp_future_wait(f, -2), MP_EINVAL);
+        mp_future_free(f);
+    }
+    mp_assert_ok(mp_pool_close(p));
+    mp_assert_err(mp_pool_join(p, -2), MP_EINVAL);
+    mp_assert_err(mp_pool_join(p, INT_MIN), MP_EINVAL);
+    mp_assert_ok(mp_pool_join(p, INT_MAX));
+    mp_pool_free(p);
 }
 
 // ---- misuse ----

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mp/queue.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/wait.h>
@@ -34,39 +35,70 @@ static void write_key(void)
     close(fd);
 }
 
-// The other machine: sends numbered messages, and waits for an answer.
-static int be_there(int go, int ready, bool to_its_end)
+static mp_url_opts opts(int alive_ms)
 {
-    char url[100], byte;
+    return (mp_url_opts){.error = url_error,
+                         .error_size = sizeof url_error,
+                         .key_file = "key",
+                         .alive_ms = alive_ms};
+}
+
+// What is tried: what the other machine does with the URL that it is told, and what this one does,
+// which listens there.
+struct scene {
+    int (*there)(const char *url);
+    void (*here)(int tell);
+};
+
+static void tell(int go, const mp_listener *l)
+{
+    const char *url = mp_listener_url(l);
+    ck_assert_int_gt(write(go, url, strlen(url) + 1), 0);
+}
+
+static mp_pipe *meet(int go, int alive_ms)
+{
+    mp_listener *l;
     mp_pipe *p;
-    mp_url_opts o = {.error = url_error, .error_size = sizeof url_error, .key_file = "key"};
-    o.alive_ms = to_its_end ? 0 : 2000;
-    if (unshare(CLONE_NEWNET) < 0)
-        return 77;
-    mptest_require(write(ready, "", 1) == 1);
-    ssize_t n = read(go, url, sizeof url);
-    mptest_require(n > 0);
-    if (system("ip addr add " THERE "/24 dev there && ip link set there up") != 0) // NOLINT
-        return 98;
-    int r = mp_connect(&p, url, &o);
-    if (r < 0)
+    mp_url_opts o = opts(alive_ms);
+    url_assert_ok(mp_listen(&l, "tcp://" HERE ":0", &o));
+    tell(go, l);
+    mp_assert_ok(mp_accept(l, &p, LONG_MS));
+    mp_listener_free(l);
+    return p;
+}
+
+static mp_pipe *reach(const char *url, int alive_ms)
+{
+    mp_pipe *p = NULL;
+    mp_url_opts o = opts(alive_ms);
+    if (mp_connect(&p, url, &o) < 0)
         dprintf(2, "%s\n", url_error);
-    mptest_require(r == 0);
+    mptest_require(p);
+    return p;
+}
+
+// ---- a pipe, over a link that is down for a while --------------------------------------
+
+static int send_numbers(const char *url)
+{
     static int data[SIZE / sizeof(int)];
-    for (int i = 0; to_its_end && i < MESSAGES; i++) {
+    char byte;
+    mp_pipe *p = reach(url, 0);
+    for (int i = 0; i < MESSAGES; i++) {
         data[0] = i;
         mptest_require(mp_pipe_send(p, data, SIZE, 60000) == 0);
     }
-    if (to_its_end)
-        mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == 1);
-    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == (to_its_end ? MP_EOF : MP_EBROKEN));
+    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == 1);
+    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == MP_EOF);
     mp_pipe_free(p);
     return 0;
 }
 
-static void receive_with_a_cut(mp_pipe *p)
+static void receive_with_a_cut(int go)
 {
     int got[SIZE / sizeof(int)];
+    mp_pipe *p = meet(go, 0);
     for (int i = 0; i < MESSAGES; i++) {
         ck_assert_int_eq(mp_pipe_recv(p, got, SIZE, 60000), SIZE);
         ck_assert_int_eq(got[0], i);
@@ -81,42 +113,102 @@ static void receive_with_a_cut(mp_pipe *p)
             ip("link set here up");
         }
     }
+    mp_assert_ok(mp_pipe_send(p, "", 1, LONG_MS));
+    mp_pipe_free(p);
 }
 
-// Its machine is gone, and there is nobody who could say so.
-static void silence(mp_pipe *p)
+// ---- a machine that is gone, and nobody there who could say so -------------------------
+
+static int hear_nothing(const char *url)
 {
     char byte;
+    mp_pipe *p = reach(url, 2000);
+    mptest_require(mp_pipe_recv(p, &byte, 1, 60000) == MP_EBROKEN);
+    mp_pipe_free(p);
+    return 0;
+}
+
+static void silence(int go)
+{
+    char byte;
+    mp_pipe *p = meet(go, 2000);
     ip("link set here down");
     mp_assert_err(mp_pipe_recv(p, &byte, 1, 60000), MP_EBROKEN);
     ip("link set here up");
+    mp_pipe_free(p);
 }
 
-static void talk_over_the_link(int go, pid_t there, bool to_its_end)
+// ---- a queue: an item goes to a machine that is then cut off ---------------------------
+
+static int take_and_be_cut_off(const char *url)
 {
+    mp_queue *q = NULL;
+    mp_queue_item item;
+    char x;
+    mp_url_opts o = opts(2000);
+    if (mp_queue_connect(&q, url, &o) < 0)
+        dprintf(2, "%s\n", url_error);
+    mptest_require(q);
+    mptest_require(mp_queue_get_item(q, &x, 1, &item, 60000) == 1 && x == 'a');
+    mptest_require(mp_queue_ack(q, item.tag) == 0);
+    int64_t n = mp_queue_get_item(q, &x, 1, &item, 60000);
+    mptest_require((n == 1 && x == 'b') || n == MP_EBROKEN); // the cut may come before it does
+    mptest_require(mp_queue_get_item(q, &x, 1, &item, 60000) == MP_EBROKEN);
+    mptest_require(mp_queue_ack(q, item.tag) == MP_EBROKEN);
+    mp_queue_free(q);
+    return 0;
+}
+
+static void lose_nothing(int go)
+{
+    mp_queue *q;
     mp_listener *l;
-    mp_pipe *p;
-    mp_url_opts o = url_opts(&tcp, true);
-    o.alive_ms = to_its_end ? 0 : 2000;
+    mp_queue_item item;
+    char got;
+    mp_url_opts o = opts(2000);
+    mp_assert_ok(mp_queue_new(&q, &(mp_queue_opts){.ack = true}));
+    mp_assert_ok(mp_queue_put(q, "a", 1, 0));
+    mp_assert_ok(mp_queue_put(q, "b", 1, 0));
+    url_assert_ok(mp_queue_serve(&l, q, "tcp://" HERE ":0", &o));
+    tell(go, l);
+    ck_assert(mptest_eventually(mp_queue_size(q) == 0, LONG_MS)); // it has the second
+    ip("link set here down");
+    ck_assert_int_eq(mp_queue_get_item(q, &got, 1, &item, 60000), 1);
+    ck_assert(got == 'b' && item.attempts == 1);
+    mp_assert_ok(mp_queue_ack(q, item.tag));
+    mp_assert_ok(mp_queue_join(q, 0));
+    ip("link set here up");
+    mp_listener_free(l);
+    mp_queue_free(q);
+}
+
+// ---- the machines ----------------------------------------------------------------------
+
+static int be_there(int go, int ready, const struct scene *scene)
+{
+    char url[100];
+    if (unshare(CLONE_NEWNET) < 0)
+        return 77;
+    mptest_require(write(ready, "", 1) == 1);
+    mptest_require(read(go, url, 1) == 1); // the link is there
+    if (system("ip addr add " THERE "/24 dev there && ip link set there up") != 0) // NOLINT
+        return 98;
+    mptest_require(read(go, url, sizeof url) > 0);
+    return scene->there(url);
+}
+
+static void be_here(int go, pid_t there, const struct scene *scene)
+{
     ip("link add here type veth peer name there");
     ip("link set there netns %d", (int)there);
     ip("addr add " HERE "/24 dev here");
     ip("link set here up");
-    o.key_file = "key";
-    url_assert_ok(mp_listen(&l, "tcp://" HERE ":0", &o));
-    ck_assert_int_gt(write(go, mp_listener_url(l), strlen(mp_listener_url(l)) + 1), 0);
-    mp_assert_ok(mp_accept(l, &p, LONG_MS));
-    if (to_its_end) {
-        receive_with_a_cut(p);
-        mp_assert_ok(mp_pipe_send(p, "", 1, LONG_MS));
-    } else {
-        silence(p);
-    }
-    mp_pipe_free(p);
-    mp_listener_free(l);
+    ck_assert_int_eq(write(go, "", 1), 1);
+    url_needs_proxy();
+    scene->here(go);
 }
 
-static void two_machines(bool to_its_end)
+static void two_machines(const struct scene *scene)
 {
     int go[2], ready[2], status;
     char byte;
@@ -130,9 +222,9 @@ static void two_machines(bool to_its_end)
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0)
-        _exit(be_there(go[0], ready[1], to_its_end));
+        _exit(be_there(go[0], ready[1], scene));
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-    talk_over_the_link(go[1], pid, to_its_end);
+    be_here(go[1], pid, scene);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
     for (int i = 0; i < 2; i++) {
@@ -144,10 +236,15 @@ static void two_machines(bool to_its_end)
 
 MP_TEST_TIMEOUT(a_link_may_go_down_and_up, 120)
 {
-    two_machines(true);
+    two_machines(&(struct scene){send_numbers, receive_with_a_cut});
 }
 
 MP_TEST_TIMEOUT(a_machine_that_falls_silent_is_given_up, 120)
 {
-    two_machines(false);
+    two_machines(&(struct scene){hear_nothing, silence});
+}
+
+MP_TEST_TIMEOUT(what_a_lost_machine_had_taken_goes_to_others, 120)
+{
+    two_machines(&(struct scene){take_and_be_cut_off, lose_nothing});
 }

@@ -376,3 +376,24 @@ MP_TEST(the_peak_stays)
     ck_assert_uint_lt(stats(a).used, used);
     mp_arena_delete(a);
 }
+
+MP_TEST(a_deleted_arena_is_none)
+{
+    mp_arena *a;
+    void *p = NULL;
+    mp_arena_stats st;
+    mp_assert_ok(mp_arena_new(&a, NULL));
+    mp_assert_ok(mp_arena_alloc(a, &p, 1, 100));
+    mp_arena_delete(a);
+    void *old = p;
+    mp_assert_err(mp_arena_alloc(a, &p, 1, 1), MP_EINVAL);
+    ck_assert_ptr_null(p);
+    mp_assert_err(mp_arena_free(a, old), MP_EINVAL);
+    mp_assert_err(mp_arena_set_root(a, old), MP_EINVAL);
+    mp_assert_err(mp_arena_get_stats(a, &st), MP_EINVAL);
+    ck_assert(!mp_arena_contains(a, old, 1));
+    ck_assert(mp_arena_offset(a, old) == 0);
+    ck_assert_ptr_null(mp_arena_at(a, 4096, 1));
+    ck_assert_ptr_null(mp_arena_root(a, 1));
+    mp_arena_delete(a);
+}

@@ -183,6 +183,103 @@ MP_TEST(condition_wakes)
     mp_assert_ok(mp_coro_run(produce, NULL, 0));
 }
 
+// ---- barrier ----
+
+static mp_async_barrier barrier;
+
+static int meet(void *arg)
+{
+    (void)arg;
+    return mp_async_barrier_wait(&barrier, LONG_MS);
+}
+
+static int meet_twice(void *arg)
+{
+    int r = mp_async_barrier_wait(&barrier, LONG_MS);
+    note(arg);
+    ck_assert_int_ge(mp_async_barrier_wait(&barrier, LONG_MS), 0);
+    note("2");
+    return r;
+}
+
+static int rounds(void *arg)
+{
+    barrier.parties = 3;
+    mp_coro *t[] = {start(meet_twice, "1"), start(meet_twice, "1"), start(meet_twice, "1")};
+    (void)arg;
+    mp_assert_ok(mp_coro_gather(t, 3));
+    ck_assert_str_eq(notes, "111222");
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(mp_coro_result(t[i], NULL), i);
+        mp_coro_free(t[i]);
+    }
+    ck_assert_uint_eq(mp_async_barrier_n_waiting(&barrier), 0);
+    return 0;
+}
+
+MP_TEST(barrier_has_rounds)
+{
+    mp_assert_ok(mp_coro_run(rounds, NULL, 0));
+}
+
+static int some_give_up(void *arg)
+{
+    barrier.parties = 3;
+    mp_coro *t[] = {start(meet, arg), start(meet, arg)};
+    mp_assert_ok(mp_coro_sleep(0));
+    ck_assert_uint_eq(mp_async_barrier_n_waiting(&barrier), 2);
+    mp_assert_ok(mp_coro_cancel(t[0])); // it has not run yet: nevertheless not there
+    ck_assert_uint_eq(mp_async_barrier_n_waiting(&barrier), 1);
+    mp_assert_err(mp_async_barrier_wait(&barrier, 1), MP_ETIMEDOUT);
+    mp_assert_err(mp_await(t[0]), MP_ECANCELED);
+    ck_assert(!mp_async_barrier_broken(&barrier));
+    mp_coro_free(t[0]);
+    t[0] = start(meet, arg);
+    mp_assert_ok(mp_coro_sleep(0));
+    ck_assert_int_eq(mp_async_barrier_wait(&barrier, 0), 2); // the last need not wait
+    mp_assert_err(mp_await(t[1]), 0);
+    mp_assert_err(mp_await(t[0]), 1);
+    mp_coro_free(t[0]);
+    mp_coro_free(t[1]);
+    return 0;
+}
+
+MP_TEST(who_gives_up_is_not_at_the_barrier)
+{
+    mp_assert_ok(mp_coro_run(some_give_up, NULL, 0));
+}
+
+static int break_it(void *arg)
+{
+    barrier.parties = 2;
+    mp_coro *t[] = {start(meet, arg)};
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_ok(mp_async_barrier_abort(&barrier));
+    ck_assert(mp_async_barrier_broken(&barrier));
+    mp_assert_err(finish(t, 1), MP_EBARRIER);
+    mp_assert_err(mp_async_barrier_wait(&barrier, LONG_MS), MP_EBARRIER);
+    mp_assert_ok(mp_async_barrier_reset(&barrier));
+    t[0] = start(meet, arg);
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_ok(mp_async_barrier_reset(&barrier));
+    mp_assert_err(finish(t, 1), MP_EBARRIER);
+    t[0] = start(meet, arg);
+    ck_assert_int_ge(mp_async_barrier_wait(&barrier, LONG_MS), 0);
+    ck_assert_int_ge(mp_await(t[0]), 0);
+    mp_coro_free(t[0]);
+    barrier.parties = 0;
+    mp_assert_err(mp_async_barrier_wait(&barrier, 0), MP_EINVAL);
+    mp_assert_err(mp_async_barrier_wait(NULL, 0), MP_EINVAL);
+    mp_assert_err(mp_async_barrier_reset(NULL), MP_EINVAL);
+    mp_assert_err(mp_async_barrier_abort(NULL), MP_EINVAL);
+    return 0;
+}
+
+MP_TEST(barrier_breaks_and_is_whole_again)
+{
+    mp_assert_ok(mp_coro_run(break_it, NULL, 0));
+}
+
 // ---- queue ----
 
 static mp_async_queue *queue;

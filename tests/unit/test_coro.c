@@ -366,6 +366,83 @@ MP_TEST(wait_for_first_error_all)
     mp_assert_ok(mp_coro_run(wait_kinds, NULL, 0));
 }
 
+static int sleep_ms(void *arg)
+{
+    int ms = *(int *)arg, r = mp_coro_sleep(ms);
+    return r < 0 ? r : ms;
+}
+
+static int completed_in_order(void *arg)
+{
+    int ms[] = {30, 0, 10, LONG_MS}, value = 9;
+    mp_coro *t[5], *which, *self = mp_coro_current();
+    mp_coro_completed *it;
+    (void)arg;
+    for (int i = 0; i < 4; i++)
+        t[i] = start(sleep_ms, &ms[i]);
+    mp_assert_ok(mp_coro_promise(&t[4], NULL));
+    mp_assert_ok(mp_coro_set(t[4], 7, &value));
+    mp_assert_ok(mp_coro_as_completed(&it, t, 5));
+    static const int order[] = {4, 1, 2, 0};
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(mp_coro_completed_next(it, &which, LONG_MS), order[i]);
+        ck_assert_ptr_eq(which, t[order[i]]);
+        ck_assert_int_eq(mp_coro_result(which, NULL), order[i] == 4 ? 7 : ms[order[i]]);
+    }
+    mp_assert_err(mp_coro_completed_next(it, &which, 5), MP_ETIMEDOUT);
+    mp_assert_ok(mp_coro_cancel(t[3]));
+    for (int i = 0; i < 5; i++)
+        mp_coro_free(t[i]); // it has its own
+    ck_assert_int_eq(mp_coro_completed_next(it, NULL, LONG_MS), 3);
+    mp_assert_err(mp_coro_completed_next(it, NULL, LONG_MS), MP_EOF);
+    mp_coro_completed_free(it);
+    mp_assert_ok(mp_coro_as_completed(&it, NULL, 0));
+    mp_assert_err(mp_coro_completed_next(it, NULL, MP_FOREVER), MP_EOF);
+    mp_coro_completed_free(it);
+    mp_assert_err(mp_coro_as_completed(&it, &self, 1), MP_ESTATE);
+    ck_assert_ptr_null(it);
+    return 0;
+}
+
+MP_TEST(completed_are_told_as_they_end)
+{
+    mp_assert_ok(mp_coro_run(completed_in_order, NULL, 0));
+}
+
+static int next_of(void *arg)
+{
+    return (int)mp_coro_completed_next(arg, NULL, LONG_MS);
+}
+
+static int cancelled_next(void *arg)
+{
+    mp_coro_completed *it;
+    mp_coro *t[2] = {start(clean_up, arg), start(clean_up, arg)};
+    mp_assert_ok(mp_coro_as_completed(&it, t, 2));
+    mp_coro *n = start(next_of, it);
+    mp_assert_ok(mp_coro_sleep(0));
+    mp_assert_err(mp_coro_completed_next(it, NULL, 0), MP_ESTATE); // somebody waits
+    mp_assert_ok(mp_coro_cancel(n));
+    mp_assert_err(mp_await(n), MP_ECANCELED);
+    ck_assert_str_eq(notes, ""); // only that
+    mp_coro_free(n);
+    mp_assert_ok(mp_coro_cancel(t[1]));
+    n = start(next_of, it);
+    mp_assert_err(mp_await(n), 1);
+    mp_coro_free(n);
+    mp_coro_completed_free(it); // while one goes on
+    mp_assert_ok(mp_coro_cancel(t[0]));
+    mp_assert_err(mp_await(t[0]), MP_ECANCELED);
+    mp_coro_free(t[0]);
+    mp_coro_free(t[1]);
+    return 0;
+}
+
+MP_TEST(next_completed_is_cancelled_alone)
+{
+    mp_assert_ok(mp_coro_run(cancelled_next, NULL, 0));
+}
+
 // ---- timeouts ----
 
 static int wait_for(void *arg)
@@ -768,43 +845,80 @@ MP_TEST(tasks_wait_for_futures_with_a_source)
     mp_assert_ok(mp_coro_run(await_a_source, NULL, 0));
 }
 
-// ---- many ----
+static int fail_it(mp_future *f)
+{
+    return mp_future_set_error(f, MP_EPIPE, 0, NULL);
+}
+
+static int wrapped_futures(void *arg)
+{
+    mp_future *f[3];
+    mp_coro *p[3], *none;
+    pthread_t thread;
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_future_new(&f[i], NULL));
+        mp_assert_ok(mp_coro_wrap_future(&p[i], NULL, f[i]));
+    }
+    ck_assert_int_eq(pthread_create(&thread, NULL, complete_later, mp_future_hold(f[0])), 0);
+    mp_assert_ok(mp_await(p[0]));
+    mp_assert_ok(fail_it(f[1]));
+    mp_assert_err(mp_coro_gather(p, 3), MP_EPIPE);
+    mp_assert_ok(mp_coro_cancel(p[2]));
+    ck_assert(!mp_future_done(f[2])); // it goes on
+    mp_assert_ok(fail_it(f[2]));
+    mp_assert_err(mp_future_error(f[2], 0), MP_EPIPE);
+    mp_assert_err(mp_coro_wrap_future(&none, NULL, NULL), MP_EINVAL);
+    ck_assert_ptr_null(none);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 3; i++) {
+        mp_coro_free(p[i]);
+        mp_future_free(f[i]);
+    }
+    return 0;
+}
+
+MP_TEST(futures_among_tasks)
+{
+    mp_future *f;
+    mp_coro *p;
+    mp_assert_ok(mp_future_new(&f, NULL));
+    mp_assert_err(mp_coro_wrap_future(&p, NULL, f), MP_ESTATE); // no loop
+    mp_future_free(f);
+    mp_assert_ok(mp_coro_run(wrapped_futures, NULL, 0));
+}
+
+MP_TEST(a_loop_closed_before_its_futures)
+{
+    static const mp_future_source_ops ops = {take_news, NULL};
+    mp_future_source *source;
+    mp_future *f[2];
+    mp_coro *p[2];
+    mp_loop *loop;
+    mp_assert_ok(mp_loop_new(&loop));
+    ck_assert_int_eq(pipe2(news_pipe, O_CLOEXEC | O_NONBLOCK), 0);
+    mp_assert_ok(mp_future_source_new(&source, news_pipe[0], &ops, NULL));
+    for (int i = 0; i < 2; i++) {
+        mp_assert_ok(mp_future_new(&f[i], &(mp_future_opts){.source = i ? source : NULL}));
+        mp_assert_ok(mp_coro_wrap_future(&p[i], loop, f[i]));
+    }
+    mp_loop_free(loop);
+    for (int i = 0; i < 2; i++) {
+        mp_assert_ok(mp_future_set_result(f[i], NULL, 0));
+        ck_assert(!mp_coro_done(p[i]));
+        mp_coro_free(p[i]);
+        mp_future_free(f[i]);
+    }
+    mp_future_source_free(source);
+    close(news_pipe[0]);
+    close(news_pipe[1]);
+}
+
+// ---- stacks, the end of a loop ----
 
 static int wait_for_start(void *arg)
 {
     return mp_async_event_wait(arg, MP_FOREVER);
-}
-
-static long resident_kib(void)
-{
-    long pages = 0, all;
-    FILE *f = fopen("/proc/self/statm", "re");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_int_eq(fscanf(f, "%ld %ld", &all, &pages), 2);
-    fclose(f);
-    return pages * 4;
-}
-
-static int hundred_thousand(void *arg)
-{
-    int n = MPTEST_ASAN || MPTEST_TSAN ? 1000 : 100000;
-    mp_async_event go = {0};
-    mp_group *g;
-    (void)arg;
-    mp_assert_ok(mp_group_new(&g));
-    for (int i = 0; i < n; i++)
-        mp_assert_ok(mp_group_start(g, NULL, wait_for_start, &go, NULL));
-    mp_assert_ok(mp_coro_sleep(1));
-    mp_assert_ok(mp_coro_sleep(1));
-    if (!MPTEST_ASAN && !MPTEST_TSAN)
-        ck_assert_int_lt(resident_kib(), 1 << 20);
-    mp_async_event_set(&go);
-    return mp_group_end(g);
-}
-
-MP_TEST_TIMEOUT(a_hundred_thousand_tasks_in_a_gibibyte, 60)
-{
-    mp_assert_ok(mp_coro_run(hundred_thousand, NULL, 0));
 }
 
 static int deep(int n)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
 #include <mp/event.h>
 #include <mp/executor.h>
-#include <mp/log.h>
 #include <mp/thread.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static mp_executor *new_executor(int workers)
 {
@@ -107,6 +108,16 @@ MP_TEST(failures_with_status_and_text)
     for (int i = 0; i < 3; i++)
         mp_future_free(f[i]);
     mp_executor_free(e);
+}
+
+MP_TEST(failures_nobody_can_look_at_are_logged)
+{
+    mp_executor *e = new_executor(1);
+    int n = 7;
+    open_log();
+    mp_assert_ok(mp_executor_submit(e, NULL, fail_if_set, &n, sizeof n, 0, NULL));
+    mp_executor_free(e);
+    check_log("nobody looked at it: item 7 is bad");
 }
 
 MP_TEST(tasks_run_side_by_side)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/future.h>
-#include <mp/log.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -143,22 +143,6 @@ MP_TEST(errors_with_their_text)
 
 // ---- errors nobody looked at ----
 
-// What is logged while fn runs.
-static void logged(char *text, size_t size, void (*fn)(void))
-{
-    int fds[2];
-    ck_assert_int_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
-    mp_log_fd(fds[1]);
-    mp_log_level(MP_LOG_ERROR);
-    fn();
-    mp_log_level(MP_LOG_OFF);
-    mp_log_fd(2);
-    ssize_t n = read(fds[0], text, size - 1);
-    text[n > 0 ? n : 0] = '\0';
-    close(fds[0]);
-    close(fds[1]);
-}
-
 static void drop_unseen(void)
 {
     mp_future *f = new_future();
@@ -202,13 +186,15 @@ static void fail_in_callback(void)
 
 MP_TEST(unseen_errors_are_logged)
 {
-    char text[2000];
-    logged(text, sizeof text, drop_unseen);
-    ck_assert_msg(strstr(text, "the task returned 42"), "logged: %s", text);
-    logged(text, sizeof text, drop_seen);
-    ck_assert_str_eq(text, "");
-    logged(text, sizeof text, fail_in_callback);
-    ck_assert_msg(strstr(text, "callback") && strstr(text, "no such key"), "logged: %s", text);
+    open_log();
+    drop_unseen();
+    check_log("the task returned 42");
+    open_log();
+    drop_seen();
+    ck_assert_str_eq(close_log(), "");
+    open_log();
+    fail_in_callback();
+    check_log("a callback of a future returned");
 }
 
 // ---- callbacks ----

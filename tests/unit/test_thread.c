@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "logged.h"
 #include "mptest.h"
 
 #include <errno.h>
@@ -203,6 +204,18 @@ MP_TEST(failures_reach_the_hook_with_their_text)
     ck_assert(mp_thread_set_hook(NULL) == note_failure);
 }
 
+MP_TEST(without_a_hook_the_log_is_told)
+{
+    mp_thread *t;
+    char name[] = "x.conf";
+    open_log();
+    mp_assert_ok(mp_thread_start(&t, fail_with_text, name, &(mp_thread_opts){.name = "reader"}));
+    mp_assert_ok(mp_thread_join(t, MP_FOREVER));
+    mp_thread_free(t);
+    const char *text = close_log();
+    ck_assert_msg(strstr(text, "reader") && strstr(text, "no file x.conf"), "logged: %s", text);
+}
+
 static int exit_at_once(void *arg)
 {
     pthread_exit(arg);
@@ -323,30 +336,68 @@ static int use_in_child(void *arg)
     return 0;
 }
 
-static int fork_here(void *other)
+// Two events, in turn: one thread says that it is up, and is told to go on.
+struct meeting {
+    mp_event *up, *go;
+    mp_thread *other;
+};
+
+static struct meeting new_meeting(void)
 {
-    return mptest_in_child(use_in_child, other);
+    return (struct meeting){.up = new_event(), .go = new_event()};
+}
+
+static void free_meeting(struct meeting *m)
+{
+    mp_event_free(m->up);
+    mp_event_free(m->go);
+}
+
+static int meet(void *meeting)
+{
+    struct meeting *m = meeting;
+    int r = mp_event_set(m->up);
+    return r < 0 ? r : wait_for(m->go);
+}
+
+static int meet_and_fork(void *meeting)
+{
+    struct meeting *m = meeting;
+    int r = meet(m);
+    return r < 0 ? r : mptest_in_child(use_in_child, m->other);
+}
+
+// A thread that starts has locks of a sanitizer for a moment, which a child forked in it never
+// gets: nobody forks here before the others are up, and at rest.
+static mp_thread *start_and_meet(int (*fn)(void *), struct meeting *m)
+{
+    mp_thread *t;
+    mp_assert_ok(mp_thread_start(&t, fn, m, NULL));
+    mp_assert_ok(mp_event_wait(m->up, MP_FOREVER));
+    return t;
 }
 
 MP_TEST(a_forked_child_has_one_thread)
 {
     if (MPTEST_TSAN)
         mp_skip("threads after a fork of a threaded program are beyond this sanitizer");
-    mp_event *e = new_event();
-    mp_thread *t, *forker;
+    struct meeting first = new_meeting(), second = new_meeting();
     int result;
-    mp_assert_ok(mp_thread_start(&t, wait_for, e, NULL));
+    mp_thread *t = start_and_meet(meet, &first);
     ck_assert_int_eq(mptest_in_child(use_in_child, t), 0);
     // A thread that forks is the main one of its child.
-    mp_assert_ok(mp_thread_start(&forker, fork_here, t, NULL));
+    second.other = t;
+    mp_thread *forker = start_and_meet(meet_and_fork, &second);
+    mp_assert_ok(mp_event_set(second.go));
     mp_assert_ok(mp_thread_join(forker, MP_FOREVER));
     mp_assert_ok(mp_thread_result(forker, &result));
     ck_assert_int_eq(result, 0);
     mp_thread_free(forker);
-    mp_assert_ok(mp_event_set(e));
+    mp_assert_ok(mp_event_set(first.go));
     mp_assert_ok(mp_thread_join(t, MP_FOREVER));
     mp_thread_free(t);
-    mp_event_free(e);
+    free_meeting(&first);
+    free_meeting(&second);
 }
 
 static int write_late(void *arg)

@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <mp/cpu.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ struct parser {
     const struct opt *rows[NAMES_MAX];
     const struct opt *by_letter[256];
     int letters_len, names_len, rows_len;
+    char also[4096];
+    size_t also_len;
 };
 
 static int has_arg(const struct opt *o)
@@ -53,18 +56,19 @@ static void add_row(struct parser *p, const struct opt *o, bool gnu)
     add_letter(p, option_letter(o, gnu), o);
     if (o->name)
         add_name(p, o->name, o);
-    if (o->also) { // lives as long as the program, as getopt's names do
-        char *also = strdup(o->also), *save = NULL;
-        for (char *name = strtok_r(also, " ", &save); name; name = strtok_r(NULL, " ", &save))
-            add_name(p, name, o);
-    }
+    if (!o->also)
+        return;
+    char *also = p->also + p->also_len, *save = NULL; // getopt's names live on there
+    p->also_len += (size_t)snprintf(also, sizeof p->also - p->also_len, "%s", o->also) + 1;
+    for (char *name = strtok_r(also, " ", &save); name; name = strtok_r(NULL, " ", &save))
+        add_name(p, name, o);
 }
 
 // `+` stops at the first word of the command.
 static void describe(struct parser *p, bool gnu)
 {
     p->letters[p->letters_len++] = '+';
-    for (int g = 0; g < opt_groups_len; g++)
+    for (int g = 0; g < OPT_GROUPS; g++)
         for (int i = 0; i < opt_groups[g]->len; i++)
             add_row(p, &opt_groups[g]->opts[i], gnu);
 }
@@ -155,7 +159,7 @@ static int check(const struct args *a)
     int status = -1;
     if (!a->so && a->words_len == 0 && a->sources_len == 0 && isatty(STDIN_FILENO))
         return usage_error("no command: usage: mpmap [options] command [argument ...] < items");
-    for (int g = 0; g < opt_groups_len && status < 0; g++)
+    for (int g = 0; g < OPT_GROUPS && status < 0; g++)
         if (opt_groups[g]->check)
             status = opt_groups[g]->check(a);
     return status;
@@ -171,10 +175,11 @@ int args_parse(struct args *a, int argc, char **argv)
 {
     static struct parser p;
     *a = (struct args){.jobs = mp_cpu_count(), .gnu = !strcmp(base_name(argv[0]), "parallel")};
-    if (argc > 1 && !strcmp(argv[1], "help") && argc <= 3)
+    if (!a->gnu && argc > 1 && !strcmp(argv[1], "help") && argc <= 3)
         return help_topic(argv[2]);
     describe(&p, a->gnu);
-    argv[0] = (char[]){"mpmap"}; // getopt's messages begin with it
+    static char name[] = "mpmap"; // getopt's messages begin with it; dladdr() reads it, too
+    argv[0] = name;
     for (int key; (key = getopt_long(argc, argv, p.letters, p.names, NULL)) != -1;) {
         if (key == '?')
             return usage_error("try mpmap --help; an option of the command goes after the command");

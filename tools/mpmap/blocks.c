@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,6 +90,7 @@ static void set_size(struct blocks *b, const struct args *a)
 static int read_line(struct blocks *b, char *line, size_t size, size_t *len)
 {
     for (*len = 0; *len < size;) {
+        poll(&(struct pollfd){.fd = b->in.fd, .events = POLLIN}, 1, -1); // a FIFO: for a writer
         ssize_t n = read(b->in.fd, line + *len, 1);
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return -errno;
@@ -215,6 +217,8 @@ static int fill(struct blocks *b)
         b->cap = b->have + want;
         b->buf = xrealloc(b->buf, b->cap);
     }
+    if (!in->watch) // nobody else to serve: wait here
+        poll(&(struct pollfd){.fd = in->fd, .events = POLLIN}, 1, -1);
     ssize_t n = read(in->fd, b->buf + b->have, want);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
         if (in->watch)
@@ -241,8 +245,11 @@ static size_t find_cut(struct blocks *b)
     }
     while (b->records < b->max_records) {
         size_t end = first_end(b, b->buf, b->scanned, b->have);
-        if (!end)
+        if (!end) {
+            if (b->have >= sign_len(b) && b->scanned < b->have - sign_len(b) + 1)
+                b->scanned = b->have - sign_len(b) + 1; // up to there is none
             return 0;
+        }
         b->records++;
         b->scanned = b->recend_len ? end : end + 1; // its beginning is not an end
     }

@@ -3,7 +3,9 @@
 #include "say.h"
 
 #include <json.h>
+#include <json_visit.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +248,21 @@ static void add_value(const struct splitter *s, struct texts *to, json_object *v
     }
 }
 
+// json-c takes NaN, which is no JSON, and the nearest to an integer that does not fit 64 bits.
+static int check_number(json_object *value, int flags, json_object *parent, const char *key,
+                        size_t *index, void *arg)
+{
+    (void)flags, (void)parent, (void)key, (void)index;
+    const char **bad = arg;
+    if (json_object_is_type(value, json_type_int) &&
+        (json_object_get_uint64(value) == UINT64_MAX || json_object_get_int64(value) == INT64_MIN))
+        *bad = "an integer of the item does not fit 64 bits";
+    if (json_object_is_type(value, json_type_double) &&
+        strpbrk(json_object_to_json_string(value), "NI"))
+        *bad = "the item is not JSON";
+    return *bad ? JSON_C_VISIT_RETURN_STOP : JSON_C_VISIT_RETURN_CONTINUE;
+}
+
 static void split_json(const struct splitter *s, struct texts *to, const char *text, size_t len)
 {
     json_tokener *tokener = json_tokener_new();
@@ -255,14 +272,20 @@ static void split_json(const struct splitter *s, struct texts *to, const char *t
     }
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     json_object *value = len < INT_MAX ? json_tokener_parse_ex(tokener, text, (int)len + 1) : NULL;
+    const char *bad = "the item is not JSON";
     bool good = json_tokener_get_error(tokener) == json_tokener_success && len < INT_MAX;
     size_t used = json_tokener_get_parse_end(tokener);
     for (; good && used < len; used++)
         good = is_blank(text[used]);
+    if (good) {
+        bad = NULL;
+        json_c_visit(value, 0, check_number, &bad);
+        good = !bad;
+    }
     if (good) // a line may be long, if its fields are not
         texts_add(to, text, len, memchr(text, '\0', len) ? has_nul : NULL);
     else
-        texts_add(to, text, len < SHOWN ? len : SHOWN, "the item is not JSON");
+        texts_add(to, text, len < SHOWN ? len : SHOWN, bad);
     for (int i = 0; i < s->names.len; i++)
         add_value(s, to, good ? find_path(value, s->names.name[i]) : NULL);
     json_object_put(value);

@@ -18,9 +18,16 @@ enum {
 static size_t memory; // allocated by all
 static int files;
 
+static const char *chosen_dir;
+
+void held_set_dir(const char *dir)
+{
+    chosen_dir = dir;
+}
+
 const char *held_dir(void)
 {
-    const char *dir = getenv("TMPDIR");
+    const char *dir = chosen_dir ? chosen_dir : getenv("TMPDIR");
     return dir && *dir ? dir : "/tmp";
 }
 

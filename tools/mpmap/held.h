@@ -34,7 +34,8 @@ void held_free(struct held *h);
 // Descriptors in use by all.
 int held_files(void);
 
-// Where the files go: $TMPDIR or /tmp.
+// Where the files go: $TMPDIR or /tmp, unless another was set, which stays the caller's.
+void held_set_dir(const char *dir);
 const char *held_dir(void);
 
 #endif

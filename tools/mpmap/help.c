@@ -65,11 +65,10 @@ static void print_option(const struct opt *o)
 
 static void print_topics(void)
 {
-    char line[256] = "mpmap help TOPIC has more:";
-    for (int g = 0; g < opt_groups_len; g++) {
-        strcat(line, " ");
-        strcat(line, opt_groups[g]->topic);
-    }
+    char line[256];
+    int at = snprintf(line, sizeof line, "mpmap help TOPIC has more:");
+    for (int g = 0; g < OPT_GROUPS; g++)
+        at += snprintf(line + at, sizeof line - (size_t)at, " %s", opt_groups[g]->topic);
     print_text(line, 0);
 }
 
@@ -79,7 +78,7 @@ int help_screen(void)
            "       mpmap [options] command [argument ...] ::: item ... [::: item ...]\n"
            "       mpmap [options] --so LIB:FUNCTION [argument ...] < items\n"
            "Runs the command once for each item, on all CPUs.\n\n");
-    for (int g = 0; g < opt_groups_len; g++)
+    for (int g = 0; g < OPT_GROUPS; g++)
         for (int i = 0; i < opt_groups[g]->len; i++)
             if (opt_groups[g]->opts[i].common)
                 print_option(&opt_groups[g]->opts[i]);
@@ -93,12 +92,11 @@ int help_screen(void)
 
 static void print_also(const char *names)
 {
-    char text[600] = "also:", also[400], *save = NULL;
+    char text[600], also[400], *save = NULL;
+    int at = snprintf(text, sizeof text, "also:");
     snprintf(also, sizeof also, "%s", names);
-    for (char *w = strtok_r(also, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
-        strcat(text, w[1] ? " --" : " -");
-        strcat(text, w);
-    }
+    for (char *w = strtok_r(also, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        at += snprintf(text + at, sizeof text - (size_t)at, " %s%s", w[1] ? "--" : "-", w);
     print_text(text, INDENT);
 }
 
@@ -192,7 +190,7 @@ static void man_option(const struct opt *o)
 
 static void man(void)
 {
-    for (int g = 0; g < opt_groups_len; g++) {
+    for (int g = 0; g < OPT_GROUPS; g++) {
         printf(".Ss %s\n", opt_groups[g]->title);
         if (opt_groups[g]->text)
             man_text(opt_groups[g]->text);
@@ -214,7 +212,7 @@ static bool takes_file(const struct opt *o)
 
 static void each(void (*print)(const struct opt *))
 {
-    for (int g = 0; g < opt_groups_len; g++)
+    for (int g = 0; g < OPT_GROUPS; g++)
         for (int i = 0; i < opt_groups[g]->len; i++)
             print(&opt_groups[g]->opts[i]);
 }
@@ -354,11 +352,37 @@ static void fish_option(const struct opt *o)
     printf("'\n");
 }
 
+// Names after which a word is the option's own.
+static void fish_skips(const struct opt *o)
+{
+    if (!o->arg || *o->arg == '[')
+        return;
+    if (o->letter)
+        printf(" -%c", o->letter);
+    if (o->name)
+        printf(" --%s", o->name);
+}
+
 static void fish(void)
 {
     printf("# fish completion of mpmap: made by `mpmap help fish`\n"
            "function __mpmap_options\n"
-           "    test (count (commandline -opc | string match -v -- '-*')) -le 1\n"
+           "    set -l skip 0\n"
+           "    for word in (commandline -opc)[2..-1]\n"
+           "        if test $skip = 1\n"
+           "            set skip 0\n"
+           "            continue\n"
+           "        end\n"
+           "        switch $word\n"
+           "            case");
+    each(fish_skips);
+    printf("\n"
+           "                set skip 1\n"
+           "            case '-*'\n"
+           "            case '*'\n"
+           "                return 1\n"
+           "        end\n"
+           "    end\n"
            "end\n"
            "complete -c mpmap -n __mpmap_options -a '(__fish_complete_command)'\n");
     each(fish_option);
@@ -379,7 +403,7 @@ int help_topic(const char *topic)
             texts[i].print();
             return end();
         }
-    for (int g = 0; g < opt_groups_len; g++)
+    for (int g = 0; g < OPT_GROUPS; g++)
         if (!strcmp(topic, opt_groups[g]->topic)) {
             print_group(opt_groups[g]);
             return end();

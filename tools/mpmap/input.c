@@ -17,23 +17,14 @@ const char *item_arg(const struct item *item, int i, size_t *len)
 
 // ---- opening ----------------------------------------------------------------------------------
 
-static int set_separator(struct reader *r, const struct args *a)
+// What ends records, the same for all sources. 0, or a status after a message.
+static int set_separator(struct input *in, const struct args *a)
 {
-    if (a->csv) {
-        size_t n = 1;
-        char *sep = a->colsep ? unescape(a->colsep, &n) : NULL;
-        r->csv = sep ? *sep : ',';
-        free(sep);
-    }
-    if (a->null)
-        r->separator = "";
-    if (a->delimiter)
-        r->separator = unescape(a->delimiter, &r->separator_len);
-    if (r->separator_len == 0)
-        return usage_error("-d: the text that ends items cannot be empty");
-    if (a->csv || a->json || a->colsep)
-        r->limit = RECORD_MAX;
-    return 0;
+    in->separator = unescape(a->delimiter ? a->delimiter
+                             : a->null    ? "\\0"
+                                          : "\n",
+                             &in->separator_len);
+    return in->separator_len ? 0 : usage_error("-d: the text that ends items cannot be empty");
 }
 
 static void add_group(struct input *in, const struct args *a, const struct source *s)
@@ -54,7 +45,13 @@ static int open_source(struct input *in, const struct args *a, const struct sour
     struct group *g = &in->groups[in->groups_len - 1];
     struct reader *r = &g->readers[g->len - 1];
     int status = reader_open(r, s);
-    return status ? status : set_separator(r, a);
+    r->separator = in->separator;
+    r->separator_len = in->separator_len;
+    if (in->splitter.kind == CSV)
+        r->csv = in->splitter.csv;
+    if (in->splitter.kind != WHOLE)
+        r->limit = RECORD_MAX;
+    return status;
 }
 
 // The first record of each source names its fields. It is waited for: what the command
@@ -108,6 +105,8 @@ int input_open(struct input *in, const struct args *a)
     int status = check_stdin(a);
     if (status == 0)
         status = splitter_init(&in->splitter, a, in->limit);
+    if (status == 0)
+        status = set_separator(in, a);
     if (status == 0 && a->sources_len == 0)
         status = open_source(in, a, NULL);
     for (int i = 0; i < a->sources_len && status == 0; i++)
@@ -319,7 +318,7 @@ static size_t cost(struct input *in, int from, int to)
 static int give_last(struct input *in, struct item *item)
 {
     int n = in->complete;
-    if (in->pack && !in->spread && n % in->records == 0)
+    if (in->pack && !in->spread && in->records > 0 && n % in->records == 0)
         in->spread = n / in->records * ((in->records + in->jobs - 1) / in->jobs);
     if (in->spread && in->spread < n)
         n = (int)in->spread;
@@ -391,6 +390,7 @@ void input_close(struct input *in)
         texts_free(&in->groups[g].texts);
     }
     free(in->groups);
+    free(in->separator);
     free(in->joined);
     texts_free(&in->batch);
     splitter_free(&in->splitter);

@@ -46,6 +46,8 @@ struct input {
     bool wrap;    // --link
     long turns;   // of --link
     size_t limit; // of an argument
+    char *separator;
+    size_t separator_len;
     bool ended;
     const char *end_of_items;
 

@@ -37,7 +37,7 @@ static void end_by(int sig)
 
 int main(int argc, char **argv)
 {
-    struct args args;
+    static struct args args; // and what it points to, for as long as the program runs
     int sig = 0;
     fill_stdio();
     int status = args_parse(&args, argc, argv);

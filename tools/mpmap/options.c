@@ -8,11 +8,10 @@
 #include <string.h>
 
 // In the order of the man page.
-const struct opt_group *const opt_groups[] = {
+const struct opt_group *const opt_groups[OPT_GROUPS] = {
     &opts_input, &opts_command, &opts_run,    &opts_output,
     &opts_watch, &opts_pipe,    &opts_plugin, &opts_other,
 };
-const int opt_groups_len = sizeof opt_groups / sizeof *opt_groups;
 
 char option_letter(const struct opt *o, bool gnu)
 {

@@ -51,8 +51,8 @@ struct opt_group {
 
 extern const struct opt_group opts_input, opts_command, opts_pipe, opts_plugin, opts_run,
     opts_output, opts_watch, opts_other;
-extern const struct opt_group *const opt_groups[];
-extern const int opt_groups_len;
+enum { OPT_GROUPS = 8 };
+extern const struct opt_group *const opt_groups[OPT_GROUPS];
 
 // A number as OPT_NUMBER reads it. -1, or a status after a message about `option`.
 int option_number(const char *option, const char *arg, long min, long *number);

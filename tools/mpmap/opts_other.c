@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Help, and what is accepted because scripts written for GNU parallel have it.
+#include "held.h"
 #include "help.h"
 #include "options.h"
 #include "say.h"
@@ -21,6 +22,13 @@ static int version(struct args *a, const char *arg)
     return fflush(stdout) ? EXIT_IO : 0;
 }
 
+static int set_tmpdir(struct args *a, const char *arg)
+{
+    (void)a;
+    held_set_dir(arg);
+    return *arg ? -1 : usage_error("--tmpdir: the name of a folder cannot be empty");
+}
+
 static int citation(struct args *a, const char *arg)
 {
     (void)a, (void)arg;
@@ -39,9 +47,16 @@ static const struct opt rows[] = {
      .help = "these do nothing: here it is always so",
      .kind = OPT_IGNORED},
     {.name = "minversion",
-     .also = "env tmpdir",
-     .arg = "WORD",
-     .help = "these do nothing: there is no need",
+     .arg = "N",
+     .help = "the same as --version: any is new enough",
+     .call = version},
+    {.name = "tmpdir",
+     .arg = "DIR",
+     .help = "where output is held that memory does not",
+     .call = set_tmpdir},
+    {.name = "env",
+     .arg = "NAME",
+     .help = "does nothing: jobs have the whole environment",
      .kind = OPT_IGNORED},
 };
 

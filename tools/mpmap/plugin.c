@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
 // The records are read in batches into shared memory; a batch is cut at record
-// ends into ranges, many more than workers, and the pool maps work() over them:
-// one task is some thousand records, and no byte is copied on the way. A range
-// says at any moment how far it has come, in one store, so when the function
-// crashes or its worker is killed, we know the record, keep the results before it,
-// and run the rest again.
+// ends into ranges (range.c), many more than workers, and the pool maps the function
+// over them: one task is some thousand records, and no byte is copied on the way.
+// What a crash has left of a range is run again.
 //
 // The size of a batch follows the function: about BATCH_MS of work, so that a
 // slow one shows its results soon and a fast one is not held up by the turns.
 #include "plugin.h"
+#include "range.h"
 #include "reader.h"
-#include "records.h"
 #include "say.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
-#include <mp/arena.h>
 #include <mp/cpu.h>
-#include <mp/plugin.h>
 #include <mp/pool.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,43 +32,9 @@ enum {
     RANGES = 16,      // a worker and batch
     RANGE_MAX = 1024, // so many in all
     RANGE_BYTES = 512,
-    FAILURES = 8, // told one by one, of a range and in all
 };
 
-// How far a range is. It is a whole: read and published at once.
-struct progress {
-    size_t pos;     // of the record in work or to be done next
-    size_t record;  // which one it is, from 0
-    size_t out_len; // what there is of records that are done
-    size_t failed;
-};
-
-struct failure {
-    size_t record, pos;
-    int code;    // what the function returned, or:
-    bool crash;  // it took its worker with it
-    char *cause; // of a crash, if known; memory of the main process
-};
-
-// A piece of a batch, in shared memory. Changed by the worker that has it, and between
-// two maps by the main process.
-struct range {
-    char *data;
-    size_t len;
-    size_t next;            // the end of the record in work; up to pos if none is
-    char *_Atomic out;      // kept from batch to batch
-    _Atomic size_t out_cap; // never more than `out` has
-    _Atomic unsigned turn;  // which of the two is valid; the other one is written
-    struct progress state[2];
-    struct failure failure[FAILURES]; // the first ones; valid are as many as have failed
-};
-
-// What the workers have from before they were forked.
-static mp_arena *arena;
-static mp_record_fn *function;
-static mp_plugin_args arguments;
-static struct records records;
-static mp_plugin_init_fn *init;
+static struct setup *const setup = &range_setup;
 
 struct plugin {
     void *lib;
@@ -90,111 +51,17 @@ struct plugin {
     bool cut_off; // the input ends within a value
 };
 
-// ---- how far a range is -----------------------------------------------------------------
-
-static const struct progress *progress(const struct range *r)
-{
-    return &r->state[atomic_load_explicit(&r->turn, memory_order_acquire) % 2];
-}
-
-// All of it with one store: who is killed before it has not done the record, who is
-// killed after it has.
-static void publish(struct range *r, const struct progress *now)
-{
-    unsigned turn = atomic_load_explicit(&r->turn, memory_order_relaxed) + 1;
-    r->state[turn % 2] = *now;
-    atomic_store_explicit(&r->turn, turn, memory_order_release);
-}
-
-// The record that *now is at fails. Does not count until *now is published.
-static void add_failure(struct range *r, struct progress *now, struct failure f)
-{
-    f.record = now->record;
-    f.pos = now->pos;
-    if (now->failed < FAILURES)
-        r->failure[now->failed] = f;
-    now->failed++;
-}
-
-// ---- in the workers ---------------------------------------------------------------------
-
-struct range_out {
-    mp_out out; // first: the function's pointer to it is ours to the whole
-    struct range *range;
-};
-
-static int grow(mp_out *out, size_t more)
-{
-    struct range *r = ((struct range_out *)out)->range;
-    size_t cap = out->cap ? out->cap * 2 : 4096;
-    void *data;
-    while (cap - out->len < more)
-        if (__builtin_mul_overflow(cap, 2, &cap))
-            return -ENOMEM;
-    if (mp_arena_alloc(arena, &data, cap, 1) < 0)
-        return -ENOMEM;
-    if (out->len)
-        memcpy(data, out->data, out->len);
-    char *old = out->data;
-    out->data = data;
-    out->cap = cap;
-    atomic_store_explicit(&r->out, data, memory_order_release); // first: it is the larger
-    atomic_store_explicit(&r->out_cap, cap, memory_order_release);
-    mp_arena_free(arena, old);
-    return 0;
-}
-
-// Of a range, which holds whole records: only the last of fixed ones may be short.
-static size_t record_len(const struct records *how, const char *s, size_t left)
-{
-    size_t len = records_next(how, s, left);
-    return len && len <= left ? len : left;
-}
-
-static int work(const void *in, void *unused, void *ctx)
-{
-    (void)unused, (void)ctx;
-    struct range *r = (struct range *)(uintptr_t)in; // it lies in the arena: ours to write
-    struct progress now = *progress(r);
-    struct range_out o = {{r->out, now.out_len, r->out_cap, grow}, r};
-    mp_record_fn *fn = function;
-    struct records how = records;
-    while (now.pos < r->len) {
-        char *record = r->data + now.pos;
-        size_t len = record_len(&how, record, r->len - now.pos), next = now.pos + len;
-        r->next = next;
-        atomic_signal_fence(memory_order_seq_cst); // else a kill could leave no trace of the end
-        if (how.kind == LINES)
-            record[--len] = '\0';
-        int code = fn(record, len, &o.out, &arguments);
-        if (code) {
-            add_failure(r, &now, (struct failure){.code = code});
-            o.out.len = now.out_len;
-        }
-        now.out_len = o.out.len;
-        now.record++;
-        now.pos = next;
-        publish(r, &now);
-    }
-    return 0;
-}
-
-static int start_worker(void *arg)
-{
-    return init(arg);
-}
-
 // ---- reading ----------------------------------------------------------------------------
 
 static int arena_room(struct plugin *p, size_t cap)
 {
     void *buf;
-    int err = mp_arena_alloc(arena, &buf, cap + 1, 1); // one for the last separator
+    int err = mp_arena_alloc(setup->arena, &buf, cap + 1, 1); // one for the last separator
     if (err)
         return err;
     if (p->have)
         memcpy(buf, p->buf, p->have);
-    mp_arena_free(arena, p->buf);
+    mp_arena_free(setup->arena, p->buf);
     p->buf = buf;
     p->cap = cap;
     return 0;
@@ -216,12 +83,12 @@ static int bad_records(const struct plugin *p)
 // which the function sees by its length, or half a value.
 static int end_last(struct plugin *p)
 {
-    if (records.kind == MSGPACK) {
+    if (setup->records.kind == MSGPACK) {
         p->cut_off = true;
         return 0;
     }
-    if (records.kind == LINES)
-        p->buf[p->have++] = records.separator;
+    if (setup->records.kind == LINES)
+        p->buf[p->have++] = setup->records.separator;
     p->cut = p->have;
     return 0;
 }
@@ -249,7 +116,7 @@ static int read_batch(struct plugin *p)
         p->ended = n == 0;
         size_t scanned = p->have;
         p->have += (size_t)n;
-        size_t cut = records_cut(&records, p->buf, p->cut, scanned, p->have);
+        size_t cut = records_cut(&setup->records, p->buf, p->cut, scanned, p->have);
         if (cut == RECORDS_BAD)
             return bad_records(p);
         p->cut = cut;
@@ -269,7 +136,7 @@ static void cut_into_ranges(struct plugin *p)
         if (end >= p->cut || p->ranges_len == p->ranges_max)
             end = p->cut;
         else
-            end = records_boundary(&records, p->buf, at, end, p->cut);
+            end = records_boundary(&setup->records, p->buf, at, end, p->cut);
         *r = (struct range){
             .data = p->buf + at, .len = end - at, .out = r->out, .out_cap = r->out_cap};
         at = end;
@@ -298,7 +165,7 @@ static void tell_failures(struct plugin *p)
 {
     for (int i = 0; i < p->ranges_len; i++) {
         struct range *r = &p->ranges[i];
-        const struct progress *done = progress(r);
+        const struct progress *done = range_progress(r);
         for (size_t k = 0; k < done->failed && k < FAILURES; k++) {
             tell(p, r, &r->failure[k]);
             free(r->failure[k].cause);
@@ -334,8 +201,8 @@ static int write_batch(struct plugin *p)
     tell_failures(p);
     for (int i = 0; i < p->ranges_len; i++) {
         const struct range *r = &p->ranges[i];
-        if (progress(r)->out_len)
-            iov[n++] = (struct iovec){r->out, progress(r)->out_len};
+        if (range_progress(r)->out_len)
+            iov[n++] = (struct iovec){r->out, range_progress(r)->out_len};
     }
     int err = write_all(iov, n);
     if (err)
@@ -365,33 +232,35 @@ static void skip_crashes(struct plugin *p)
 {
     for (int i = 0; i < p->ranges_len; i++) {
         struct range *r = &p->ranges[i];
-        struct progress now = *progress(r);
+        struct progress now = *range_progress(r);
         if (p->status[i] != MP_EWORKERDIED || now.pos >= r->len)
             continue;
         if (r->next <= now.pos) { // killed before it began: so its end is still there
-            r->next = now.pos + record_len(&records, r->data + now.pos, r->len - now.pos);
-            if (records.kind == LINES)
+            r->next =
+                now.pos + range_record_len(&setup->records, r->data + now.pos, r->len - now.pos);
+            if (setup->records.kind == LINES)
                 r->data[r->next - 1] = '\0';
         }
         bool wanted = now.failed < FAILURES;
-        add_failure(r, &now, (struct failure){.crash = true, .cause = wanted ? cause(p, i) : NULL});
+        range_add_failure(r, &now,
+                          (struct failure){.crash = true, .cause = wanted ? cause(p, i) : NULL});
         now.record++;
         now.pos = r->next;
-        publish(r, &now);
+        range_publish(r, &now);
     }
 }
 
 static int map_batch(struct plugin *p)
 {
     for (;;) {
-        int err =
-            mp_pool_map(p->pool, work, p->ranges, sizeof *p->ranges, NULL, 0, (size_t)p->ranges_len,
-                        NULL, &(mp_map_opts){.chunk = 1, .status = p->status});
+        int err = mp_pool_map(p->pool, range_work, p->ranges, sizeof *p->ranges, NULL, 0,
+                              (size_t)p->ranges_len, NULL,
+                              &(mp_map_opts){.chunk = 1, .status = p->status});
         if (err == 0)
             return 0;
         if (err != MP_EWORKERDIED) {
             tell_failures(p);
-            if (err == MP_EBROKEN && init)
+            if (err == MP_EBROKEN && setup->init)
                 say("the function's init did not return 0, or crashed, in a worker");
             else
                 say("the pool failed: %s", mp_strerror(err));
@@ -406,14 +275,14 @@ static int start_pool(struct plugin *p)
     void *ranges;
     p->ranges_max = p->workers < RANGE_MAX / RANGES ? p->workers * RANGES : RANGE_MAX;
     p->status = xrealloc(NULL, (size_t)p->ranges_max * sizeof *p->status);
-    int err = mp_arena_alloc(arena, &ranges, (size_t)p->ranges_max, sizeof *p->ranges);
+    int err = mp_arena_alloc(setup->arena, &ranges, (size_t)p->ranges_max, sizeof *p->ranges);
     if (err == 0) {
         memset(ranges, 0, (size_t)p->ranges_max * sizeof *p->ranges);
         p->ranges = ranges;
         err = mp_pool_new(&p->pool, &(mp_pool_opts){.workers = p->workers,
                                                     .name = "mpmap",
-                                                    .init = init ? start_worker : NULL,
-                                                    .init_arg = &arguments});
+                                                    .init = setup->init ? range_start_worker : NULL,
+                                                    .init_arg = NULL});
     }
     if (err)
         say("cannot start the pool: %s", mp_strerror(err));
@@ -495,10 +364,10 @@ static int open_function(struct plugin *p, const char *so)
     if (!symbol)
         return usage_error("--so: %.*s has no function %s: nm -D shows what it has", len, so,
                            colon + 1);
-    memcpy(&function, &symbol, sizeof function);
+    memcpy(&setup->function, &symbol, sizeof setup->function);
     snprintf(path, sizeof path, "%s_init", colon + 1);
     symbol = dlsym(p->lib, path);
-    memcpy(&init, &symbol, sizeof init);
+    memcpy(&setup->init, &symbol, sizeof setup->init);
     return 0;
 }
 
@@ -521,7 +390,7 @@ static int list_as_file(struct reader *in)
 static int open_all(struct plugin *p, const struct args *a)
 {
     bool list = a->sources && !a->sources->file;
-    int status = records_init(&records, a->records, list || a->null ? '\0' : '\n');
+    int status = records_init(&setup->records, a->records, list || a->null ? '\0' : '\n');
     if (status < 0)
         status = open_function(p, a->so);
     if (status == 0)
@@ -530,10 +399,10 @@ static int open_all(struct plugin *p, const struct args *a)
         return status;
     int err = list ? list_as_file(&p->input) : 0;
     if (err == 0)
-        err = mp_arena_new(&arena, NULL);
+        err = mp_arena_new(&setup->arena, NULL);
     if (err)
         say("cannot start: %s", mp_strerror(err));
-    arguments = (mp_plugin_args){a->words_len, a->words, NULL};
+    setup->arguments = (mp_plugin_args){a->words_len, a->words, NULL};
     return err ? EXIT_IO : 0;
 }
 
@@ -545,7 +414,7 @@ int run_plugin(const struct args *a)
     if (status == 0)
         status = run_all(&p);
     mp_pool_free(p.pool);
-    mp_arena_delete(arena);
+    mp_arena_delete(setup->arena);
     reader_close(&p.input);
     free(p.status);
     if (p.lib)

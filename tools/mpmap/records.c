@@ -103,7 +103,7 @@ static size_t value_len(const unsigned char *s, size_t len)
         else if (tag >= 0x90 && tag <= 0x9f)
             missing += tag & 0xf;
         else if (tag >= 0x80 && tag <= 0x8f)
-            missing += 2U * (tag & 0xf);
+            missing += 2 * (uint64_t)(tag & 0xf);
         if (len - at < bytes)
             return 0;
         at += bytes;

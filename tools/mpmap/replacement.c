@@ -102,7 +102,7 @@ static int find_choice(const struct replacing *how, const char *s, size_t *len,
                        struct replacement *r)
 {
     struct names *names = how->names;
-    size_t n = names ? name_length(names, s) : 0, rest;
+    size_t n = names ? name_length(names, s) : 0, rest = 0;
     int found = n ? find_change(s + n, &rest, r) : 0;
     if (found > 0) {
         int at = names_find(names, s, n);

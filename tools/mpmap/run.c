@@ -415,7 +415,8 @@ int run_jobs(const struct args *a, int *sig)
 
 int run_dry(const struct args *a)
 {
-    struct run r = {.args = a};
+    static struct run r;
+    r = (struct run){.args = a, .launch.null = -1};
     int status = open_input(&r);
     if (status)
         return status;

@@ -1,0 +1,139 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The daemon from outside: options, configuration, signals, files, systemd.
+. "${0%/*}/common.sh"
+unset XDG_RUNTIME_DIR MP_MANAGER_AT
+command -v mpmanager >/dev/null || { echo "SKIP: mpmanager was not built"; exit 77; }
+
+# listens FILE: the log says so.
+listens() { grep -qs event=listening "$1"; }
+
+# ---- options ----
+gives "--help" 0 mpmanager --help
+has "--help" "usage: mpmanager" "$out"
+for option in name socket listen dir fsync snapshot-size key-file tls-ca tls-cert tls-key tls-any-client insecure type background \
+    exit-idle log-level log-file metrics-file no-rings max-clients max-greeting greeting-time \
+    max-message max-nodes max-objects max-client-objects max-object-bytes max-bytes max-waiting \
+    max-object-waiting max-out slow-out slow-time alive-time config; do
+    has "--help" "--$option" "$out"
+    grep -q "Fl -$option\|, -$option" "$MP_SRC/docs/man/mpmanager.8" || is "mpmanager(8) has --$option" yes no
+done
+gives "--version" 0 mpmanager --version
+gives "an unknown option" 64 mpmanager --nonsense
+has "an unknown option" "--nonsense" "$err"
+gives "no number" 64 mpmanager --max-clients=many
+has "no number" "max-clients: 'many'" "$err"
+gives "bytes" 64 mpmanager --max-message=1X
+gives "too short" 64 mpmanager --max-message=1
+gives "seconds" 64 mpmanager --slow-time=-1
+gives "a word" 64 mpmanager start
+gives "a name with a slash" 64 mpmanager --name=../x
+gives "a socket without one" 64 mpmanager --socket=x
+gives "a level" 64 mpmanager --log-level=loud
+gives "no such file" 78 mpmanager --config=none.conf
+echo 'nonsense = 1' >bad.conf
+gives "a bad line" 78 mpmanager -c bad.conf
+has "a bad line" "bad.conf, line 1: there is no option 'nonsense'" "$err"
+printf '# comment\n\nmax-clients = 0x\n' >bad.conf
+gives "a bad value" 78 mpmanager -c bad.conf
+has "a bad value" "line 3: '0x' is no value for max-clients" "$err"
+
+# ---- places ----
+mkdir -m 0777 open
+gives "a directory that others may write to" 78 mpmanager --socket=open/x.sock
+has "a directory that others may write to" "others may write" "$err"
+ln -s open link
+gives "a link" 78 mpmanager --socket=link/x.sock
+
+# ---- life ----
+printf 'log-level = info\nmax-clients=7\n' >d.conf
+mpmanager -c d.conf --log-file=log --metrics-file=metrics &
+pid=$!
+eventually listens log 2>/dev/null || is "it listens" yes no
+gives "ping" 0 mpctl ping
+grep -q '^ts=[0-9TZ:.-]* level=info event=listening path=.*/default.sock pid=' log || is "logfmt" yes no
+eventually test -s metrics || is "metrics" yes no
+has "metrics" "mp_manager_sessions 0" "$(cat metrics)"
+gives "a second one" 73 mpmanager
+has "a second one" "in use by pid $pid" "$err"
+gives "the first serves on" 0 mpctl ping
+
+mv log log.1
+printf 'log-level = debug\nname = other\n' >d.conf
+kill -HUP $pid
+eventually grep -q 'event=reload ok=yes needs_restart="name"' log || is "reload" yes "$(cat log log.1)"
+echo 'nonsense' >d.conf
+kill -HUP $pid
+eventually grep -q 'event=reload ok=no' log || is "a reload that fails" yes "$(cat log)"
+gives "reload by mpctl" 1 mpctl reload
+has "reload by mpctl" "nonsense" "$err"
+gives "it serves on" 0 mpctl ping
+
+kill -TERM $pid
+wait $pid
+is "SIGTERM" 0 $?
+is "its socket is gone" "" "$(find . -name '*.sock')"
+gives "nobody is there" 1 mpctl ping
+has "nobody is there" "no manager at" "$err"
+
+# ---- after kill -9 ----
+mpmanager --log-file=log2 &
+pid=$!
+eventually listens log2
+kill -9 $pid
+wait $pid 2>/dev/null
+gives "a dead socket" 1 mpctl ping
+gives "in the background" 0 mpmanager --background
+gives "in the background: it serves" 0 mpctl ping
+gives "a second one in the background" 73 mpmanager --background
+gives "shutdown" 0 mpctl shutdown
+
+# ---- started when it is needed ----
+gives "connect or start" 0 mpctl -s -m once ping
+gives "connect or start: twice" 0 mpctl -s -m once ping
+gives "its end" 0 mpctl -m once shutdown
+
+# ---- persistence and a custom type ----
+type=$(find "$MP_BIN/.." -name type_account.so | head -n 1)
+if [ -n "$type" ]; then
+    mkdir -m 700 store
+    gives "no such type" 78 mpmanager --type=none.so
+    gives "a bad fsync" 78 mpmanager --dir=store --fsync=sometimes
+    gives "with a store" 0 mpmanager --background --type="$type" --dir=store --fsync=always
+    gives "a custom type" 0 mpctl methods account
+    has "a custom type" "so much, when it is there" "$out"
+    gives "set" 0 mpctl set prices tea 3.5
+    gives "its object" 0 mpctl new till account
+    is "its method" 7 "$(mpctl call till add 7)"
+    gives "it waits" 1 mpctl -t 10 call till take 8
+    has "it waits" "timed out" "$err"
+    gives "its error" 1 mpctl call till add -1
+    has "its error" "to take, call take" "$err"
+    gives "a second one for the same store" 73 mpmanager --name=other --dir=store
+    kill -9 "$(cat "$(find . -name default.sock.lock)")"
+    gives "after kill -9" 0 mpmanager --background --type="$type" --dir=store
+    is "what was acknowledged is there" 3.5 "$(mpctl get prices tea)"
+    is "custom types are kept" 9 "$(mpctl call till add 2)"
+    gives "snapshot" 0 mpctl snapshot
+    is "after the snapshot" 12 "$(mpctl call till add 3)"
+    gives "shutdown" 0 mpctl shutdown
+    eventually mpmanager --background --log-level=off --type="$type" --dir=store 2>/dev/null
+    is "after a shutdown" 12 "$(mpctl call till take 0)"
+    gives "its end" 0 mpctl shutdown now
+else
+    echo "SKIP: the examples were not built: no custom type"
+fi
+
+# ---- systemd ----
+if command -v python3 >/dev/null; then
+    gives "sd_notify" 0 python3 "$MP_SRC/tests/lib/notify.py" mpmanager
+    is "sd_notify" "READY WATCHDOG RELOADING READY STOPPING" "$out"
+fi
+if command -v systemd-analyze >/dev/null; then
+    # The program need not be installed.
+    sed 's|^ExecStart=.*|ExecStart=/bin/true|' "$MP_BIN/../mpmanager.service" >mpmanager.service
+    gives "the unit" 0 systemd-analyze security --offline=yes --threshold=20 ./mpmanager.service
+else
+    echo "SKIP: systemd-analyze is not installed: the unit was not judged"
+fi
+finish
