@@ -217,15 +217,15 @@ static void put_columns(FILE *f, const struct job *j, bool ended)
 {
     int code = !ended ? STARTED : j->code < 0 ? 0 : j->code;
     int sig = !ended ? STARTED : j->code < 0 ? -j->code : 0;
-    fprintf(f, "%ld\t:\t%.3f\t%10.3f\t%ld\t%ld\t%d\t%d\t%s\n", j->seq, j->began, j->runtime, 0L,
+    fprintf(f, "%ld\t:\t%.3f\t%10.3f\t%ld\t%ld\t%d\t%d\t%s\n", j->log_seq, j->began, j->runtime, 0L,
             j->received, code, sig, j->command);
 }
 
 static void put_json(FILE *f, const struct job *j, bool ended)
 {
     struct key key = key_of(j->command);
-    fprintf(f, "%s%ld,\"key\":\"%016" PRIx64 "%016" PRIx64 "\",\"start\":%.3f", json_begin, j->seq,
-            key.a, key.b, j->began);
+    fprintf(f, "%s%ld,\"key\":\"%016" PRIx64 "%016" PRIx64 "\",\"start\":%.3f", json_begin,
+            j->log_seq, key.a, key.b, j->began);
     if (ended) {
         fputc(',', f);
         job_json(f, j);

@@ -20,6 +20,7 @@ enum {
     FDS_CAPTURE = 5, // a job's: pidfd, two pipes, two files
     FDS_RESULTS = 3,
     FDS_PLAIN = 1,
+    FDS_LEAST = 12, // the loop's, before there is any job
     JOBS_MOST = 100000,
     TICK_MS = 1000,
 };
@@ -326,6 +327,10 @@ static int open_loop(struct run *r)
 static int prepare(struct run *r)
 {
     limit_jobs(r);
+    if (r->fds_max < FDS_LEAST) { // libuv would abort
+        say("cannot start: the limit of open files is %d (see ulimit -n)", r->fds_max);
+        return EXIT_IO;
+    }
     if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
         return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
     int err = family_begin(&r->family);
