@@ -60,7 +60,7 @@ static void release_imap(mp_imap *it)
 
 static void part_settled(struct mp__chunk *c)
 {
-    struct part *p = (struct part *)c;
+    struct part *p = (void *)c; // its first member
     mp_imap *it = p->it;
     mp_pool *pool = it->pool;
     pthread_mutex_lock(&it->lock);
