@@ -17,12 +17,16 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char header[] =
     "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 static const char json_begin[] = "{\"seq\":";
-enum { STARTED = -1 }; // its Exitval and Signal
+enum {
+    STARTED = -1,    // its Exitval and Signal
+    LOCK_TRIES = 20, // 10 ms apart
+};
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -104,6 +108,19 @@ static int begin_file(struct joblog *l, bool keep)
     return status;
 }
 
+// One that was killed may take a moment to be gone.
+static int lock(int fd)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            return -1;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return -1;
+}
+
 int joblog_open(struct joblog *l, const char *name, bool keep)
 {
     struct stat st;
@@ -114,7 +131,7 @@ int joblog_open(struct joblog *l, const char *name, bool keep)
         return refuse(l, mp_strerror(-errno));
     if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return refuse(l, "is not a file");
-    if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
+    if (lock(l->fd) < 0)
         return refuse(l,
                       errno == EWOULDBLOCK ? "another mpmap is writing it" : mp_strerror(-errno));
     l->end = st.st_size;

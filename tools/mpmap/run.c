@@ -333,9 +333,7 @@ static int prepare(struct run *r)
     }
     if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
         return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
-    int err = family_begin(&r->family);
-    if (err == 0)
-        err = open_loop(r);
+    int err = open_loop(r);
     if (err) {
         say("cannot start: %s", mp_strerror(err));
         return EXIT_IO;
@@ -397,7 +395,12 @@ int run_jobs(const struct args *a, int *sig)
 {
     static struct run r;
     r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1, .groups.own = -1};
-    int status = open_all(&r);
+    int status = family_begin(&r.family); // before files are open that it would share
+    if (status) {
+        say("cannot start: %s", mp_strerror(status));
+        return EXIT_IO;
+    }
+    status = open_all(&r);
     if (status == 0)
         status = prepare(&r);
     if (status) {
