@@ -104,16 +104,18 @@ wait $pid
 is "-j FILE: status" 0 $?
 
 # Few descriptors: all the jobs, or a message; nothing between.
-gives "ulimit -n 6" 74 sh -c "ulimit -n 6; exec mpmap true ::: 1"
-for n in 12 13 14 15 16 20; do
-    (ulimit -n $n; seq 20 | mpmap true 2>err.txt)
-    got=$?
-    case $got in
-    0) ;;
-    74) has "ulimit -n $n: said" "see ulimit -n" "$(cat err.txt)" ;;
-    *) is "ulimit -n $n: status" "0 or 74" "$got" ;;
-    esac
-done
+if ! sanitized; then # which need some themselves
+    gives "ulimit -n 6" 74 sh -c "ulimit -n 6; exec mpmap true ::: 1"
+    for n in 12 13 14 15 16 20; do
+        (ulimit -n $n; seq 20 | mpmap true 2>err.txt)
+        got=$?
+        case $got in
+        0) ;;
+        74) has "ulimit -n $n: said" "see ulimit -n" "$(cat err.txt)" ;;
+        *) is "ulimit -n $n: status" "0 or 74" "$got" ;;
+        esac
+    done
+fi
 jobs=500
 [ -z "${MP_TEST_LONG:-}" ] || jobs=20000
 gives "$jobs jobs at ulimit -n 64" 0 sh -c "ulimit -n 64; seq $jobs | mpmap -j0 true"
