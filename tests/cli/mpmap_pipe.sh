@@ -78,14 +78,15 @@ for word in one two three; do
 done
 exec 3>&- 4<&-
 wait
-mpmap --pipe -a in --header : -k cat >out.txt &
+mkfifo in2 in3 # not the other, which the last run may still be about to close
+mpmap --pipe -a in2 --header : -k cat >out.txt &
 pid=$!
-printf 'h\na\n' >in
+printf 'h\na\n' >in2
 wait $pid
 is "a FIFO with a header" "h${nl}a" "$(cat out.txt)"
-mpmap --pipe -a in --dry-run cat >out.txt &
+mpmap --pipe -a in3 --dry-run cat >out.txt &
 pid=$!
-echo a >in
+echo a >in3
 wait $pid
 is "a FIFO, --dry-run" "cat" "$(cat out.txt)"
 gives "few open files" 0 sh -c 'ulimit -n 64; mpmap -j5 --pipe --block 1k wc -l <list >out'

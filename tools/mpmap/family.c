@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,7 +108,9 @@ int family_kill(const struct family *f, long seq, int sig)
 
 void family_end(struct family *f)
 {
-    if (f->guardian > 0)
-        kill(f->guardian, SIGKILL);
+    // It may not have come to close its descriptors yet: nobody shall find them open after us.
+    if (f->guardian > 0 && kill(f->guardian, SIGKILL) == 0)
+        while (waitpid(f->guardian, NULL, 0) < 0 && errno == EINTR)
+            continue;
     f->guardian = 0;
 }

@@ -55,7 +55,7 @@ static void say_end(struct job *j)
     if (j->code < 0 && !j->timed_out)
         job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
                 sigdescr_np(-j->code));
-    if (j->left_behind)
+    if (j->left_behind && !j->term_step)
         job_say(j,
                 "job %ld (%s): left processes in the background: what they write from now on is "
                 "lost",

@@ -23,7 +23,7 @@ static const struct launch *launch; // of the one run there is
 struct job *job_new(struct run *run, long seq, int slot, const struct item *item)
 {
     struct job *j = xrealloc(NULL, sizeof *j);
-    *j = (struct job){.run = run, .seq = seq, .slot = slot, .pidfd = -1};
+    *j = (struct job){.run = run, .seq = seq, .log_seq = seq, .slot = slot, .pidfd = -1};
     show(j->label, sizeof j->label, item->text, item->len);
     for (int i = 0; i < STREAMS; i++)
         j->stream[i] = (struct stream){.job = j, .fd = -1};

@@ -31,7 +31,7 @@ struct stream {
 enum { OUT, ERR, STREAMS };
 
 struct job {
-    long seq;
+    long seq, log_seq; // log_seq: in the joblog, of --retry-failed that of the first run
     int slot;
     pid_t pid; // its process group, too; 0 when it did not start
     int pidfd;
@@ -40,6 +40,7 @@ struct job {
     struct feed *feed; // its stdin, or NULL: /dev/null
     bool ended;
     bool current;      // its turn to be written: output is passed on as it comes
+    bool whole;        // but not this one, as it may be tried again
     bool lost;         // output that could not be held
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages

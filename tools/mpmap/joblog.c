@@ -17,12 +17,16 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char header[] =
     "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 static const char json_begin[] = "{\"seq\":";
-enum { STARTED = -1 }; // its Exitval and Signal
+enum {
+    STARTED = -1,    // its Exitval and Signal
+    LOCK_TRIES = 20, // 10 ms apart
+};
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -104,6 +108,19 @@ static int begin_file(struct joblog *l, bool keep)
     return status;
 }
 
+// One that was killed may take a moment to be gone.
+static int lock(int fd)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK)
+            return -1;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    return -1;
+}
+
 int joblog_open(struct joblog *l, const char *name, bool keep)
 {
     struct stat st;
@@ -114,7 +131,7 @@ int joblog_open(struct joblog *l, const char *name, bool keep)
         return refuse(l, mp_strerror(-errno));
     if (fstat(l->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return refuse(l, "is not a file");
-    if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
+    if (lock(l->fd) < 0)
         return refuse(l,
                       errno == EWOULDBLOCK ? "another mpmap is writing it" : mp_strerror(-errno));
     l->end = st.st_size;
@@ -217,15 +234,15 @@ static void put_columns(FILE *f, const struct job *j, bool ended)
 {
     int code = !ended ? STARTED : j->code < 0 ? 0 : j->code;
     int sig = !ended ? STARTED : j->code < 0 ? -j->code : 0;
-    fprintf(f, "%ld\t:\t%.3f\t%10.3f\t%ld\t%ld\t%d\t%d\t%s\n", j->seq, j->began, j->runtime, 0L,
+    fprintf(f, "%ld\t:\t%.3f\t%10.3f\t%ld\t%ld\t%d\t%d\t%s\n", j->log_seq, j->began, j->runtime, 0L,
             j->received, code, sig, j->command);
 }
 
 static void put_json(FILE *f, const struct job *j, bool ended)
 {
     struct key key = key_of(j->command);
-    fprintf(f, "%s%ld,\"key\":\"%016" PRIx64 "%016" PRIx64 "\",\"start\":%.3f", json_begin, j->seq,
-            key.a, key.b, j->began);
+    fprintf(f, "%s%ld,\"key\":\"%016" PRIx64 "%016" PRIx64 "\",\"start\":%.3f", json_begin,
+            j->log_seq, key.a, key.b, j->began);
     if (ended) {
         fputc(',', f);
         job_json(f, j);

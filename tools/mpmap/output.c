@@ -292,6 +292,8 @@ void output_pump(struct output *o)
             advance(o, j);
             continue;
         }
+        if (j->whole && !j->ended)
+            return;
         bool through = write_job(o, j);
         if (!j->ended) {
             job_resume(j);

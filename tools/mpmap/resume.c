@@ -39,9 +39,11 @@ static int by_key(const void *x, const void *y)
     return c ? c : (a->line > b->line) - (a->line < b->line);
 }
 
-static int by_line(const void *x, const void *y)
+static int by_seq(const void *x, const void *y)
 {
     const struct past *a = x, *b = y;
+    if (a->seq != b->seq)
+        return a->seq < b->seq ? -1 : 1;
     return (a->line > b->line) - (a->line < b->line);
 }
 
@@ -74,13 +76,18 @@ static void merge(struct resume *r)
 static void list_failed(struct resume *r)
 {
     r->failed = xrealloc(NULL, (r->len + 1) * sizeof *r->failed);
+    r->failed_seq = xrealloc(NULL, (r->len + 1) * sizeof *r->failed_seq);
     if (r->len)
-        qsort(r->past, r->len, sizeof *r->past, by_line);
-    for (size_t i = 0; i < r->len; i++)
-        if (r->past[i].kind == RECORD_FAILED && r->past[i].command)
-            r->failed[r->failed_len++] = r->past[i].command;
-        else
-            free(r->past[i].command);
+        qsort(r->past, r->len, sizeof *r->past, by_seq);
+    for (size_t i = 0; i < r->len; i++) {
+        struct past *p = &r->past[i];
+        if (p->kind != RECORD_FAILED || !p->command) {
+            free(p->command);
+            continue;
+        }
+        r->failed[r->failed_len] = p->command;
+        r->failed_seq[r->failed_len++] = p->seq;
+    }
     r->len = 0;
 }
 
@@ -131,5 +138,6 @@ void resume_free(struct resume *r)
         free(r->failed[i]);
     free(r->past);
     free(r->failed);
+    free(r->failed_seq);
     *r = (struct resume){0};
 }

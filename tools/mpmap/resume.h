@@ -16,7 +16,8 @@ struct resume {
     struct past *past; // sorted by key
     size_t len, cap;
     bool same_command;
-    char **failed; // commands, in the order of the joblog
+    char **failed; // commands, in the order of their numbers
+    long *failed_seq;
     int failed_len;
 };
 

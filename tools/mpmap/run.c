@@ -20,6 +20,7 @@ enum {
     FDS_CAPTURE = 5, // a job's: pidfd, two pipes, two files
     FDS_RESULTS = 3,
     FDS_PLAIN = 1,
+    FDS_LEAST = 12, // the loop's, before there is any job
     JOBS_MOST = 100000,
     TICK_MS = 1000,
 };
@@ -326,11 +327,13 @@ static int open_loop(struct run *r)
 static int prepare(struct run *r)
 {
     limit_jobs(r);
+    if (r->fds_max < FDS_LEAST) { // libuv would abort
+        say("cannot start: the limit of open files is %d (see ulimit -n)", r->fds_max);
+        return EXIT_IO;
+    }
     if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
         return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
-    int err = family_begin(&r->family);
-    if (err == 0)
-        err = open_loop(r);
+    int err = open_loop(r);
     if (err) {
         say("cannot start: %s", mp_strerror(err));
         return EXIT_IO;
@@ -392,7 +395,12 @@ int run_jobs(const struct args *a, int *sig)
 {
     static struct run r;
     r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1, .groups.own = -1};
-    int status = open_all(&r);
+    int status = family_begin(&r.family); // before files are open that it would share
+    if (status) {
+        say("cannot start: %s", mp_strerror(status));
+        return EXIT_IO;
+    }
+    status = open_all(&r);
     if (status == 0)
         status = prepare(&r);
     if (status) {

@@ -226,8 +226,11 @@ static void prepare(struct run *r, struct job *j)
 {
     if (r->wants_command)
         j->command = command_text(r, j, &r->item);
+    if (r->args->resume == RETRY_FAILED)
+        j->log_seq = r->resume.failed_seq[j->seq - 1];
     if (r->args->tag)
         j->tag = tag_text(r, j, &r->item);
+    j->whole = r->retry.tries || r->args->memfree;
     if (r->keeps_items)
         j->kept = kept_new(&r->item);
 }

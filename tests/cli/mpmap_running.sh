@@ -1,0 +1,122 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# When jobs are started, ended and tried again.
+. "${0%/*}/common.sh"
+
+# Too slow: the job and what it has started go, wherever it is.
+gives "--timeout" 1 mpmap -j2 --timeout 1 -s 'setsid sleep 1000 & echo $! >left.{}; sleep {}' ::: 500 0
+has "--timeout: said" "job 1 (500): took longer than 1.0 s: ended" "$err"
+eventually gone "$(cat left.500)" || is "--timeout: what left its group is gone" yes no
+has "a job that leaves processes behind is told of" "job 2 (0): left processes in the background" "$err"
+kill "$(cat left.0)"
+gives "--timeout, percent of the median" 1 mpmap -j1 --timeout 1000% -s 'sleep {}' ::: 0.1 0.1 0.1 100
+has "--timeout, percent: said" "job 4 (100): took longer" "$err"
+gives "--term-seq" 1 mpmap --timeout 0.3 --term-seq USR1,5000,KILL -s 'trap "echo asked; exit 1" USR1; while :; do sleep 0.05; done; : {}' ::: a
+is "--term-seq: the first signal" "asked" "$out"
+gives "--term-seq, deaf" 1 mpmap --timeout 0.3 --term-seq TERM,50,KILL -s 'trap "" TERM; while :; do sleep 0.05; done; : {}' ::: a
+for bad in 0 -1 5x 1e308 '' abc -5%; do
+    gives "--timeout '$bad'" 2 mpmap --timeout="$bad" true ::: 1
+done
+for bad in '' FOO TERM,x TERM,-1 99; do
+    gives "--term-seq '$bad'" 2 mpmap --term-seq="$bad" true ::: 1
+done
+
+# Again.
+gives "--retries" 1 mpmap --retries 3 -s 'echo x >>tries.{}; echo try; test $(wc -l <tries.{}) -ge {}' ::: 1 2 3 4
+is "--retries: how often" "1 2 3 3" "$(for i in 1 2 3 4; do wc -l <tries.$i; done | xargs)"
+is "--retries: only the last try is printed" 4 "$(echo "$out" | wc -l)"
+rm -f tries.*
+gives "--retries with -k" 0 mpmap -k -j2 --retries 5 -s 'echo x >>tries.{}; echo {}; test $(wc -l <tries.{}) -ge $((4 - {}))' ::: 1 2 3
+is "--retries with -k: the order" "1${nl}2${nl}3" "$out"
+rm -f tries.*
+gives "--retry-on another code" 1 mpmap --retries 3 --retry-on 7 -s 'echo x >>tries.{}; exit 8' ::: 1
+is "--retry-on another code: once" 1 "$(wc -l <tries.1)"
+gives "--retry-on this code" 1 mpmap --retries 3 --retry-on 1,5-9 -s 'echo x >>tries.{}; exit 8' ::: 2
+is "--retry-on this code: thrice" 3 "$(wc -l <tries.2)"
+gives "--retry-on signal" 1 mpmap --retries 2 --retry-on signal -s 'echo x >>tries.{}; kill -9 $$' ::: 3
+is "--retry-on signal: twice" 2 "$(wc -l <tries.3)"
+begin=$(date +%s%N)
+gives "--retry-delay" 1 mpmap --retries 3 --retry-delay 0.2 false ::: 1
+is "--retry-delay doubles" yes "$([ $((($(date +%s%N) - begin) / 1000000)) -ge 600 ] && echo yes)"
+gives "--retry-delay alone" 2 mpmap --retry-delay 1 true ::: 1
+gives "--retry-on nonsense" 2 mpmap --retries 2 --retry-on x true ::: 1
+gives "--retries with --pipe" 2 mpmap --retries 2 --pipe cat </dev/null
+
+# Stopping early.
+gives "--halt now,fail=1" 7 mpmap -j2 --halt now,fail=1 -s 'echo {}; sleep {}; exit 7' ::: 0.2 1000 1000
+is "--halt now: what was written is printed" "0.2${nl}1000" "$out"
+gives "--halt soon,fail=1" 3 mpmap -j1 --halt soon,fail=1 -s 'echo {}; exit {}' ::: 0 3 4
+is "--halt soon: no more" "0${nl}3" "$out"
+gives "--halt soon,fail=2" 2 mpmap -j1 --halt soon,fail=2 -s 'exit {}' ::: 5 0 6 7
+gives "--halt now,success=1" 0 mpmap -j1 --halt now,success=1 -s 'echo {}; exit {}' ::: 5 0 6
+is "--halt success: no more" "5${nl}0" "$out"
+gives "--halt soon,done=3" 0 mpmap -j1 --halt soon,done=3 echo ::: 1 2 3 4
+is "--halt done: no more" 3 "$(echo "$out" | wc -l)"
+gives "--halt soon,fail=50%" 3 sh -c 'seq 100 | mpmap -j1 --halt soon,fail=50% false'
+gives "--halt, endless input" 1 sh -c 'yes 2>/dev/null | mpmap --halt now,fail=1 false'
+gives "--halt 2, as it was" 4 mpmap -j1 --halt 2 -s 'exit {}' ::: 4 5
+gives "--halt with -k" 9 mpmap -k -j2 --halt now,fail=1 -s 'sleep 0.{}; echo {}; exit 9' ::: 3 1 2
+for bad in '' now soon,fail now,fail=0 now,fail=101% later,fail=1 now,fail=1x x; do
+    gives "--halt '$bad'" 2 mpmap --halt="$bad" true ::: 1
+done
+
+# Reasons to wait.
+begin=$(date +%s%N)
+gives "--delay" 0 mpmap -j4 --delay 0.2 true ::: 1 2 3
+is "--delay waits" yes "$([ $((($(date +%s%N) - begin) / 1000000)) -ge 400 ] && echo yes)"
+gives "no reason to wait" 0 mpmap --load 100000 --memfree 1M --pressure 100 true ::: 1
+is "--memfree waits" "" "$(timeout 0.5 mpmap --memfree 100000G echo ::: 1)"
+sleep 1000 &
+first=$!
+mpmap --after $first -s 'echo went; : {}' ::: 1 >after.txt &
+second=$!
+sleep 0.2
+is "--after waits" "" "$(cat after.txt)"
+kill $first
+wait $second
+is "--after goes on" went "$(cat after.txt)"
+gives "--after one that is gone" 0 mpmap --after $first true ::: 1
+for bad in '--after x' '--load 0' '--load x' '--memfree x' '--pressure 0' '--pressure cpu=101' '--pressure disk=5' \
+    '--delay -1' '--nice 20' '--nice x' '--priority 0' '--cpus 0' '--mem 0'; do
+    gives "$bad" 2 mpmap $bad true ::: 1
+done
+is "--nice" "$(($(nice) + 3))" "$(mpmap --nice 3 -s 'nice; : {}' ::: 1)"
+mpmap --mem 1G true ::: 1 2>err.txt
+case $? in
+0) is "--mem limits" 1 "$(mpmap --mem 32M -s 'head -c 200000000 /dev/zero | tail; : {}' ::: 1 >/dev/null 2>&1; echo $?)" ;;
+*) has "--mem is refused where it cannot be" "mpmap: --mem: " "$(cat err.txt)" ;;
+esac
+
+# Another order, another number.
+is "--priority" "10 9 2 x" "$(printf '2\n10\nx\n9\n' | mpmap -j1 --priority 1 echo | xargs)"
+is "--priority, lowest first" "2 9 10 x" "$(printf '2\n10\nx\n9\n' | mpmap -j1 --priority -1 echo | xargs)"
+is "--shuf: all, once" "$(seq 100 | sort)" "$(seq 100 | mpmap --shuf echo | sort)"
+is "--shuf: another order" yes "$([ "$(seq 100 | mpmap -j1 --shuf echo)" != "$(seq 100)" ] && echo yes)"
+echo 1 >number
+mpmap -j number -s 'echo >began.{}; until [ -e go ]; do sleep 0.02; done' ::: 1 2 3 &
+pid=$!
+eventually test -e began.1 || is "-j FILE: the first job" yes no
+is "-j FILE: one at a time" "" "$(ls began.2 2>/dev/null)"
+echo 3 >number
+eventually test -e began.3 || is "-j FILE is read again" yes no
+: >go
+wait $pid
+is "-j FILE: status" 0 $?
+
+# Few descriptors: all the jobs, or a message; nothing between.
+if ! sanitized; then # which need some themselves
+    gives "ulimit -n 6" 74 sh -c "ulimit -n 6; exec mpmap true ::: 1"
+    for n in 12 13 14 15 16 20; do
+        (ulimit -n $n; seq 20 | mpmap true 2>err.txt)
+        got=$?
+        case $got in
+        0) ;;
+        74) has "ulimit -n $n: said" "see ulimit -n" "$(cat err.txt)" ;;
+        *) is "ulimit -n $n: status" "0 or 74" "$got" ;;
+        esac
+    done
+fi
+jobs=500
+[ -z "${MP_TEST_LONG:-}" ] || jobs=20000
+gives "$jobs jobs at ulimit -n 64" 0 sh -c "ulimit -n 64; seq $jobs | mpmap -j0 true"
+finish

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Output line by line, tags, results; the bar, the state, the summary.
+. "${0%/*}/common.sh"
+
+# Lines.
+is "--tag" "a${tab}x${nl}a${tab}y" "$(mpmap --tag -s 'echo x; echo y; : {}' ::: a)"
+is "--tagstring" "1-b${tab}a/b.c${nl}2-e${tab}d/e.f" "$(mpmap -k --tagstring '{#}-{/.}' echo ::: a/b.c d/e.f)"
+is "--tagstring without a replacement string" "t${tab}1" "$(mpmap --tagstring t echo ::: 1)"
+is "--tag without a last newline" "a${tab}x" "$(mpmap --tag printf x%.0s ::: a)"
+is "--tag, stderr" "a${tab}x" "$(mpmap --tag -s 'echo x >&2; : {}' ::: a 2>&1 >/dev/null)"
+mkfifo go
+mpmap -j2 --line-buffer -s 'test {} = 2 && read x <go; printf "half "; echo {}; test {} = 1 && { echo >go; sleep 0.2; printf "the end"; }; :' ::: 1 2 >out.txt
+is "--line-buffer: as they come" "half 1${nl}half 2${nl}the end" "$(cat out.txt)"
+rm go
+seq 8 | mpmap -j8 --line-buffer -s 'yes "line of {} line of {} line of {}" | head -3000' | cat >out.txt
+is "--line-buffer: no line is torn" 8 "$(sort -u out.txt | grep -c '^line of \(.\) line of \1 line of \1$')"
+is "--line-buffer: none is lost" 24000 "$(wc -l <out.txt)"
+seq 3 | mpmap -j3 --line-buffer --tag -s 'head -c 300000 /dev/zero | tr "\0" {}; echo' >out.txt
+is "long lines" "1 2 3" "$(cut -f1 out.txt | sort | xargs)"
+is "long lines, whole" 900009 "$(wc -c <out.txt)"
+is "--line-buffer with -k" "$(seq 20)" "$(seq 20 | mpmap -k -j4 --line-buffer echo)"
+for bad in --line-buffer --tag '--tagstring x' '--results r'; do
+    gives "-u $bad" 2 mpmap -u $bad true ::: 1
+done
+
+# Results.
+gives "--results DIR" 4 mpmap --results r -s 'echo out {}; echo err >&2; exit 3' ::: a/b '' .. "$(head -c 300 /dev/zero | tr '\0' x)"
+is "--results: stdout" "out a/b" "$(cat 'r/1/a\_b/stdout')"
+is "--results: stderr" err "$(cat 'r/1/a\_b/stderr')"
+has "--results: job.json" '"exit":3,' "$(cat 'r/1/a\_b/job.json')"
+is "--results: four of them" 4 "$(find r -name job.json | wc -l)"
+mpmap --results two echo ::: a ::: b >/dev/null
+is "--results: two arguments" "a b" "$(cat two/1/a/2/b/stdout)"
+is "--results FILE.json prints nothing" "" "$(mpmap --results r.json -s 'printf "\377\303\274\n"; : {}' ::: q)"
+has "--results FILE.json: bytes" '"stdout":"\udcffü\n","stderr":""}' "$(cat r.json)"
+gives "--results: no such directory" 2 mpmap --results no/r.json true ::: 1
+gives "--results: a file in the way" 74 mpmap --results r.json/x true ::: 1
+
+# Without a terminal the bar is silent.
+gives "--bar" 0 mpmap --bar true ::: 1
+is "--bar without a terminal" "" "$err"
+if command -v script >/dev/null; then
+    script -qec "sh -c 'stty cols 30; exec mpmap --bar -j1 -s \"sleep 0.4; : {}\" ::: 1 2 3 4'" /dev/null >bar.txt </dev/null
+    esc=$(printf '\033')
+    has "--bar on a terminal" "%" "$(cat bar.txt)"
+    is "--bar is not wider than the terminal" "" "$(tr '\r' '\n' <bar.txt | sed "s/$esc\[[0-9]*[A-Za-z]//g" | awk 'length > 30')"
+    is "--bar is taken away" "$(printf '\r\033[K')" "$(tail -c 4 bar.txt)"
+    is "colors on a terminal" 1 "$(script -qec "mpmap --tag echo ::: 1" /dev/null </dev/null | grep -c "$esc\[36m")"
+    is "NO_COLOR" 0 "$(NO_COLOR=1 script -qec "mpmap --tag echo ::: 1" /dev/null </dev/null | grep -c "$esc\[36m")"
+fi
+is "no colors in a file" "1${tab}1" "$(mpmap --tag echo ::: 1)"
+mpmap --progress-fd 3 true ::: 1 2 3 3>progress.json
+has "--progress-fd" '"done":3,"failed":0,"running":0,"total":3,' "$(tail -1 progress.json)"
+gives "--progress-fd, closed" 2 mpmap --progress-fd 77 true ::: 1
+mpmap -s 'echo >began; until [ -e go ]; do sleep 0.02; done; : {}' ::: item 2>err.txt &
+pid=$!
+eventually test -e began
+kill -USR1 $pid
+eventually grep -q 'job 1 (item): slot 1' err.txt || is "SIGUSR1" "a list of jobs" "$(cat err.txt)"
+: >go
+wait $pid
+is "SIGUSR1 ends nothing" 0 $?
+gives "--summary" 1 mpmap -j2 --summary -s 'sleep 0.{}; test {} != 1' ::: 0 1 3
+has "--summary: numbers" "3 jobs in " "$err"
+has "--summary: the slowest" "job 3 (3)" "$(echo "$err" | grep slowest)"
+has "--summary: speed-up" "speed-up" "$err"
+gives "-t" 0 mpmap -t echo ::: 'a b'
+has "-t" "mpmap: job 1: echo 'a b'" "$err"
+finish
