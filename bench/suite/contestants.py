@@ -238,6 +238,31 @@ def sync(seconds):
         yield one("py_Lock", "", PYTHON, SCRIPTS / "sync.py", peer="python3")
 
 
+# ---- processes ----
+
+# Test: who the limits are
+PROCESS_TESTS = {
+    "fork": ("c_fork",),
+    "forkserver": ("c_fork", "c_posix_spawn"),
+    "spawn": ("c_posix_spawn",),
+    "large": ("c_fork", "c_posix_spawn"),
+}
+
+
+def process(seconds):
+    for test, limits in PROCESS_TESTS.items():
+
+        def one(who, target, *command, peer="", metric=f"process_{test}"):
+            return Contestant("process", metric, who, (*command, seconds), target, peer)
+
+        for who in limits:
+            yield one(who, "process_raw", BIN / "process_raw", who, f"process_{test}")
+        yield one("libmp", "process_libmp", BIN / "process_libmp", test)
+        yield one("py_Process", "", PYTHON, SCRIPTS / "process.py", test, peer="python3")
+
+
+# ---- values ----
+
 # Test: (metric, who the limits are)
 VALUE_TESTS = {
     "locked": ("value_2p_locked_inc", ("c_robust", "c_pthread_mutex")),
@@ -382,7 +407,7 @@ def manager(seconds):
                          "manager_libmp")
 
 
-GROUPS = (pipe, queue, pool, executor, sync, value, shm_dict, pack, loop, url, manager, batch)
+GROUPS = (pipe, queue, pool, executor, process, sync, value, shm_dict, pack, loop, url, manager, batch)
 
 
 def contestants(seconds):

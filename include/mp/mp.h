@@ -15,12 +15,14 @@
 #include <mp/error.h>
 #include <mp/event.h>
 #include <mp/executor.h>
+#include <mp/function.h>
 #include <mp/future.h>
 #include <mp/handle.h>
 #include <mp/imap.h>
 #include <mp/lock.h>
 #include <mp/log.h>
 #include <mp/manager.h>
+#include <mp/monitor.h>
 #include <mp/pack.h>
 #include <mp/pipe.h>
 #include <mp/pool.h>
@@ -36,6 +38,8 @@
 #include <mp/shm_pack.h>
 #include <mp/spawn.h>
 #include <mp/starmap.h>
+#include <mp/start.h>
+#include <mp/supervise.h>
 #include <mp/task.h>
 #include <mp/thread.h>
 #include <mp/timer.h>

@@ -38,6 +38,12 @@
 // A task may fork: a child that returns from the task ends there; a worker that ends
 // itself (daemon(3)) has died.
 //
+// Start methods (mp/start.h): by fork, as told above. By forkserver or spawn the supervisor is
+// not a copy of this process, but small, and so are the workers: for programs that are large or
+// have threads. Then workers see nothing of the caller's memory: arrays are copied in any case,
+// ctx and init_arg are to be NULL, told with their size, or carried by the argument; and functions
+// are those of mp/start.h, others are MP_ENOFUNC.
+//
 // The function must have been loaded when the pool was made (MP_ENOFUNC if not).
 // Workers ignore SIGINT, have the user's other signal handlers reset and one of their own for
 // crashes, which notes the calls that led there and lets the signal do the rest; they end
@@ -61,6 +67,7 @@
 
 #include <mp/base.h>
 #include <mp/error.h>
+#include <mp/start.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -88,7 +95,8 @@ typedef struct mp_pool_opts {
                            // arrays go through it part by part; two chunks a worker are taken
                            // in any case, and more than the system has is an error of the map
     mp_pool_init_fn *init; // run by each worker when it begins; NULL = none
-    void *init_arg;        // passed on as it is: memory from before the pool
+    void *init_arg;        // passed on as it is: memory from before the pool; or
+    size_t init_arg_size;  // so many bytes of it are copied
     int max_tasks;         // after so many tasks (see mp/task.h) or chunks of maps a worker
                            // ends when it has done what it is at, and another takes its place;
                            // 0 = no limit
@@ -101,6 +109,10 @@ typedef struct mp_pool_opts {
     int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
                            // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
                            // and its like say in the environment comes first
+    mp_start start;        // how its supervisor begins, which forks the workers: see below
+    const mp_context *context; // NULL = the program's
+    char **error; // where to store why it could not be made, to be released with free(), or NULL
+                  // if the error says it all; or NULL
 } mp_pool_opts;
 
 typedef struct mp_map_opts {
@@ -113,7 +125,8 @@ typedef struct mp_map_opts {
                      // released with free(), NULL if all went well; or NULL
 } mp_map_opts;
 
-// Makes a pool and starts its workers. Does not wait for them. Errors: MP_EINVAL,
+// Makes a pool and starts its workers. Does not wait for them, but for a supervisor that is not
+// forked. Errors: MP_EINVAL, those of mp_process_start() if not by fork,
 // MP_EDEPTH (pools inside workers of pools, 8 deep), -EAGAIN (too many
 // processes), -ENOMEM, -EMFILE, -EFBIG (a small limit of file size: ulimit -f).
 // Workers that die before they are ready, in opts->init for instance, are replaced,

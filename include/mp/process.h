@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A process runs a function of this program in a fork of it.
+// A process runs a function of this program: in a fork of it, unless the options say otherwise
+// (mp/start.h tells the start methods).
 //
-//  1. mp_process_start() forks; the child sees everything the caller sees, and
-//     owns the pipe ends it was given;
+//  1. mp_process_start(); a forked child sees everything the caller sees, others see their
+//     argument and the handles they were given;
 //  2. the child calls fn(arg); what it returns is the exit code;
 //  3. mp_process_join() waits for the end, mp_process_exitcode() tells it;
 //  4. mp_process_free() in the process that started it.
@@ -13,6 +14,9 @@
 // child that calls exec(), or closes all descriptors it finds, leaves this
 // protection; what a plain fork() makes never had it. Each running child costs its
 // parent two descriptors.
+//
+// A daemonic process may have children, which end with it; whether a process is daemonic is
+// said for each, and not inherited.
 //
 // In a child: its end waits for its threads that are no daemons (mp/thread.h); stdout and stderr
 // were flushed before the fork and are flushed at its end, which is _exit(): atexit handlers and
@@ -25,7 +29,9 @@
 
 #include <mp/base.h>
 #include <mp/error.h>
+#include <mp/handle.h>
 #include <mp/pipe.h>
+#include <mp/start.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -41,16 +47,36 @@ typedef int mp_process_fn(void *arg);
 typedef struct mp_process_opts {
     const char *name;     // NULL = "Process-N", N counting the children of this process
     bool daemon;          // at exit: killed, not waited for (see mp_runtime_init)
-    mp_pipe *const *give; // pipe ends that go to the child, ended by NULL; the caller's
-                          // handles to them only give MP_EOWNER from then on
+    mp_pipe *const *give; // fork only: pipe ends that go to the child, ended by NULL, where the
+                          // same pointers are good; the caller's handles to them only give
+                          // MP_EOWNER from then on
+    mp_start start;       // MP_START_DEFAULT: the context's
+    const mp_context *context; // NULL = the program's
+    size_t arg_size;           // bytes of arg that are copied, and fn gets a pointer to the copy,
+                               // aligned as by malloc(); 0 = the pointer itself (fork only)
+    const mp_handle *handles;  // pipes, queues, locks, values, descriptors, ... for the child (see
+    size_t n_handles;          // mp/handle.h), which takes them with mp_process_handle()
+    char **error; // where to store why it failed, to be released with free(), or NULL if the
+                  // error says it all; or NULL
 } mp_process_opts;
 
-// Starts a process that runs fn(arg). opts may be NULL. name is copied. On
-// failure nothing was given away.
-// Errors: MP_EINVAL, MP_EOWNER, MP_ECLOSED (an end in give), -EAGAIN (too many
+// Starts a process that runs fn(arg). opts may be NULL. name is copied. Returns when the process
+// is there and has found its function and handles. On failure nothing was given away, and nothing
+// has run. Blocks for the start: fork and forkserver some 0.3 ms, spawn as long as the program
+// takes from exec to mp_runtime_init(), a minute at most (MP_ETIMEDOUT).
+// Errors: MP_EINVAL (also: a pointer without arg_size, or give, if not by fork), MP_EOWNER,
+// MP_ECLOSED (an end in give), those of mp_pipe_send_handles() for the handles, MP_ENOFUNC (the
+// function is not known in the new process), MP_ESTATE (not by fork, and mp_runtime_init() was not
+// called), MP_EBROKEN (the new process ended before it was ready), -EAGAIN (too many
 // processes), -ENOMEM, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_process_start(mp_process **out, mp_process_fn *fn, void *arg,
                                          const mp_process_opts *opts);
+
+// In a process: the i-th of the handles it was started with, to be taken (mp_handle_take_pipe()
+// and so on); NULL if there were not so many. And its argument, if arg_size was told, with its
+// size (which may be NULL); NULL if not, with 0. Since 0.1.
+MP_API mp_handle *mp_process_handle(size_t i);
+MP_API void *mp_process_argument(size_t *size);
 
 // Waits for the end, up to timeout_ms. 0 when it ended, also when it had already.
 // Errors: MP_ETIMEDOUT, MP_EOWNER (only the process that started it may join),
@@ -59,18 +85,20 @@ MP_API MP_NODISCARD int mp_process_join(mp_process *p, int timeout_ms);
 
 // Stores the exit code: 0 to 255, or -N when signal N killed it. Does not block.
 // Errors: MP_EAGAIN (still running), MP_ESTATUS (somebody else took the status:
-// the program ignores SIGCHLD or waits for any child), MP_EOWNER. Since 0.1.
+// the program ignores SIGCHLD or waits for any child; or the forkserver that forked it
+// was killed), MP_EOWNER. Since 0.1.
 MP_API MP_NODISCARD int mp_process_exitcode(mp_process *p, int *code);
 
 // Whether it still runs. False for NULL, and for a handle of another process.
 // Does not block. Since 0.1.
 MP_API bool mp_process_is_alive(mp_process *p);
 
-// Sends SIGTERM; mp_process_kill() sends SIGKILL. Never hits another process
-// that got the same pid later. 0 also when it has ended. Errors: MP_EOWNER,
-// MP_EINVAL, -EPERM (it became another user). Since 0.1.
+// Sends SIGTERM; mp_process_kill() sends SIGKILL, mp_process_interrupt() SIGINT, as Ctrl-C does.
+// Never hits another process that got the same pid later. 0 also when it has ended. Errors:
+// MP_EOWNER, MP_EINVAL, -EPERM (it became another user). Since 0.1.
 MP_API int mp_process_terminate(mp_process *p);
 MP_API int mp_process_kill(mp_process *p);
+MP_API int mp_process_interrupt(mp_process *p);
 
 // A descriptor that is readable when the process has ended (a pidfd), for
 // mp_wait(), poll() or an event loop. It stays the handle's. MP_EOWNER in
@@ -101,12 +129,6 @@ MP_API mp_process *mp_process_parent(void);
 // be NULL when cap is 0) and returns how many there are. The handles stay their
 // owners'. Also collects children that ended. Since 0.1.
 MP_API size_t mp_process_active_children(mp_process **list, size_t cap);
-
-// Call it first in main(), if at exit the threads and then the children that nobody joined
-// shall be waited for and daemonic ones killed, as in Python. Without it they are killed
-// when the program ends. Registers an atexit() handler, which does nothing in
-// forked children. May be called again. Errors: -ENOMEM. Since 0.1.
-MP_API int mp_runtime_init(void);
 
 #ifdef __cplusplus
 }

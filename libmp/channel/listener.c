@@ -34,7 +34,6 @@ struct mp_listener {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // guards the list, and forks
 static struct mp_listener *owned;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void close_fd(int *fd)
 {
@@ -63,7 +62,7 @@ static void after_fork_child(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_LISTENERS) static void set_hooks(void)
 {
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
@@ -173,7 +172,6 @@ int mp__listen(mp_listener **out, const char *url, const mp_url_opts *opts, uint
         return MP_EINVAL;
     *out = NULL;
     opts = opts ? opts : &defaults;
-    pthread_once(&once, set_hooks);
     mp_listener *l = calloc(1, sizeof *l);
     uint64_t token = mp__fork_token();
     int err = mp__remote_prepare(&r, url, opts, true, protocol);

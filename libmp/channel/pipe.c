@@ -26,7 +26,6 @@
 #define RING_GROWS ((size_t)4 << 20)
 
 static struct mp_pipe *owned; // guarded by the lock of all channels
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void list_add(struct mp_pipe *p)
 {
@@ -73,7 +72,7 @@ static void after_fork_child(void)
     mp__channels_unlock();
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_PIPES) static void set_hooks(void)
 {
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
@@ -192,7 +191,6 @@ static int make_ends(mp_pipe *x, mp_pipe *y, uint64_t token, const struct mp__ch
 
 int mp__pipe_adopt(mp_pipe **out, const struct mp__channel_state *s, const int fds[MP__CHANNEL_FDS])
 {
-    pthread_once(&once, set_hooks);
     mp_pipe *p = alloc_end();
     *out = NULL;
     if (!p)
@@ -223,7 +221,6 @@ void mp__pipe_undo(mp_pipe *p)
 
 int mp__pipe_new(mp_pipe **a, mp_pipe **b, const struct mp__channel_opts *o)
 {
-    pthread_once(&once, set_hooks);
     uint64_t token = mp__fork_token();
     mp_pipe *x = alloc_end(), *y = alloc_end();
     int r = token && x && y ? make_ends(x, y, token, o) : -ENOMEM;
@@ -239,7 +236,6 @@ int mp__pipe_new(mp_pipe **a, mp_pipe **b, const struct mp__channel_opts *o)
 
 int mp__pipe_adopt_remote(mp_pipe **out, int (*take)(void *arg, struct mp__channel *c), void *arg)
 {
-    pthread_once(&once, set_hooks);
     uint64_t token = mp__fork_token();
     mp_pipe *p = alloc_end();
     if (!p || !token) {

@@ -12,6 +12,7 @@
 // the socket and compared before each request, and mpproxy itself takes requests only from
 // its own user.
 #include "channel/proxy.h"
+#include "os/fork.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -44,8 +45,7 @@ struct self {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // held across forks, too
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int control = -1; // guarded by the lock, as is:
+static int control = -1;                                 // guarded by the lock, as is:
 static struct self started_as;
 
 static void before_fork(void)
@@ -58,7 +58,7 @@ static void after_fork(void)
     pthread_mutex_unlock(&lock);
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_PROXY) static void set_hooks(void)
 {
     pthread_atfork(before_fork, after_fork, after_fork);
 }
@@ -246,7 +246,6 @@ static int ask_locked(const struct mp__request *request, const int *fds, size_t 
 int mp__proxy_ask(const struct mp__request *request, const int *fds, size_t n, bool *started,
                   char text[MP__TEXT_MAX])
 {
-    pthread_once(&once, set_hooks);
     *started = false;
     text[0] = '\0';
     pthread_mutex_lock(&lock);

@@ -39,6 +39,12 @@ uint64_t mp__process_start_of(pid_t pid)
     return look_at(pid, &l) ? l.start : 0;
 }
 
+long mp__process_threads(void)
+{
+    struct look l;
+    return look_at(getpid(), &l) ? l.threads : 0;
+}
+
 bool mp__process_is_gone(pid_t pid, uint64_t start)
 {
     if (kill(pid, 0) < 0 && errno == ESRCH)

@@ -16,4 +16,7 @@ uint64_t mp__process_start_of(pid_t pid);
 // a zombie has. False when it cannot be told, as without descriptors. About 8 us.
 bool mp__process_is_gone(pid_t pid, uint64_t start);
 
+// How many threads this process has; 0 if it is not known.
+long mp__process_threads(void);
+
 #endif

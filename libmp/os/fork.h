@@ -31,6 +31,24 @@ static inline bool mp__fork_is_mine(uint64_t token)
     return token != 0 && mp__fork_present() == token;
 }
 
+// Fork hooks are set when the program, or the library, is loaded: one that came with the first
+// use could come in the middle of another thread's fork, which would then run a half of it. They
+// are run in the reverse order before a fork, so that locks are taken as they are nested:
+// what may be called under a lock has a lower number.
+#define MP__FORK_HOOKS(order) __attribute__((constructor(200 + (order))))
+enum {
+    MP__HOOKS_ARENAS,
+    MP__HOOKS_PIPES,
+    MP__HOOKS_PROXY,
+    MP__HOOKS_LISTENERS,
+    MP__HOOKS_FAMILY,
+    MP__HOOKS_FUNCTIONS,
+    MP__HOOKS_THREADS,
+    MP__HOOKS_POOLS,
+    MP__HOOKS_MONITORS,
+    MP__HOOKS_FORKSERVER,
+};
+
 // fork() with stdout and stderr flushed before, so that what waits in their
 // buffers is not written twice. The child gets a token of its own. Returns the
 // pid, 0 in the child, or -errno.

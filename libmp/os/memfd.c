@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,4 +92,29 @@ int mp__memfd_map(int fd, size_t size, void **out)
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     *out = p == MAP_FAILED ? NULL : p;
     return p == MAP_FAILED ? -errno : 0;
+}
+
+int mp__memfd_map_at(int fd, size_t size, void *at, void **out)
+{
+    int flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
+    void *p = mmap(at, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    *out = p == at ? p : NULL;
+    if (p == at)
+        return 0;
+    int err = p == MAP_FAILED ? -errno : -EEXIST; // an old kernel takes it for a hint
+    if (p != MAP_FAILED)
+        munmap(p, size);
+    return err;
+}
+
+// On 64-bit systems programs lie in the last third of their 47 bits, libraries and all that is
+// mapped at the end, sanitizers at the beginning.
+#define APART      (UINT64_C(1) << 45)
+#define APART_STEP (UINT64_C(1) << 32)
+
+void *mp__memfd_apart(size_t size)
+{
+    uint64_t random = (uint64_t)getpid();
+    (void)!getrandom(&random, sizeof random, 0);
+    return (void *)(uintptr_t)(APART + random % ((APART - size) / APART_STEP) * APART_STEP);
 }

@@ -25,4 +25,11 @@ int mp__memfd_commit(int fd, size_t offset, size_t size);
 // Maps the file's first `size` bytes, shared, at *out. 0 or -errno.
 int mp__memfd_map(int fd, size_t size, void **out);
 
+// The same at this address and nowhere else. -EEXIST: something is there.
+int mp__memfd_map_at(int fd, size_t size, void *at, void **out);
+
+// An address at which other processes of the same program have nothing either, likely. Another
+// one each time.
+void *mp__memfd_apart(size_t size);
+
 #endif

@@ -9,7 +9,7 @@
 //
 // The program is looked up in the parent: the search needs memory and, when the
 // caller has done it once, is not needed again.
-#include <mp/spawn.h>
+#include "os/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,7 @@ struct child {
     const char *path;
     char *const *argv, *const *env;
     const mp_spawn_opts *opts;
+    int keep; // a descriptor that stays open, or -1
     pid_t parent;
     int err; // written by the child
 };
@@ -105,7 +106,8 @@ CHILD static int child_main(void *arg)
     child_default_signals();
     bool ok = (!o->own_group || setpgid(0, 0) == 0) &&
               (!o->die_with_caller || child_bind_to_parent(c->parent) == 0) &&
-              (!o->cwd || chdir(o->cwd) == 0) && (!o->fds || child_descriptors(o->fds) == 0);
+              (!o->cwd || chdir(o->cwd) == 0) && (!o->fds || child_descriptors(o->fds) == 0) &&
+              (c->keep < 0 || fcntl(c->keep, F_SETFD, 0) == 0);
     if (ok) {
         signal_mask(&none, NULL);
         execve(c->path, c->argv, c->env);
@@ -148,13 +150,14 @@ static bool check_fds(const int *fds)
     return true;
 }
 
-int mp_spawn(pid_t *pid, int *pidfd, char *const argv[], const mp_spawn_opts *opts)
+int mp__spawn_keeping(pid_t *pid, int *pidfd, char *const argv[], const mp_spawn_opts *opts,
+                      int keep)
 {
     static const mp_spawn_opts defaults;
     char found[PATH_MAX];
     if (!argv || !argv[0])
         return MP_EINVAL;
-    struct child c = {.opts = opts ? opts : &defaults, .argv = argv};
+    struct child c = {.opts = opts ? opts : &defaults, .argv = argv, .keep = keep};
     if (!check_fds(c.opts->fds))
         return -EBADF;
     c.path = c.opts->path;
@@ -167,6 +170,11 @@ int mp_spawn(pid_t *pid, int *pidfd, char *const argv[], const mp_spawn_opts *op
     c.env = c.opts->env ? c.opts->env : environ;
     c.parent = c.opts->die_with_caller ? getpid() : 0;
     return start(&c, pid, pidfd);
+}
+
+int mp_spawn(pid_t *pid, int *pidfd, char *const argv[], const mp_spawn_opts *opts)
+{
+    return mp__spawn_keeping(pid, pidfd, argv, opts, -1);
 }
 
 // 0 when path is a file that may be executed.

@@ -85,6 +85,9 @@ mp_arena *mp__arena_at(const void *base);
 // before mp__arena_publish(). The errors of mp_arena_new().
 int mp__arena_make(mp_arena **out, size_t max, const char *name, enum mp__purpose purpose);
 
+// One for objects, at an address that is likely free in other processes, too.
+int mp__arena_make_apart(mp_arena **out);
+
 // Gives it the name it was made for, if there is one. -EEXIST, and others of link(2).
 int mp__arena_publish(mp_arena *a);
 
@@ -105,6 +108,9 @@ int mp__arena_fd(const mp_arena *a);
 // descriptor is the arena's from now on, or closed, also after an error. MP_EUNSAFE,
 // MP_EFORMAT, MP_EVERSION, -ENOMEM.
 int mp__arena_adopt(int fd, mp_arena **out);
+
+// The same at an address, if the process does not have it already; -EEXIST.
+int mp__arena_adopt_at(int fd, void *at, mp_arena **out);
 
 // Drops a reference; with the last, the arena is unmapped. `in_use` says that a part of it
 // may still be used by a thread of this process.

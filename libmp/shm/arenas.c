@@ -28,13 +28,13 @@
 #include <unistd.h>
 
 #define DEFAULT_MAX ((size_t)64 << 30)
+#define APART_TRIES 8
 
 // The arenas of this process. A fork takes the lock, so that the child finds the
 // list whole.
 static mp_arena *registry;
 static uint64_t youngest;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static _Atomic unsigned departures = 1; // arenas that left; what a thread remembers ends then
 
 // Guarded by registry_lock, too.
@@ -55,7 +55,7 @@ void mp__arenas_unlock(void)
     pthread_mutex_unlock(&registry_lock);
 }
 
-static void watch_forks(void)
+MP__FORK_HOOKS(MP__HOOKS_ARENAS) static void watch_forks(void)
 {
     pthread_atfork(mp__arenas_lock, mp__arenas_unlock, mp__arenas_unlock);
 }
@@ -192,8 +192,14 @@ static void *map_file(const mp_arena *a, void *at)
     return base == MAP_FAILED ? NULL : base;
 }
 
-static int map(mp_arena *a)
+static int map(mp_arena *a, void *at)
 {
+    if (at) {
+        void *base;
+        int r = mp__memfd_map_at(a->fd, a->size, at, &base);
+        a->head = base;
+        return r;
+    }
     a->head = map_file(a, vacated_place(a->size));
     if (!a->head) {
         drop_vacated();
@@ -265,7 +271,7 @@ static int make_file(mp_arena *a, const char *name)
 }
 
 // Makes an arena that the registry does not know yet.
-static int make(mp_arena **out, size_t max, const char *name, enum mp__purpose purpose)
+static int make(mp_arena **out, size_t max, const char *name, enum mp__purpose purpose, bool apart)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (name && !mp__shmfile_is_name(name))
@@ -281,7 +287,7 @@ static int make(mp_arena **out, size_t max, const char *name, enum mp__purpose p
     a->size = (MP__ARENA_HEAD + a->max + page - 1) / page * page;
     int r = make_file(a, name);
     if (r == 0)
-        r = map(a);
+        r = map(a, apart ? mp__memfd_apart(a->size) : NULL);
     if (r == 0)
         r = mp__arena_init(a, purpose);
     if (r == 0)
@@ -294,16 +300,30 @@ static int make(mp_arena **out, size_t max, const char *name, enum mp__purpose p
     return 0;
 }
 
+static void enter(mp_arena *a)
+{
+    mp__arenas_lock();
+    enter_locked(a);
+    mp__arenas_unlock();
+}
+
 int mp__arena_make(mp_arena **out, size_t max, const char *name, enum mp__purpose purpose)
 {
-    int r = make(out, max, name, purpose);
-    if (r < 0)
-        return r;
-    pthread_once(&registry_once, watch_forks);
-    mp__arenas_lock();
-    enter_locked(*out);
-    mp__arenas_unlock();
-    return 0;
+    int r = make(out, max, name, purpose, false);
+    if (r == 0)
+        enter(*out);
+    return r;
+}
+
+int mp__arena_make_apart(mp_arena **out)
+{
+    int r;
+    for (int i = 0; i < APART_TRIES; i++)
+        if ((r = make(out, 0, NULL, MP__OF_OBJECT, true)) != -EEXIST)
+            break;
+    if (r == 0)
+        enter(*out);
+    return r;
 }
 
 int mp__arena_publish(mp_arena *a)
@@ -340,7 +360,6 @@ static mp_arena *own_locked(void)
 
 int mp__arena_own(mp_arena **out)
 {
-    pthread_once(&registry_once, watch_forks);
     mp__arenas_lock();
     mp_arena *a = own_locked();
     if (a)
@@ -350,7 +369,7 @@ int mp__arena_own(mp_arena **out)
     if (a)
         return 0;
     mp_arena *mine;
-    int r = make(&mine, 0, NULL, MP__OF_OBJECT);
+    int r = make(&mine, 0, NULL, MP__OF_OBJECT, false);
     if (r < 0)
         return r;
     mp__arenas_lock();
@@ -385,7 +404,7 @@ static mp_arena *find_file_locked(const struct mp__sign *s, const struct stat *s
 }
 
 // Maps the arena of a file whose sign was read; the registry does not know it yet.
-static int map_foreign(int fd, const struct mp__sign *s, mp_arena **out)
+static int map_foreign(int fd, const struct mp__sign *s, void *at, mp_arena **out)
 {
     mp_arena *a = calloc(1, sizeof *a);
     if (!a)
@@ -393,7 +412,7 @@ static int map_foreign(int fd, const struct mp__sign *s, mp_arena **out)
     a->fd = fd;
     a->size = s->size;
     a->max = s->max;
-    int r = map(a);
+    int r = map(a, at);
     if (r == 0)
         r = mp__arena_check(a);
     if (r == 0)
@@ -409,7 +428,7 @@ static int map_foreign(int fd, const struct mp__sign *s, mp_arena **out)
 
 // Adopts a descriptor; it is still the caller's to close if a known arena is returned, or an
 // error.
-static int adopt(int fd, mp_arena **out)
+static int adopt(int fd, void *at, mp_arena **out)
 {
     struct mp__sign s;
     struct stat st;
@@ -418,14 +437,13 @@ static int adopt(int fd, mp_arena **out)
         return r;
     if (fstat(fd, &st) < 0)
         return -errno;
-    pthread_once(&registry_once, watch_forks);
     mp__arenas_lock();
     *out = find_file_locked(&s, &st);
     mp__arenas_unlock();
     if (*out)
         return 0;
     mp_arena *a;
-    r = map_foreign(fd, &s, &a);
+    r = map_foreign(fd, &s, at, &a);
     if (r < 0)
         return r;
     mp__arenas_lock();
@@ -440,16 +458,21 @@ static int adopt(int fd, mp_arena **out)
     return 0;
 }
 
-int mp__arena_adopt(int fd, mp_arena **out)
+int mp__arena_adopt_at(int fd, void *at, mp_arena **out)
 {
     mp_arena *a = NULL;
-    int r = adopt(fd, &a);
+    int r = adopt(fd, at, &a);
     if (!a || a->fd != fd)
         close(fd);
     if (a && a->fd != fd)
         mp__life_renew(a);
     *out = a;
     return r;
+}
+
+int mp__arena_adopt(int fd, mp_arena **out)
+{
+    return mp__arena_adopt_at(fd, NULL, out);
 }
 
 int mp__arena_open(mp_arena **out, const char *name)

@@ -16,6 +16,8 @@
 #include "os/pidfd.h"
 #include "os/trace.h"
 #include "shm/arena.h"
+#include "work/distant.h"
+#include "work/process.h"
 #include "work/supervisor.h"
 #include "work/worker.h"
 
@@ -35,7 +37,6 @@
 // descriptors. The fork takes the lock, so that the child finds the list whole.
 static mp_pool *registry;
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 
 static void lock_registry(void)
 {
@@ -65,14 +66,13 @@ static void forget_pools(void)
     unlock_registry();
 }
 
-static void watch_forks(void)
+MP__FORK_HOOKS(MP__HOOKS_POOLS) static void watch_forks(void)
 {
     pthread_atfork(lock_registry, unlock_registry, forget_pools);
 }
 
 static void enter_registry(mp_pool *p)
 {
-    pthread_once(&registry_once, watch_forks);
     lock_registry();
     p->next = registry;
     registry = p;
@@ -110,6 +110,8 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
         .lines = o->lines,
         .inner = *inner,
     };
+    if (p->distant)
+        return mp__distant_start(p, o, inner->threads ? inner->threads : -1);
     s.caller = mp__pidfd_open(getpid());
     if (s.caller < 0)
         return s.caller;
@@ -117,8 +119,10 @@ static int fork_supervisor(mp_pool *p, const mp_pool_opts *o, const struct mp__i
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &s.mask);
     pid_t pid = mp__fork();
-    if (pid == 0)
+    if (pid == 0) {
+        mp__image_is_the_callers();
         mp__supervisor_run(&s);
+    }
     pthread_sigmask(SIG_SETMASK, &s.mask, NULL);
     close(s.caller);
     if (pid < 0)
@@ -135,6 +139,8 @@ static int check_opts(const mp_pool_opts *o)
 {
     if (o->workers < 0 || o->workers > MP__MAX_WORKERS || o->max_tasks < 0 || o->idle_ms < 0)
         return MP_EINVAL;
+    if (!mp_start_name(o->start) || (o->init_arg_size && !o->init_arg))
+        return MP_EINVAL;
     return mp__worker_depth() >= MAX_DEPTH ? MP_EDEPTH : 0;
 }
 
@@ -146,7 +152,9 @@ static int init_tasks(mp_pool *p)
     p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->bell < 0)
         return -errno;
-    int r = mp__arena_own(&p->arena);
+    int r = p->distant ? mp__arena_make_apart(&p->arena) : mp__arena_own(&p->arena);
+    if (r == 0 && p->distant)
+        r = mp__distant_bell(&p->bell);
     if (r == 0)
         r = mp__board_init(&p->seg.ctl->board, (void *)p->seg.slots.base, (void *)p->seg.heap.base,
                            p->bell);
@@ -169,14 +177,14 @@ static int init_pool(mp_pool *p, const mp_pool_opts *o)
         return -errno;
     if (!p->one_shot)
         mp__mortem_prepare();
-    int r = mp__segment_new(&p->seg, (uint32_t)workers);
+    int r = mp__segment_new(&p->seg, (uint32_t)workers, p->distant);
     if (r == 0)
         r = mp__mutex_init(&p->seg.ctl->output);
     if (r == 0 && !p->one_shot)
         r = init_tasks(p);
     if (r < 0)
         return r;
-    p->arenas = mp__arena_youngest();
+    p->arenas = p->distant ? 0 : mp__arena_youngest();
     for (int i = 0; i < workers; i++)
         p->seg.ctl->slot[i].first_failed = MP__NOWHERE;
     struct mp__inner inner;
@@ -196,6 +204,8 @@ static void release(mp_pool *p)
     close_fds(p);
     if (p->arena)
         mp__arena_drop(p->arena, false);
+    if (p->distant)
+        (void)mp_process_active_children(NULL, 0); // which drops what is known of its supervisor
     pthread_mutex_destroy(&p->lock);
     pthread_mutex_destroy(&p->tasks.lock);
     pthread_mutex_destroy(&p->errands);
@@ -210,6 +220,8 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
     if (!out)
         return MP_EINVAL;
     *out = NULL;
+    if (o->error)
+        *o->error = NULL;
     int r = check_opts(o);
     if (r < 0)
         return r;
@@ -218,6 +230,7 @@ static int new_pool(mp_pool **out, const mp_pool_opts *opts, bool one_shot)
         return -ENOMEM;
     p->supervisor = p->wake = p->bell = p->seg.fd = -1;
     p->one_shot = one_shot;
+    p->distant = mp__start_method(o->start, o->context) != MP_START_FORK;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->tasks.lock, NULL);
     pthread_mutex_init(&p->errands, NULL);
@@ -264,7 +277,7 @@ bool mp__pool_ended(mp_pool *p)
     int code = 0;
     if (!mp__pidfd_ended(p->supervisor))
         return false;
-    if (mp__pidfd_reap(p->supervisor, &code, NULL) == 0 && code < 0)
+    if (mp__pidfd_reap(p->supervisor, &code, NULL) != 0 || code < 0)
         await_orphans(p);
     return true;
 }
@@ -494,7 +507,7 @@ static int map_once(const struct mp__call *call)
     int r = check_call(&one, call);
     if (r < 0)
         return r;
-    r = new_pool(&p, &(mp_pool_opts){.workers = call->opts.workers}, true);
+    r = new_pool(&p, &(mp_pool_opts){.workers = call->opts.workers, .start = MP_START_FORK}, true);
     if (r < 0)
         return r;
     r = map(p, call);

@@ -21,6 +21,7 @@ struct mp_pool {
     int wake;       // eventfd: the supervisor shall look at ctl->request, and at the board
     int bell;       // eventfd: news of tasks
     bool one_shot;  // of mp_map(): its workers see what the caller sees, and get no tasks
+    bool distant;   // its supervisor is no fork of this process (work/distant.h)
     size_t staging;
     uint64_t arenas;         // the youngest arena that the workers have
     struct mp__image *image; // the code that the workers have

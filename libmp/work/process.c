@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Processes that are forks of this one.
+// The children of this process until their end, and who this process itself is. (How they
+// begin: work/start.c.)
 //
 // A child must not outlive its parent, however that ends. No thread or helper can see
 // to it, since they die too, and PR_SET_PDEATHSIG fires when the *thread* that forked
@@ -24,80 +25,62 @@
 // All state is local to the process, under one lock, which the fork hooks hold across
 // every fork. The child starts with an empty list; the handles it inherited stay
 // readable and belong to nobody in it (their token is the parent's).
-#include "base/clock.h"
-#include "base/log.h"
-#include "channel/give.h"
+#include "work/process.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
+#include "work/forkserver.h"
 #include "work/thread.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <mp/process.h>
+#include <mp/start.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-// A child, as its parent sees it; or this process and its parent, as they are seen from
-// inside. The first group never changes, the second is guarded by the lock.
-struct mp_process {
-    uint64_t owner; // token of the process that started it; 0: not to be joined by anybody
-    pid_t pid;
-    bool daemon;
-    char *name;
+#define STATUS_MS 1000 // for the forkserver to write the exit code of a process that has ended
 
-    int pidfd;      // sentinel; -1 if there is none (yet)
-    int line_read;  // lifeline: here only while it starts, then the child's
-    int line_write; // held until it has ended
-    bool ended;     // its status was taken, or is lost
-    int code;       // exit code, -signal or MP_ESTATUS
-    bool freed;     // by the user, while it ran: to be dropped at its end
-    int pins;       // exit handlers that wait for it: not to be dropped
-    struct mp_process *next;
-};
+static struct mp_process main_process = {.name = (char[]){"MainProcess"},
+                                         .pidfd = -1,
+                                         .line_read = -1,
+                                         .line_write = -1,
+                                         .talk = {-1, -1},
+                                         .status = {-1, -1}};
+struct mp__family mp__family = {
+    .lock = PTHREAD_MUTEX_INITIALIZER, .current = &main_process, .lifeline = -1};
+_Thread_local struct mp_process *mp__starting;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
-static int hooks_error;
+static uint64_t exit_token; // the process that called mp_runtime_init(); under the lock
 
-// Guarded by the lock.
-static struct mp_process *children;
-static unsigned children_named;
-static struct mp_process main_process = {
-    .name = (char[]){"MainProcess"}, .pidfd = -1, .line_read = -1, .line_write = -1};
-static struct mp_process *current = &main_process;
-static struct mp_process *parent;
-static int lifeline = -1;   // our own, if this is a child
-static uint64_t exit_token; // the process that called mp_runtime_init()
-
-// The child that this thread is just forking.
-static _Thread_local struct mp_process *starting;
-
-static void close_fd(int *fd)
+void mp__process_close_fd(int *fd)
 {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
 }
 
-static void drop(struct mp_process *p)
+struct mp_process *mp__process_record(void)
 {
-    close_fd(&p->pidfd);
-    close_fd(&p->line_read);
-    close_fd(&p->line_write);
+    struct mp_process *p = calloc(1, sizeof *p);
+    if (p)
+        p->pidfd = p->line_read = p->line_write = p->talk[0] = p->talk[1] = p->status[0] =
+            p->status[1] = -1;
+    return p;
+}
+
+void mp__process_drop(struct mp_process *p)
+{
+    int *fds[] = {&p->pidfd,   &p->line_read, &p->line_write, &p->talk[0],
+                  &p->talk[1], &p->status[0], &p->status[1]};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        mp__process_close_fd(fds[i]);
     free(p->name);
     free(p);
 }
 
-static void unlink_locked(struct mp_process *p)
+void mp__process_unlink(struct mp_process *p)
 {
-    struct mp_process **at = &children;
+    struct mp_process **at = &mp__family.children;
     while (*at && *at != p)
         at = &(*at)->next;
     if (*at)
@@ -108,12 +91,12 @@ static void unlink_locked(struct mp_process *p)
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
 }
 
 static void after_fork_parent(void)
 {
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
 }
 
 // Descriptors low to high, to be closed in one call. Those of children that were started one
@@ -145,184 +128,56 @@ static void close_in_run(struct run *r, int *fd)
 static void after_fork_child(void)
 {
     struct run run = {0, -1};
-    for (struct mp_process *p = children, *next; p; p = next) {
+    for (struct mp_process *p = mp__family.children, *next; p; p = next) {
         next = p->next;
         p->next = NULL;
         close_in_run(&run, &p->pidfd);
         close_in_run(&run, &p->line_write);
-        if (p != starting)
+        for (int i = 0; i < 2; i++) {
+            close_in_run(&run, &p->talk[i]);
+            close_in_run(&run, &p->status[i]);
+        }
+        if (p != mp__starting)
             close_in_run(&run, &p->line_read);
         if (p->freed)
-            drop(p);
+            mp__process_drop(p);
     }
     close_run(&run);
-    children = NULL;
-    children_named = 0;
-    close_fd(&lifeline);
-    if (parent)
-        close_fd(&parent->pidfd);
-    if (!starting) {
-        parent = NULL;
-        current->pid = getpid();
+    mp__family.children = NULL;
+    mp__family.named = 0;
+    mp__process_close_fd(&mp__family.lifeline);
+    if (mp__family.parent)
+        mp__process_close_fd(&mp__family.parent->pidfd);
+    if (!mp__starting) {
+        mp__family.parent = NULL;
+        mp__family.current->pid = getpid();
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
 }
 
-static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_FAMILY) static void set_hooks(void)
 {
-    hooks_error = -pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
-
-// ---- in the child --------------------------------------------------------------
-
-static bool parent_is_gone(void)
-{
-    struct pollfd p = {.fd = lifeline, .events = POLLIN};
-    return poll(&p, 1, 0) > 0;
-}
-
-// Waits for "go", then has the kernel watch the lifeline. A parent that died before
-// that is seen by looking once more.
-static void hold_lifeline(int fd)
-{
-    char go;
-    ssize_t n;
-    do
-        n = read(fd, &go, 1);
-    while (n < 0 && errno == EINTR);
-    if (n != 1)
-        _exit(0);
-    fcntl(fd, F_SETOWN, getpid());
-    fcntl(fd, F_SETSIG, SIGKILL);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
-    lifeline = fd;
-    if (parent_is_gone())
-        _exit(0);
-}
-
-// Takes p as this process. No lock: there is no other thread yet.
-static void become(struct mp_process *p)
-{
-    p->pid = getpid();
-    p->owner = 0;
-    p->next = current; // so that the ancestors' records are not lost
-    parent = current;
-    current = p;
-    prctl(PR_SET_NAME, p->name);
-    mp__log_process_name(p->name);
-}
-
-static _Noreturn void run_child(struct mp_process *p, mp_process_fn *fn, void *arg)
-{
-    int fd = p->line_read;
-    p->line_read = -1;
-    starting = NULL;
-    become(p);
-    hold_lifeline(fd);
-    mp_log(MP_LOG_DEBUG, "started");
-    int code = fn(arg);
-    mp__thread_await_all();
-    mp_log(MP_LOG_DEBUG, "ends with %d", code & 0xff);
-    mp__fork_exit(code);
-}
-
-// ---- start ---------------------------------------------------------------------
-
-// A record with a lifeline, in the list. The pipe is made under the lock, so that no
-// fork of another thread passes it on unseen.
-static int add_child(struct mp_process **out, const mp_process_opts *opts)
-{
-    struct mp_process *p = calloc(1, sizeof *p);
-    if (!p)
-        return -ENOMEM;
-    *p = (struct mp_process){.pidfd = -1, .line_read = -1, .line_write = -1};
-    p->owner = mp__fork_token();
-    p->daemon = opts->daemon;
-
-    int line[2], err = 0;
-    pthread_mutex_lock(&lock);
-    if (opts->name)
-        p->name = strdup(opts->name);
-    else if (asprintf(&p->name, "Process-%u", children_named + 1) < 0)
-        p->name = NULL;
-    if (!p->name || !p->owner) {
-        err = -ENOMEM;
-    } else if (pipe2(line, O_CLOEXEC) < 0) {
-        err = -errno;
-    } else {
-        p->line_read = line[0];
-        p->line_write = line[1];
-        p->next = children;
-        children = p;
-        children_named++;
-        if (!current->pid)
-            current->pid = getpid();
-    }
-    pthread_mutex_unlock(&lock);
-    if (err)
-        drop(p);
-    else
-        *out = p;
-    return err;
-}
-
-static void remove_child(struct mp_process *p)
-{
-    pthread_mutex_lock(&lock);
-    unlink_locked(p);
-    pthread_mutex_unlock(&lock);
-    drop(p);
-}
-
-static void end_giving(mp_pipe *const *give, size_t n, bool given)
-{
-    for (size_t i = 0; i < n; i++)
-        mp__pipe_give_end(give[i], given);
-}
-
-// Returns how many there are, or an error and nothing is begun.
-static int begin_giving(mp_pipe *const *give)
-{
-    int n = 0;
-    for (; give && give[n]; n++) {
-        int r = mp__pipe_give_begin(give[n]);
-        if (r < 0) {
-            end_giving(give, (size_t)n, false);
-            return r;
-        }
-    }
-    return n;
-}
-
-// Forks, and says "go" when the child can be watched; otherwise it ends unused.
-static int fork_child(struct mp_process *p, mp_process_fn *fn, void *arg)
-{
-    starting = p;
-    pid_t pid = mp__fork();
-    if (pid == 0)
-        run_child(p, fn, arg);
-    starting = NULL;
-    if (pid < 0)
-        return (int)pid;
-
-    pthread_mutex_lock(&lock);
-    p->pid = pid;
-    int fd = mp__pidfd_open(pid);
-    if (fd >= 0) {
-        p->pidfd = fd;
-        (void)!write(p->line_write, "", 1); // we still hold the read end: no SIGPIPE
-    } else {
-        close_fd(&p->line_write);
-    }
-    close_fd(&p->line_read);
-    pthread_mutex_unlock(&lock);
-    if (fd < 0)
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    return fd < 0 ? fd : 0;
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
 // ---- end -----------------------------------------------------------------------
+
+// The exit code of a process that has ended and was forked by the forkserver, which is just
+// about to write it; MP_ESTATUS if it died before. MP_EAGAIN: it has stopped.
+static int read_status(const struct mp_process *p, int *code)
+{
+    struct pollfd f = {.fd = p->status[0], .events = POLLIN};
+    if (poll(&f, 1, STATUS_MS) <= 0)
+        return MP_EAGAIN;
+    return read(p->status[0], code, sizeof *code) == sizeof *code ? 0 : MP_ESTATUS;
+}
+
+static int reap(const struct mp_process *p, int *code)
+{
+    if (p->status[0] < 0)
+        return mp__pidfd_reap(p->pidfd, code, NULL);
+    return mp__pidfd_ended(p->pidfd) ? read_status(p, code) : MP_EAGAIN;
+}
 
 // Takes the status if p has ended.
 static void look_locked(struct mp_process *p)
@@ -330,24 +185,25 @@ static void look_locked(struct mp_process *p)
     int code;
     if (p->ended || p->pidfd < 0)
         return;
-    int r = mp__pidfd_reap(p->pidfd, &code, NULL);
+    int r = reap(p, &code);
     if (r == MP_EAGAIN)
         return;
     p->ended = true;
     p->code = r == 0 ? code : MP_ESTATUS;
-    close_fd(&p->line_write);
+    mp__process_close_fd(&p->line_write);
+    mp__process_close_fd(&p->status[0]);
 }
 
 // Buries those that were freed while they ran. The others are their owners' to look at.
-static void collect_locked(void)
+void mp__process_collect(void)
 {
-    for (struct mp_process **at = &children; *at;) {
+    for (struct mp_process **at = &mp__family.children; *at;) {
         struct mp_process *p = *at;
         if (p->freed)
             look_locked(p);
         if (p->freed && p->ended && !p->pins) {
             *at = p->next;
-            drop(p);
+            mp__process_drop(p);
         } else {
             at = &p->next;
         }
@@ -367,21 +223,29 @@ static int send_signal(mp_process *p, int sig)
     int r = usable(p);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
     if (!p->ended)
         r = mp__pidfd_kill(p->pidfd, sig);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return r;
 }
 
+// Only the parent holds the other end of the lifeline.
+static bool parent_is_gone(void)
+{
+    struct pollfd p = {.fd = mp__family.lifeline, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
 // A pidfd of the parent, made when it is first wanted. The pid is still the parent's if
-// we are still its child afterwards.
+// that is there afterwards.
 static int parent_sentinel_locked(void)
 {
+    struct mp_process *parent = mp__family.parent;
     if (parent->pidfd >= 0)
         return parent->pidfd;
     int fd = mp__pidfd_open(parent->pid);
-    if (fd >= 0 && getppid() != parent->pid) {
+    if (fd >= 0 && parent_is_gone()) {
         close(fd);
         fd = -ESRCH;
     }
@@ -391,40 +255,6 @@ static int parent_sentinel_locked(void)
 }
 
 // ---- the public calls ----------------------------------------------------------
-
-int mp_process_start(mp_process **out, mp_process_fn *fn, void *arg, const mp_process_opts *opts)
-{
-    static const mp_process_opts defaults;
-    struct mp_process *p = NULL;
-    if (!out)
-        return MP_EINVAL;
-    *out = NULL;
-    if (!fn)
-        return MP_EINVAL;
-    opts = opts ? opts : &defaults;
-    pthread_once(&hooks_once, set_hooks);
-    if (hooks_error)
-        return hooks_error;
-    pthread_mutex_lock(&lock);
-    collect_locked();
-    pthread_mutex_unlock(&lock);
-
-    int n = begin_giving(opts->give);
-    if (n < 0)
-        return n;
-    int r = add_child(&p, opts);
-    if (r == 0) {
-        r = fork_child(p, fn, arg);
-        if (r < 0)
-            remove_child(p);
-    }
-    end_giving(opts->give, (size_t)n, r == 0);
-    if (r < 0)
-        return r;
-    *out = p;
-    mp_log(MP_LOG_DEBUG, "started %s, pid %d", mp_process_name(p), (int)mp_process_pid(p));
-    return 0;
-}
 
 int mp_process_join(mp_process *p, int timeout_ms)
 {
@@ -436,9 +266,9 @@ int mp_process_join(mp_process *p, int timeout_ms)
     r = mp__pidfd_wait(p->pidfd, mp__deadline_in(timeout_ms));
     if (r < 0)
         return r;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
     look_locked(p);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return 0;
 }
 
@@ -449,7 +279,7 @@ int mp_process_exitcode(mp_process *p, int *code)
         return r;
     if (!code)
         return MP_EINVAL;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
     look_locked(p);
     if (!p->ended)
         r = MP_EAGAIN;
@@ -457,7 +287,7 @@ int mp_process_exitcode(mp_process *p, int *code)
         r = MP_ESTATUS;
     else
         *code = p->code;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return r;
 }
 
@@ -465,19 +295,19 @@ bool mp_process_is_alive(mp_process *p)
 {
     if (!p)
         return false;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
     bool alive;
-    if (p == current) {
+    if (p == mp__family.current) {
         alive = true;
-    } else if (p == parent) {
-        alive = getppid() == p->pid;
+    } else if (p == mp__family.parent) {
+        alive = !parent_is_gone();
     } else {
         bool mine = mp__fork_is_mine(p->owner);
         if (mine)
             look_locked(p);
         alive = mine && !p->ended;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return alive;
 }
 
@@ -491,17 +321,22 @@ int mp_process_kill(mp_process *p)
     return send_signal(p, SIGKILL);
 }
 
+int mp_process_interrupt(mp_process *p)
+{
+    return send_signal(p, SIGINT);
+}
+
 int mp_process_sentinel(mp_process *p)
 {
     if (!p)
         return MP_EINVAL;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
     int r = usable(p);
-    if (p == parent)
+    if (p == mp__family.parent)
         r = parent_sentinel_locked();
     else if (r == 0)
         r = p->pidfd;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return r;
 }
 
@@ -524,45 +359,58 @@ void mp_process_free(mp_process *p)
 {
     if (!p)
         return;
-    pthread_mutex_lock(&lock);
-    bool gone = p != current && p != parent;
+    pthread_mutex_lock(&mp__family.lock);
+    bool gone = p != mp__family.current && p != mp__family.parent;
     if (gone && mp__fork_is_mine(p->owner)) {
         look_locked(p);
         p->freed = true;
         gone = p->ended && !p->pins;
         if (gone)
-            unlink_locked(p);
+            mp__process_unlink(p);
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     if (gone)
-        drop(p);
+        mp__process_drop(p);
 }
 
 const mp_process *mp_process_current(void)
 {
-    pthread_once(&hooks_once, set_hooks);
-    pthread_mutex_lock(&lock);
-    struct mp_process *p = current;
+    pthread_mutex_lock(&mp__family.lock);
+    struct mp_process *p = mp__family.current;
     if (!p->pid)
         p->pid = getpid();
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return p;
 }
 
 mp_process *mp_process_parent(void)
 {
-    pthread_mutex_lock(&lock);
-    struct mp_process *p = parent;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&mp__family.lock);
+    struct mp_process *p = mp__family.parent;
+    pthread_mutex_unlock(&mp__family.lock);
     return p;
+}
+
+void *mp_process_argument(size_t *size)
+{
+    const struct mp_process *p = mp_process_current();
+    if (size)
+        *size = p->arg_size;
+    return p->arg;
+}
+
+mp_handle *mp_process_handle(size_t i)
+{
+    const struct mp_process *p = mp_process_current();
+    return i < p->n_handles ? &p->handles[i] : NULL;
 }
 
 size_t mp_process_active_children(mp_process **list, size_t cap)
 {
     size_t n = 0;
-    pthread_mutex_lock(&lock);
-    collect_locked();
-    for (struct mp_process *p = children; p; p = p->next) {
+    pthread_mutex_lock(&mp__family.lock);
+    mp__process_collect();
+    for (struct mp_process *p = mp__family.children; p; p = p->next) {
         look_locked(p);
         if (p->pidfd < 0 || p->ended || p->freed)
             continue;
@@ -570,7 +418,7 @@ size_t mp_process_active_children(mp_process **list, size_t cap)
             list[n] = p;
         n++;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return n;
 }
 
@@ -578,13 +426,13 @@ size_t mp_process_active_children(mp_process **list, size_t cap)
 
 static struct mp_process *pin_a_running_child(void)
 {
-    pthread_mutex_lock(&lock);
-    struct mp_process *p = children;
+    pthread_mutex_lock(&mp__family.lock);
+    struct mp_process *p = mp__family.children;
     while (p && (p->ended || p->pidfd < 0))
         p = p->next;
     if (p)
         p->pins++;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
     return p;
 }
 
@@ -594,23 +442,30 @@ static void at_exit(void)
     if (!mp__fork_is_mine(exit_token))
         return;
     mp__thread_await_all();
-    pthread_mutex_lock(&lock);
-    for (p = children; p; p = p->next)
+    pthread_mutex_lock(&mp__family.lock);
+    for (p = mp__family.children; p; p = p->next)
         if (p->daemon && !p->ended && p->pidfd >= 0)
             mp__pidfd_kill(p->pidfd, SIGKILL);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&mp__family.lock);
 
     while ((p = pin_a_running_child())) {
         mp__pidfd_wait(p->pidfd, MP__NEVER);
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(&mp__family.lock);
         look_locked(p);
         if (!p->ended) // a debugger holds its status back
             p->code = MP_ESTATUS;
         p->ended = true;
         p->pins--;
-        collect_locked();
-        pthread_mutex_unlock(&lock);
+        mp__process_collect();
+        pthread_mutex_unlock(&mp__family.lock);
     }
+}
+
+static bool initialised; // forked children inherit it
+
+bool mp__process_can_spawn(void)
+{
+    return initialised;
 }
 
 int mp_runtime_init(void)
@@ -619,12 +474,13 @@ int mp_runtime_init(void)
     uint64_t token = mp__fork_token();
     if (!token)
         return -ENOMEM;
-    pthread_once(&hooks_once, set_hooks);
-    pthread_mutex_lock(&lock);
+    initialised = true;
+    mp__process_born_if_told();
+    pthread_mutex_lock(&mp__family.lock);
     if (!registered && atexit(at_exit) == 0)
         registered = true;
     exit_token = token;
     bool ok = registered;
-    pthread_mutex_unlock(&lock);
-    return ok ? hooks_error : -ENOMEM;
+    pthread_mutex_unlock(&mp__family.lock);
+    return ok ? mp__forkserver_fork() : -ENOMEM;
 }

@@ -13,6 +13,7 @@
 #include "work/thread.h"
 
 #include <errno.h>
+#include <mp/function.h>
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -57,12 +58,14 @@ static int run_item(mp_task *task, const void *arg, size_t size, void *ctx)
     if (!room)
         return -ENOMEM;
     mp__thread_failure(); // of earlier ones
-    int r = what->fn(what->in_size ? i + 1 : what->in, room, what->ctx);
+    mp_item_fn *fn = mp__image_here(what->fn);
+    int r = fn(what->in_size ? i + 1 : what->in, room, what->ctx);
     r = give(task, r, room, what->out_size);
     if (room != little)
         free(room);
     return r;
 }
+MP_TASK(run_item);
 
 // ---- operations --------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
 #include "work/pool.h"
 
 #include <errno.h>
+#include <mp/function.h>
 #include <mp/reduce.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,12 +48,15 @@ static int run_piece(mp_task *task, const void *arg, size_t size, void *ctx)
     if (!acc)
         return -ENOMEM;
     memcpy(acc, start, call->acc_size);
-    int r = call->fold(acc, start + aligned(call->acc_size), call->n, call->ctx);
+    mp_fold_fn *fold = mp__image_here(call->fold);
+    int r = fold(acc, start + aligned(call->acc_size), call->n, call->ctx);
     if (r == 0)
         r = mp_task_result(task, acc, call->acc_size);
     free(acc);
     return r;
 }
+
+MP_TASK(run_piece);
 
 static void piece_done(void *owner, const struct mp__outcome *o)
 {

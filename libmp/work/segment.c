@@ -5,9 +5,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#define MOST       ((size_t)1 << 38)
-#define LEAST      ((size_t)64 << 20)
-#define FIRST_DONE ((size_t)4096)
+#define MOST        ((size_t)1 << 38)
+#define LEAST       ((size_t)64 << 20)
+#define FIRST_DONE  ((size_t)4096)
+#define APART_TRIES 8
 
 static size_t round_up(size_t size, size_t to)
 {
@@ -29,13 +30,21 @@ static size_t best_size(void)
     return size;
 }
 
+static int map(struct mp__segment *s, size_t size, bool apart, void **base)
+{
+    int r = -EEXIST;
+    for (int i = 0; apart && r == -EEXIST && i < APART_TRIES; i++)
+        r = mp__memfd_map_at(s->fd, size, mp__memfd_apart(size), base);
+    return apart ? r : mp__memfd_map(s->fd, size, base);
+}
+
 // Bytes of the control block with so many places.
 static size_t control_size(uint32_t workers)
 {
     return round_up(sizeof(struct mp__control) + workers * sizeof(struct mp__slot), 4096);
 }
 
-static int try_size(struct mp__segment *s, size_t size, uint32_t workers)
+static int try_size(struct mp__segment *s, size_t size, uint32_t workers, bool apart)
 {
     s->fd = mp__memfd_new("mp-pool", size);
     if (s->fd < 0)
@@ -45,7 +54,7 @@ static int try_size(struct mp__segment *s, size_t size, uint32_t workers)
     if (r == 0)
         r = mp__memfd_commit(s->fd, control_size(MP__MAX_WORKERS), FIRST_DONE);
     if (r == 0)
-        r = mp__memfd_map(s->fd, size, &base);
+        r = map(s, size, apart, &base);
     if (r < 0)
         close(s->fd);
     s->ctl = base;
@@ -58,11 +67,11 @@ static struct mp__part part_after(const struct mp__part *before, size_t size)
     return (struct mp__part){before->base + before->size, size, 0};
 }
 
-int mp__segment_new(struct mp__segment *s, uint32_t workers)
+int mp__segment_new(struct mp__segment *s, uint32_t workers, bool apart)
 {
     size_t size = best_size();
     int r;
-    while ((r = try_size(s, size, workers)) == -ENOMEM && size > LEAST)
+    while ((r = try_size(s, size, workers, apart)) == -ENOMEM && size > LEAST)
         size /= 2;
     if (!s->ctl)
         return r;

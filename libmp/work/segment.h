@@ -24,8 +24,9 @@ struct mp__segment {
     struct mp__part control, done, slots, heap, status, data;
 };
 
-// Makes it, with a control block of zeroes for so many workers. 0 or -errno.
-int mp__segment_new(struct mp__segment *s, uint32_t workers);
+// Makes it, with a control block of zeroes for so many workers; apart: where processes that were
+// not forked from here likely have nothing. 0 or -errno.
+int mp__segment_new(struct mp__segment *s, uint32_t workers, bool apart);
 
 // Sees that there are places for so many workers. -ENOMEM.
 int mp__segment_hold_places(struct mp__segment *s, uint32_t workers);

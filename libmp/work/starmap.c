@@ -3,6 +3,7 @@
 // Columns become tuples: an array of structs, as a C compiler would lay them out, which an
 // ordinary map works on. Where the fields are, and the function with its ctx, travel as the
 // ctx of that map.
+#include <mp/function.h>
 #include <mp/starmap.h>
 
 #include "os/fork.h"
@@ -34,8 +35,10 @@ static int run(const void *in, void *out, void *ctx)
     const void *args[MP_STAR_MOST];
     for (int i = 0; i < s->n; i++)
         args[i] = (const char *)in + s->offset[i];
-    return s->fn(args, out, s->has_copy ? (void *)(s + 1) : s->ctx);
+    mp_star_fn *fn = mp__image_here(s->fn);
+    return fn(args, out, s->has_copy ? (void *)(s + 1) : s->ctx);
 }
+MP_TASK(run);
 
 // The largest power of two that divides a size is all the alignment its type can want.
 static size_t alignment(size_t size)

@@ -15,6 +15,7 @@
 #include "os/fork.h"
 #include "os/oom.h"
 #include "os/trace.h"
+#include "work/image.h"
 #include "work/worker.h"
 
 #include <poll.h>
@@ -147,6 +148,8 @@ static struct mp__grave dig(const struct mp__slot *slot, pid_t pid, int code, ui
         m.code = -signal;
     if (m.code == -signal)
         memcpy(&m.crash, &slot->crash, sizeof m.crash);
+    for (size_t i = 0; i < MP__FRAMES; i++) // names are found by the caller
+        m.crash.frame[i] = mp__image_move_there(m.crash.frame[i]);
     m.oom = ran_out_of_memory(code);
     return (struct mp__grave){pid, m.code, mp__mortem_enter(&me.ctl->mortems, &m)};
 }

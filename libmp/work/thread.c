@@ -126,8 +126,10 @@ static void after_fork_child(void)
         unlink_locked(living);
     named = dummies = 0;
     main_thread = current ? current : &main_record;
-    main_thread->owner = mp__fork_token();
-    main_thread->native_id = gettid();
+    if (main_record.owner) { // else this part of libmp is not in use
+        main_thread->owner = mp__fork_token();
+        main_thread->native_id = gettid();
+    }
     if (current && current != &main_record)
         link_locked(current);
     pthread_mutex_unlock(&lock);
@@ -141,6 +143,10 @@ static void init(void)
     if (gettid() == getpid())
         current = &main_record;
     pthread_key_create(&key, end_dummy);
+}
+
+MP__FORK_HOOKS(MP__HOOKS_THREADS) static void set_hooks(void)
+{
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 

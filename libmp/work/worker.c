@@ -9,8 +9,11 @@
 #include "os/point.h"
 #include "os/spin.h"
 #include "os/trace.h"
+#include "work/chunk.h"
+#include "work/image.h"
 #include "work/lines.h"
 
+#include <mp/function.h>
 #include <mp/random.h>
 #include <sched.h>
 #include <stdio.h>
@@ -63,6 +66,11 @@ int mp__worker_depth(void)
     return depth;
 }
 
+void mp__worker_is_at(int deep)
+{
+    depth = deep;
+}
+
 void mp_task_at(size_t i)
 {
     if (present.at && mp__fork_is_mine(present.owner))
@@ -105,7 +113,7 @@ static inline void end_forks(void)
 static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
                       struct mp__range r)
 {
-    mp_item_fn *fn = job->item_fn;
+    mp_item_fn *fn = mp__image_here(job->item_fn);
     void *ctx = job->ctx;
     const char *in = mp__side_at(&job->in, chunk, r.begin);
     char *out = mp__side_at(&job->out, chunk, r.begin);
@@ -133,8 +141,9 @@ static bool run_items(const struct mp__job *job, struct mp__slot *slot, uint32_t
 static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t chunk,
                       struct mp__range r)
 {
-    int status = job->range_fn(r.begin, r.end, mp__side_at(&job->in, chunk, r.begin),
-                               mp__side_at(&job->out, chunk, r.begin), job->ctx);
+    mp_range_fn *fn = mp__image_here(job->range_fn);
+    int status = fn(r.begin, r.end, mp__side_at(&job->in, chunk, r.begin),
+                    mp__side_at(&job->out, chunk, r.begin), job->ctx);
     end_forks();
     if (status == 0)
         return true;
@@ -323,9 +332,10 @@ int mp_task_result(mp_task *task, const void *data, size_t size)
 // One item, as often as it may be tried.
 static int run_item(const struct mp__chunk_call *call, const void *in, void *out, void *ctx)
 {
+    mp_item_fn *fn = mp__image_here(call->fn);
     int status = 0;
     for (int i = 0; i <= call->retries; i++) {
-        status = call->fn(in, out, ctx);
+        status = fn(in, out, ctx);
         end_forks();
         if (status == 0)
             break;
@@ -357,6 +367,8 @@ int mp__chunk_run(mp_task *task, const void *arg, size_t size, void *ctx)
     return 0;
 }
 
+MP_TASK(mp__chunk_run);
+
 // The next task: an errand first.
 static struct mp__task_slot *take_task(struct worker *w)
 {
@@ -382,11 +394,12 @@ static void run_task(struct worker *w)
     const void *arg = t->arg.block ? t->arg.block : t->arg.inside;
     t->result.size = 0;
     put(&t->at, MP__NOWHERE);
-    present.at = t->fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
+    mp_task_fn *fn = mp__image_here(t->fn);
+    present.at = fn == mp__chunk_run ? NULL : &t->at; // it tells its place itself
     present.number = t->number;
     int64_t start = mp__now();
-    MP__TRACE2(task_begin, w->place, t->fn);
-    int status = t->fn(&task, arg, t->arg.size, t->ctx);
+    MP__TRACE2(task_begin, w->place, fn);
+    int status = fn(&task, arg, t->arg.size, t->ctx);
     end_forks();
     present.at = NULL;
     present.number = 0;
@@ -424,15 +437,16 @@ static bool has_work(void *arg)
     return job_is_new(arg) || task_is_ready(arg);
 }
 
-// The pool has become smaller.
-static bool is_surplus(const struct worker *w)
+// The pool has become smaller, or does not trust this worker any more.
+static bool is_dismissed(const struct worker *w)
 {
-    return atomic_load_explicit(&w->ctl->wanted, memory_order_acquire) <= w->place;
+    return atomic_load_explicit(&w->ctl->wanted, memory_order_acquire) <= w->place ||
+           atomic_load_explicit(&w->slot->retires, memory_order_relaxed);
 }
 
 static bool has_news(void *arg)
 {
-    return has_work(arg) || is_surplus(arg);
+    return has_work(arg) || is_dismissed(arg);
 }
 
 static int sleep_for_work(void *arg, mp__deadline d)
@@ -464,7 +478,7 @@ static void begin(struct worker *w)
 static bool has_done_enough(const struct worker *w)
 {
     int most = w->supervisor->max_tasks;
-    return (most && w->tasks >= (uint64_t)most) || atomic_load(&w->slot->retires);
+    return most && w->tasks >= (uint64_t)most;
 }
 
 // There has been nothing to do for a while: whether to end. See resize.c for the order.
@@ -486,7 +500,7 @@ _Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
     struct mp__control *ctl = s->ctl;
     struct worker w = {.supervisor = s, .ctl = ctl, .place = place, .slot = &ctl->slot[place]};
     begin(&w);
-    while (!has_done_enough(&w) && !is_surplus(&w)) {
+    while (!has_done_enough(&w) && !is_dismissed(&w)) {
         mp__deadline rest = s->idle_ms ? mp__deadline_in(s->idle_ms) : MP__NEVER;
         if (mp__wait_until(&w.spin_job, &waiter, &w, rest) < 0) {
             if (may_rest(&w))

@@ -220,6 +220,11 @@ static void run_body(const struct mptest *t)
 // is none.
 __attribute__((weak)) void mp__proxy_leave(void);
 
+// The same of the forkserver; and a program that is started again by a test (mp/start.h) is a
+// process of that test, not another runner.
+__attribute__((weak)) void mp__forkserver_leave(void);
+__attribute__((weak)) int mp_runtime_init(void);
+
 // The test process.
 static _Noreturn void be_test(const struct mptest *t)
 {
@@ -231,6 +236,8 @@ static _Noreturn void be_test(const struct mptest *t)
 
     if (mp__proxy_leave)
         mp__proxy_leave();
+    if (mp__forkserver_leave)
+        mp__forkserver_leave();
     if (has_child())
         describe_children(left, sizeof left, "child");
     // TSan has a thread of its own, which it starts when it likes.
@@ -375,6 +382,8 @@ static SRunner *make_runner(const char *suite)
 
 int main(int argc, char **argv)
 {
+    if (mp_runtime_init && mp_runtime_init() < 0)
+        return 2;
     const char *tmp = getenv("TMPDIR"), *suite = program_invocation_short_name;
     snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
     skipped =

@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: MIT
+//
+// Pools by each start method: the same work, whatever the workers are forked from.
+#include "mptest.h"
+
+#include "base/clock.h"
+#include "os/pidfd.h"
+#include "work/forkserver.h"
+
+#include <mp/arena.h>
+#include <mp/imap.h>
+#include <mp/process.h>
+#include <mp/reduce.h>
+#include <mp/task.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATIENCE 15000
+#define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 2000 : 1000) // 200 on a machine that is ours
+
+static const mp_start methods[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
+
+static mp_pool *make(const mp_pool_opts *opts)
+{
+    mp_pool *p;
+    char *why;
+    mp_pool_opts o = *opts;
+    o.workers = o.workers ? o.workers : 2;
+    o.error = &why;
+    int r = mp_pool_new(&p, &o);
+    ck_assert_msg(r == 0, "%s: %s (%s)", mp_start_name(o.start), mp_err_name(r), why ? why : "");
+    return p;
+}
+
+static mp_pool *by(mp_start method)
+{
+    return make(&(mp_pool_opts){.start = method});
+}
+
+static int square(const void *in, void *out, void *ctx)
+{
+    int x = *(const int *)in;
+    *(int *)out = x * x + (ctx ? *(int *)ctx : 0);
+    return 0;
+}
+MP_TASK(square);
+
+static int square_range(size_t begin, size_t end, const void *in, void *out, void *ctx)
+{
+    for (size_t i = 0; i < end - begin; i++)
+        square((const int *)in + i, (int *)out + i, ctx);
+    return 0;
+}
+MP_TASK(square_range);
+
+MP_TEST(maps)
+{
+    enum { N = 100000 };
+    int *in = malloc(N * sizeof *in), *out = malloc(N * sizeof *out), add = 5;
+    for (int i = 0; i < N; i++)
+        in[i] = i % 1000;
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool *p = by(methods[m]);
+        mp_map_opts o = {.ctx_size = sizeof add};
+        mp_assert_ok(mp_pool_map(p, square, in, sizeof *in, out, sizeof *out, N, &add, &o));
+        for (int i = 0; i < N; i++)
+            ck_assert_int_eq(out[i], in[i] * in[i] + 5);
+        mp_assert_ok(
+            mp_pool_map_range(p, square_range, in, sizeof *in, out, sizeof *out, N, NULL, NULL));
+        for (int i = 0; i < N; i++)
+            ck_assert_int_eq(out[i], in[i] * in[i]);
+        mp_pool_free(p);
+    }
+    free(in);
+    free(out);
+}
+
+// An array in an arena is copied as well: such workers do not have it.
+MP_TEST(maps_of_arenas)
+{
+    mp_arena *a;
+    void *array;
+    mp_assert_ok(mp_arena_new(&a, NULL));
+    mp_assert_ok(mp_arena_alloc(a, &array, 1000, sizeof(int)));
+    int *x = array;
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool *p = by(methods[m]);
+        for (int i = 0; i < 1000; i++)
+            x[i] = i;
+        mp_assert_ok(mp_pool_map(p, square, x, sizeof *x, x, sizeof *x, 1000, NULL, NULL));
+        for (int i = 0; i < 1000; i++)
+            ck_assert_int_eq(x[i], i * i);
+        mp_pool_free(p);
+    }
+    mp_arena_free(a, array);
+    mp_arena_delete(a);
+}
+
+static int twice(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)ctx;
+    char *both = malloc(2 * size + 1);
+    memcpy(both, arg, size);
+    memcpy(both + size, arg, size);
+    int r = mp_task_result(task, both, 2 * size);
+    free(both);
+    return r;
+}
+MP_TASK(twice);
+
+MP_TEST(tasks_of_any_size)
+{
+    const size_t sizes[] = {0, 5, 1000, 3 << 20};
+    char *in = malloc(3 << 20), *out = malloc(6 << 20);
+    memset(in, 'x', 3 << 20);
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool *p = by(methods[m]);
+        for (size_t i = 0; i < 4; i++) {
+            memset(out, 0, 6 << 20);
+            ck_assert_int_eq(mp_pool_apply(p, twice, in, sizes[i], out, 6 << 20, NULL),
+                             2 * (int64_t)sizes[i]);
+            ck_assert(sizes[i] == 0 || (out[0] == 'x' && out[2 * sizes[i] - 1] == 'x'));
+        }
+        mp_future *f;
+        mp_assert_ok(mp_pool_apply_async(&f, p, twice, "ab", 2, NULL));
+        ck_assert_int_eq(mp_future_result(f, out, 8, PATIENCE), 4);
+        ck_assert_mem_eq(out, "abab", 4);
+        mp_future_free(f);
+        mp_pool_free(p);
+    }
+    free(in);
+    free(out);
+}
+
+static int add_up(void *acc, const void *items, size_t n, void *ctx)
+{
+    (void)ctx;
+    for (size_t i = 0; i < n; i++)
+        *(int64_t *)acc += ((const int *)items)[i];
+    return 0;
+}
+MP_TASK(add_up);
+
+static int join_sums(void *acc, const void *other, void *ctx)
+{
+    (void)ctx;
+    *(int64_t *)acc += *(const int64_t *)other;
+    return 0;
+}
+
+static int give_next(void *item, void *arg)
+{
+    int *n = arg;
+    if (*n == 1000)
+        return 0;
+    *(int *)item = (*n)++;
+    return 1;
+}
+
+MP_TEST(streams_and_reductions)
+{
+    int in[1000];
+    for (int i = 0; i < 1000; i++)
+        in[i] = i;
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool *p = by(methods[m]);
+        int64_t sum = 0;
+        mp_assert_ok(
+            mp_pool_reduce(p, add_up, join_sums, in, sizeof *in, 1000, &sum, sizeof sum, NULL));
+        ck_assert_int_eq(sum, 499500);
+        mp_imap *it;
+        int n = 0, out, i = 0;
+        int64_t r;
+        mp_assert_ok(mp_pool_imap(&it, p, square, give_next, &n, sizeof(int), sizeof(int), NULL));
+        while ((r = mp_imap_next(it, &out, NULL, PATIENCE)) >= 0) {
+            ck_assert_int_eq(out, i * i);
+            i++;
+        }
+        mp_assert_err(r, MP_EOF);
+        ck_assert_int_eq(i, 1000);
+        mp_imap_free(it);
+        mp_pool_free(p);
+    }
+}
+
+static int die(const void *in, void *out, void *ctx)
+{
+    if (*(const int *)in == 7)
+        raise(SIGKILL);
+    return square(in, out, ctx);
+}
+MP_TASK(die);
+
+// Fault rows 1 and 11, for workers that were not forked from the caller.
+MP_TEST(a_dead_worker_costs_its_item)
+{
+    for (size_t m = 0; m < 3; m++) {
+        int in[20], out[20], status[20];
+        for (int i = 0; i < 20; i++)
+            in[i] = i;
+        mp_pool *p = by(methods[m]);
+        for (int round = 0; round < 2; round++) {
+            mp_map_opts o = {.status = status};
+            mp_assert_err(mp_pool_map(p, die, in, sizeof *in, out, sizeof *out, 20, NULL, &o),
+                          MP_EWORKERDIED);
+            for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(status[i], i == 7 ? MP_EWORKERDIED : 0);
+            ck_assert_ptr_nonnull(strstr(mp_pool_error(p), "signal 9"));
+        }
+        mp_pool_free(p);
+    }
+}
+
+static int crash_here(const void *in, void *out, void *ctx)
+{
+    (void)out;
+    (void)ctx;
+    signal(SIGSEGV, SIG_DFL);
+    raise(*(const int *)in);
+    return 0;
+}
+MP_TASK(crash_here);
+
+static int told; // by init, in workers
+
+static int remember(void *arg)
+{
+    told = arg ? *(int *)arg : -1;
+    return told == 99 ? 1 : 0;
+}
+MP_TASK(remember);
+
+static int tell(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)arg, (void)size, (void)ctx;
+    return mp_task_result(task, &told, sizeof told);
+}
+MP_TASK(tell);
+
+MP_TEST(the_initializer_gets_its_bytes)
+{
+    for (size_t m = 0; m < 3; m++) {
+        int x = 42, got = 0;
+        mp_pool *p = make(&(mp_pool_opts){
+            .start = methods[m], .init = remember, .init_arg = &x, .init_arg_size = sizeof x});
+        ck_assert_int_eq(mp_pool_apply(p, tell, NULL, 0, &got, sizeof got, NULL), sizeof got);
+        ck_assert_int_eq(got, 42);
+        mp_pool_free(p);
+        p = make(&(mp_pool_opts){.start = methods[m], .init = remember});
+        ck_assert_int_eq(mp_pool_apply(p, tell, NULL, 0, &got, sizeof got, NULL), sizeof got);
+        ck_assert_int_eq(got, -1);
+        mp_pool_free(p);
+        ck_assert_int_eq(told, 0);
+    }
+}
+
+// Fault row 6: workers that cannot start break the pool, and there is no storm of forks.
+MP_TEST(workers_that_cannot_start_break_it)
+{
+    for (size_t m = 0; m < 3; m++) {
+        int x = 99, y = 1;
+        mp_pool *p = make(&(mp_pool_opts){
+            .start = methods[m], .init = remember, .init_arg = &x, .init_arg_size = sizeof x});
+        mp_assert_err(mp_pool_map(p, square, &y, sizeof y, &y, sizeof y, 1, NULL, NULL),
+                      MP_EBROKEN);
+        mp_pool_free(p);
+    }
+}
+
+static int not_registered(const void *in, void *out, void *ctx)
+{
+    return square(in, out, ctx);
+}
+
+static int not_registered_task(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    return twice(task, arg, size, ctx);
+}
+
+static int not_registered_init(void *arg)
+{
+    return arg != NULL;
+}
+
+MP_TEST(functions_that_would_not_hold_are_refused)
+{
+    int x = 2;
+    mp_pool *p;
+    char *why;
+    for (size_t m = 1; m < 3; m++) {
+        p = by(methods[m]);
+        mp_assert_err(mp_pool_map(p, not_registered, &x, sizeof x, &x, sizeof x, 1, NULL, NULL),
+                      MP_ENOFUNC);
+        mp_assert_err(mp_pool_apply(p, not_registered_task, &x, sizeof x, &x, sizeof x, NULL),
+                      MP_ENOFUNC);
+        mp_pool_free(p);
+        mp_pool_opts o = {.start = methods[m], .init = not_registered_init, .error = &why};
+        mp_assert_err(mp_pool_new(&p, &o), MP_ENOFUNC);
+        ck_assert_ptr_nonnull(strstr(why, "MP_TASK"));
+        free(why);
+        o = (mp_pool_opts){.start = methods[m], .init = remember, .init_arg = &x, .error = &why};
+        mp_assert_err(mp_pool_new(&p, &o), MP_EINVAL);
+        ck_assert_ptr_nonnull(strstr(why, "init_arg_size"));
+        free(why);
+    }
+    mp_assert_err(mp_pool_new(&p, &(mp_pool_opts){.start = (mp_start)9}), MP_EINVAL);
+    mp_assert_err(mp_pool_new(&p, &(mp_pool_opts){.init_arg_size = 1}), MP_EINVAL);
+}
+
+// The server that mp_runtime_init() forks has the code where the program has it.
+static void preload(void)
+{
+    told = 7;
+}
+MP_FORKSERVER(preload);
+
+MP_TEST(the_early_forkserver_knows_pointers)
+{
+    mp_assert_ok(mp_runtime_init());
+    int x = 3, got = 0;
+    mp_pool *p = by(MP_START_FORKSERVER);
+    mp_assert_ok(mp_pool_map(p, not_registered, &x, sizeof x, &x, sizeof x, 1, NULL, NULL));
+    ck_assert_int_eq(x, 9);
+    ck_assert_int_eq(mp_pool_apply(p, tell, NULL, 0, &got, sizeof got, NULL), sizeof got);
+    ck_assert_int_eq(got, 7); // what the hook did
+    mp_pool_free(p);
+}
+
+MP_TEST(a_pool_in_a_context)
+{
+    static const mp_context library = {MP_START_SPAWN, "library"};
+    int x = 3;
+    mp_pool *p = make(&(mp_pool_opts){.context = &library});
+    mp_assert_err(mp_pool_map(p, not_registered, &x, sizeof x, &x, sizeof x, 1, NULL, NULL),
+                  MP_ENOFUNC);
+    mp_assert_ok(mp_pool_map(p, square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL));
+    mp_pool_free(p);
+    ck_assert_uint_eq(mp_process_active_children(NULL, 0), 0);
+}
+
+MP_TEST(close_and_join)
+{
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool *p = by(methods[m]);
+        mp_future *f;
+        char out[4];
+        mp_assert_ok(mp_pool_apply_async(&f, p, twice, "ab", 2, NULL));
+        mp_assert_ok(mp_pool_close(p));
+        mp_assert_ok(mp_pool_join(p, PATIENCE));
+        ck_assert_int_eq(mp_future_result(f, out, 4, 0), 4);
+        mp_future_free(f);
+        mp_pool_free(p);
+    }
+}
+
+// ---- ends ----
+
+struct pids {
+    pid_t worker, supervisor;
+};
+
+static int tell_pids(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)arg, (void)size, (void)ctx;
+    struct pids p = {getpid(), getppid()};
+    return mp_task_result(task, &p, sizeof p);
+}
+MP_TASK(tell_pids);
+
+static void await_gone(const struct pids *p, const int *fd)
+{
+    for (int i = 0; i < 2; i++) {
+        if (fd[i] < 0)
+            continue; // gone already
+        ck_assert_msg(mp__pidfd_wait(fd[i], mp__deadline_in(DEATH_MS)) == 0, "%d lives",
+                      (int)(i ? p->supervisor : p->worker));
+        close(fd[i]);
+    }
+}
+
+MP_TEST(a_killed_supervisor_breaks_it)
+{
+    for (size_t m = 0; m < 3; m++) {
+        struct pids pids;
+        int x = 1;
+        mp_pool *p = by(methods[m]);
+        ck_assert_int_eq(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL),
+                         sizeof pids);
+        int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
+        kill(pids.supervisor, SIGKILL);
+        await_gone(&pids, fd);
+        mp_assert_err(mp_pool_map(p, square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL),
+                      MP_EBROKEN);
+        mp_pool_free(p);
+    }
+}
+
+struct owner {
+    mp_start method;
+};
+
+// A process that has a pool, and is killed.
+static int own_pool(void *arg)
+{
+    const struct owner *o = arg;
+    mp_pool *p;
+    mp_pipe *out;
+    struct pids pids;
+    mptest_require(mp_handle_take_pipe(mp_process_handle(0), &out) == 0);
+    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 2, .start = o->method}) == 0);
+    mptest_require(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL) == sizeof pids);
+    mptest_require(mp_pipe_send(out, &pids, sizeof pids, 5000) == 0);
+    for (;;)
+        pause();
+}
+MP_TASK(own_pool);
+
+MP_TEST(nothing_outlives_who_made_it)
+{
+    for (size_t m = 0; m < 3; m++) {
+        mp_pipe *a, *b;
+        mp_process *p;
+        struct pids pids;
+        struct owner o = {methods[m]};
+        mp_assert_ok(mp_pipe_new(&a, &b, NULL));
+        mp_handle h = MP_HANDLE(b);
+        mp_process_opts opts = {
+            .start = MP_START_SPAWN, .arg_size = sizeof o, .handles = &h, .n_handles = 1};
+        mp_assert_ok(mp_process_start(&p, own_pool, &o, &opts));
+        ck_assert_int_eq(mp_pipe_recv(a, &pids, sizeof pids, PATIENCE), sizeof pids);
+        int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
+        mp_assert_ok(mp_process_kill(p));
+        await_gone(&pids, fd);
+        mp_assert_ok(mp_process_join(p, PATIENCE));
+        mp_process_free(p);
+        mp_pipe_free(a);
+        mp_pipe_free(b);
+    }
+}
+
+// Fault row 56: the depth counts through every method.
+static int nest(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)size, (void)ctx;
+    int levels[2];
+    memcpy(levels, arg, sizeof levels);
+    mp_pool *p;
+    int r = mp_pool_new(&p, &(mp_pool_opts){.workers = 1, .start = methods[levels[1] % 3]});
+    if (r == 0) {
+        levels[1]++;
+        int got = 0;
+        int64_t n = mp_pool_apply(p, nest, levels, sizeof levels, &got, sizeof got, NULL);
+        r = n == sizeof got ? got + 1 : (int)n;
+        mp_pool_free(p);
+    } else {
+        r = r == MP_EDEPTH ? 0 : r;
+    }
+    return mp_task_result(task, &r, sizeof r);
+}
+MP_TASK(nest);
+
+MP_TEST(nested_pools_have_a_limit)
+{
+    int levels[2] = {0, 0}, got = 0;
+    mp_pool *p = make(&(mp_pool_opts){.workers = 1, .start = MP_START_SPAWN});
+    ck_assert_int_eq(mp_pool_apply(p, nest, levels, sizeof levels, &got, sizeof got, NULL),
+                     sizeof got);
+    ck_assert_int_eq(got, 7); // with the first one, 8 deep
+    mp_pool_free(p);
+}
+
+static int crash_deep(const void *in, void *out, void *ctx)
+{
+    (void)out;
+    (void)ctx;
+    *(volatile int *)(uintptr_t) * (const int *)in = 1;
+    return 0;
+}
+MP_TASK(crash_deep);
+
+// The calls of a crash are named right although they lay elsewhere in the worker.
+MP_TEST(a_crash_is_told)
+{
+    for (size_t m = 0; m < 3; m++) {
+        int x = 8;
+        mp_pool *p = by(methods[m]);
+        mp_assert_err(mp_pool_map(p, crash_deep, &x, sizeof x, NULL, 0, 1, NULL, NULL),
+                      MP_EWORKERDIED);
+        ck_assert_ptr_nonnull(strstr(mp_pool_error(p), "signal 11"));
+        mp_pool_free(p);
+        p = by(methods[m]);
+        x = SIGABRT;
+        mp_assert_err(mp_pool_map(p, crash_here, &x, sizeof x, NULL, 0, 1, NULL, NULL),
+                      MP_EWORKERDIED);
+        mp_pool_free(p);
+    }
+}
