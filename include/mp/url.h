@@ -91,7 +91,8 @@ MP_API const char *mp_listener_url(const mp_listener *l);
 // Takes the next connection, waits for one up to timeout_ms. The pipe is the caller's. Only
 // peers come that have passed authentication.
 // Errors: MP_ETIMEDOUT, MP_EOWNER (made by another process: a fork has it no longer),
-// MP_ECLOSED, MP_EBROKEN (mpproxy is gone), MP_EINVAL, -ENOMEM, -EMFILE. Since 0.1.
+// MP_ECLOSED, MP_EBROKEN (mpproxy is gone), MP_ENOTSUP (of mp_queue_serve()), MP_EINVAL; -ENOMEM
+// and -EMFILE, and then that connection is lost. Since 0.1.
 MP_API MP_NODISCARD int mp_accept(mp_listener *l, mp_pipe **out, int timeout_ms);
 
 // A descriptor that is readable while a connection waits, level-triggered, for poll() and event

@@ -30,8 +30,9 @@ typedef struct mp_wait_item {
 // Waits until at least one of n items is ready, sets `ready` in each, and returns
 // how many are; 0 when timeout_ms passed first. "Ready" means that the next
 // receive or read does not block: data, end of data, or an error to be told.
-// n = 0 only waits. Errors: MP_EINVAL (a NULL array, a negative fd), MP_EOWNER,
-// MP_ECLOSED, MP_ESTATE (a pipe end that only sends), -EBADF, -ENOMEM. Since 0.1.
+// n = 0 only waits. A queue of another machine is asked, and with timeout 0 the answer is
+// there at the next call. Errors: MP_EINVAL (a NULL array, a negative fd), MP_EOWNER,
+// MP_ECLOSED, MP_ESTATE (a pipe end that only sends), -EBADF, -ENOMEM, -EMFILE. Since 0.1.
 MP_API MP_NODISCARD int mp_wait(mp_wait_item *items, size_t n, int timeout_ms);
 
 #ifdef __cplusplus

@@ -450,7 +450,7 @@ static int make_fd(struct mp__far *f, int pipe)
 
 int mp__far_fd(struct mp__far *f)
 {
-    int pipe = mp_pipe_fd(f->pipe), r = pipe;
+    int r, pipe = mp_pipe_fd(f->pipe);
     if (pipe == MP_ECLOSED)
         return MP_EBROKEN;
     if (pipe < 0)

@@ -44,8 +44,10 @@ static int check(const mp_wait_item *items, size_t n)
             r = mp__pipe_receivable(items[i].pipe);
         else if (items[i].queue ? !mp__queue_is_valid(items[i].queue) : items[i].fd < 0)
             r = MP_EINVAL;
-        else if (items[i].queue && (r = mp__queue_bell(items[i].queue)) == MP_ENOTSUP)
-            r = 0;
+        else if (items[i].queue)
+            r = mp__queue_bell(items[i].queue);
+        if (r == MP_ENOTSUP || r == MP_EBROKEN)
+            r = 0; // no descriptor: it is looked at now and then; or there is nothing to wait for
         if (r < 0)
             return r;
     }

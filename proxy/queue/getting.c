@@ -13,7 +13,7 @@ static bool append(struct message **m, size_t *room, const mp_queue_item *item, 
                    size_t size)
 {
     size_t need = (*m ? (*m)->size : MP__TALK_HEAD) + MP__TALK_GOT + size;
-    if (need > *room) {
+    if (!*m || need > *room) {
         size_t more = *m ? 2 * need : need;
         struct message *larger = realloc(*m, sizeof **m + more);
         if (!larger)

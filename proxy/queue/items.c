@@ -68,9 +68,11 @@ bool items_are_back(void)
 
 void items_try_again(void)
 {
-    struct message *m;
-    while ((m = TAILQ_FIRST(&back)) &&
-           (is_dropped() || item_put(m->priority, m->bytes, m->size) == 0)) {
+    struct message *m, *next;
+    for (m = TAILQ_FIRST(&back); m; m = next) {
+        next = TAILQ_NEXT(m, link);
+        if (!is_dropped() && item_put(m->priority, m->bytes, m->size) != 0)
+            return;
         TAILQ_REMOVE(&back, m, link);
         free(m);
     }
@@ -107,7 +109,7 @@ static int64_t take_back(struct message *m, const struct mp__want *w)
 {
     int64_t size = (int64_t)m->size;
     int r = mp__want_take(w, m->bytes, m->size);
-    if (r < 0 || !w->made)
+    if (r < 0 || !w->item)
         return r < 0 ? r : size;
     w->item->priority = m->priority;
     TAILQ_REMOVE(&back, m, link);
