@@ -30,8 +30,9 @@
 // the manager has their objects still. If it was started anew, and does not keep what has a name
 // (mpmanager --dir), they are MP_ESTALE for ever.
 //
-// After its first hundred calls in a second a local client goes through shared memory: a call
-// takes a microsecond or less then while both sides are awake.
+// After a hundred calls within a second a local client goes through shared memory: a call takes a
+// microsecond or less then while both sides are awake. (Not while one of its threads waits for
+// something: who has such a thread, and many calls to make, makes a connection for each.)
 //
 // Formats are those of mp/pack.h: the arguments, and behind a > what the result is read into, as
 // in mp_call(d, &b, MP_FOREVER, "get", "s > d", "tea", &price). Without a > the result is dropped.

@@ -225,28 +225,36 @@ int mp_listener_fd(const mp_listener *l)
 
 struct taking {
     int sock;
-    uint64_t max_size;
+    struct mp__arrival arrival;
 };
 
-// Takes the next arrival. MP_EAGAIN: none is there.
-static int take(void *arg, struct mp__channel *c)
+int mp__arrival_take(int sock, struct mp__arrival *a, struct mp__channel *c)
 {
-    struct taking *t = arg;
-    struct mp__arrival a;
     int fds[MP__CHANNEL_FDS];
     size_t n = MP__CHANNEL_FDS;
-    int r = mp__fds_recv(t->sock, fds, &n, &a, sizeof a);
+    int r = mp__fds_recv(sock, fds, &n, a, sizeof *a);
+    if (r >= 0 || r == -EMFILE || r == MP_EPROTO) {
+        // One was taken, if only to be lost: one more may come. If this cannot be said, the
+        // hang-up is seen next time.
+        ssize_t sent = send(sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)sent;
+    }
     if (r < 0)
         return r;
-    if (r != sizeof a || n != MP__CHANNEL_FDS || a.magic != MP__REQUEST_MAGIC ||
-        !mp__rings_valid(&a.rings)) {
+    if (r != sizeof *a || n != MP__CHANNEL_FDS || a->magic != MP__REQUEST_MAGIC ||
+        !mp__rings_valid(&a->rings)) {
         for (size_t i = 0; i < n; i++)
             close(fds[i]);
         return MP_EPROTO;
     }
-    struct mp__channel_opts o = mp__rings_opts(&a.rings);
-    t->max_size = a.send_max;
+    struct mp__channel_opts o = mp__rings_opts(&a->rings);
     return mp__channel_import(c, fds, MP__USER_END, &o);
+}
+
+static int take(void *arg, struct mp__channel *c)
+{
+    struct taking *t = arg;
+    return mp__arrival_take(t->sock, &t->arrival, c);
 }
 
 static int accept_one(mp_listener *l, mp_pipe **out)
@@ -255,12 +263,8 @@ static int accept_one(mp_listener *l, mp_pipe **out)
     int r = mp__pipe_adopt_remote(out, take, &t);
     if (r == MP_EOF || r == MP_EPIPE || r == -ECONNRESET)
         return atomic_load(&l->closed) ? MP_ECLOSED : MP_EBROKEN;
-    if (r == 0) {
-        mp__pipe_made_remote(*out, t.max_size);
-        // One more may come. If this cannot be said, the hang-up is seen next time.
-        ssize_t n = send(l->sock, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)n;
-    }
+    if (r == 0)
+        mp__pipe_made_remote(*out, t.arrival.send_max);
     return r;
 }
 

@@ -488,7 +488,7 @@ static int await_welcome(struct mp__far *f, const char **text)
     *text = "the process that serves the queue does not answer";
     if (n == MP_ETIMEDOUT)
         return MP_ETIMEDOUT;
-    *text = "the process that serves the queue ended";
+    *text = "the process that serves the queue ended, or had no descriptors left (ulimit -n)";
     if (n == MP_EOF || n == MP_EBROKEN)
         return MP_EBROKEN;
     *text = "what it says makes no sense";

@@ -36,6 +36,11 @@ int mp__remote_fail(const mp_url_opts *opts, const char *what, const char *url, 
 int mp__connect(mp_pipe **out, const char *url, const mp_url_opts *opts, uint32_t protocol);
 int mp__listen(mp_listener **out, const char *url, const mp_url_opts *opts, uint32_t protocol);
 
+// Takes the next connection from a listener's socket: this end of its channel, and what mpproxy
+// says of it. MP_EAGAIN: there is none; MP_EOF and others: mpproxy is gone; MP_EPROTO, -ENOMEM,
+// -EMFILE.
+int mp__arrival_take(int sock, struct mp__arrival *a, struct mp__channel *c);
+
 // The socket at which connections arrive; and then: somebody else takes them, who does so until
 // nobody holds the other end of `keeper`. That is the listener's from now on.
 int mp__listener_socket(const mp_listener *l);

@@ -199,7 +199,7 @@ int mp_coro_set(mp_coro *promise, int result, void *value)
 
 static void take_posted(struct note *n, bool dropped)
 {
-    mp_coro *t = (mp_coro *)((char *)n - offsetof(mp_coro, note));
+    mp_coro *t = (void *)((char *)n - offsetof(mp_coro, note));
     if (!dropped && !t->done)
         complete(t, t->posted_result, t->posted_value);
     mp_coro_free(t);

@@ -171,7 +171,7 @@ int mp_coro_as_completed(mp_coro_completed **out, mp_coro *const *list, size_t n
     err = multi_check(&(struct multi){.me = me, .list = list, .n = n});
     if (err)
         return err;
-    mp_coro_completed *it = calloc(1, sizeof *it + n * (sizeof *it->part + sizeof *list));
+    mp_coro_completed *it = calloc(1, sizeof *it + n * (sizeof *it->part + sizeof(mp_coro *)));
     if (!it)
         return -ENOMEM;
     it->n = n;
@@ -201,7 +201,7 @@ int64_t mp_coro_completed_next(mp_coro_completed *it, mp_coro **t, int timeout_m
         return MP_ESTATE;
     if (it->told == it->n)
         return MP_EOF;
-    if (!it->first) {
+    while (!it->first) {
         it->waiting = me;
         err = mp__coro_park(me, timeout_ms);
         it->waiting = NULL;

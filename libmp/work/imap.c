@@ -17,7 +17,7 @@
 #define CHUNK_BYTES ((size_t)1 << 20)
 
 struct part {
-    struct mp__chunk chunk; // first
+    struct mp__chunk chunk;
     mp_imap *it;
     struct part *next; // in the order of items, or of settling
     bool settled;      // guarded by the stream's lock
@@ -60,7 +60,7 @@ static void release_imap(mp_imap *it)
 
 static void part_settled(struct mp__chunk *c)
 {
-    struct part *p = (struct part *)c;
+    struct part *p = c->settled_arg;
     mp_imap *it = p->it;
     mp_pool *pool = it->pool;
     pthread_mutex_lock(&it->lock);
@@ -94,6 +94,7 @@ static struct part *new_part(mp_imap *it, size_t n)
         .ctx_size = it->opts.ctx_size,
         .first = it->items,
         .settled = part_settled,
+        .settled_arg = p,
         .in = p->memory,
         .out = p->memory + in,
         .status = (int *)(void *)(p->memory + in + out),

@@ -298,8 +298,10 @@ static void retire(mp_pool *p, const struct mp__task_slot *s)
 {
     struct mp__control *ctl = p->seg.ctl;
     uint32_t place = atomic_load(&s->state) >> 8;
-    if (s->end == MP__END_RETURNED && place < atomic_load(&ctl->workers))
-        atomic_store(&ctl->slot[place].retires, 1);
+    if (s->end != MP__END_RETURNED || place >= atomic_load(&ctl->workers))
+        return;
+    atomic_store(&ctl->slot[place].retires, 1);
+    mp__call_workers(ctl, INT_MAX);
 }
 
 // Another run, at once or later. Locked.

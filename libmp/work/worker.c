@@ -437,15 +437,16 @@ static bool has_work(void *arg)
     return job_is_new(arg) || task_is_ready(arg);
 }
 
-// The pool has become smaller.
-static bool is_surplus(const struct worker *w)
+// The pool has become smaller, or does not trust this worker any more.
+static bool is_dismissed(const struct worker *w)
 {
-    return atomic_load_explicit(&w->ctl->wanted, memory_order_acquire) <= w->place;
+    return atomic_load_explicit(&w->ctl->wanted, memory_order_acquire) <= w->place ||
+           atomic_load_explicit(&w->slot->retires, memory_order_relaxed);
 }
 
 static bool has_news(void *arg)
 {
-    return has_work(arg) || is_surplus(arg);
+    return has_work(arg) || is_dismissed(arg);
 }
 
 static int sleep_for_work(void *arg, mp__deadline d)
@@ -477,7 +478,7 @@ static void begin(struct worker *w)
 static bool has_done_enough(const struct worker *w)
 {
     int most = w->supervisor->max_tasks;
-    return (most && w->tasks >= (uint64_t)most) || atomic_load(&w->slot->retires);
+    return most && w->tasks >= (uint64_t)most;
 }
 
 // There has been nothing to do for a while: whether to end. See resize.c for the order.
@@ -499,7 +500,7 @@ _Noreturn void mp__worker_run(const struct mp__supervisor *s, uint32_t place)
     struct mp__control *ctl = s->ctl;
     struct worker w = {.supervisor = s, .ctl = ctl, .place = place, .slot = &ctl->slot[place]};
     begin(&w);
-    while (!has_done_enough(&w) && !is_surplus(&w)) {
+    while (!has_done_enough(&w) && !is_dismissed(&w)) {
         mp__deadline rest = s->idle_ms ? mp__deadline_in(s->idle_ms) : MP__NEVER;
         if (mp__wait_until(&w.spin_job, &waiter, &w, rest) < 0) {
             if (may_rest(&w))

@@ -4,7 +4,6 @@
 // has them. The types have been checked against the table before.
 #include "core/state.h"
 
-#include <math.h>
 #include <sodium/crypto_shorthash.h>
 
 static struct mp__head head_of(struct mp__slice s)

@@ -3,30 +3,29 @@
 // The calls of the manager itself: objects made, named, found and let go; what there is to see.
 #include "core/state.h"
 
-static const struct mp__type *const types[] = {
-    &mp__type_list,
-    &mp__type_dict,
-    &mp__type_set,
-    &mp__type_namespace,
-    &mp__type_value,
-    &mp__type_array,
-    &mp__type_queue,
-    &mp__type_lifo_queue,
-    &mp__type_priority_queue,
-    &mp__type_joinable_queue,
-    &mp__type_lock,
-    &mp__type_rlock,
-    &mp__type_semaphore,
-    &mp__type_bounded_semaphore,
-    &mp__type_condition,
-    &mp__type_event,
-    &mp__type_barrier,
-    &mp__type_counter,
-};
+static const struct mp__type *const types[] = {&mp__type_list,
+                                               &mp__type_dict,
+                                               &mp__type_set,
+                                               &mp__type_namespace,
+                                               &mp__type_value,
+                                               &mp__type_array,
+                                               &mp__type_queue,
+                                               &mp__type_lifo_queue,
+                                               &mp__type_priority_queue,
+                                               &mp__type_joinable_queue,
+                                               &mp__type_lock,
+                                               &mp__type_rlock,
+                                               &mp__type_semaphore,
+                                               &mp__type_bounded_semaphore,
+                                               &mp__type_condition,
+                                               &mp__type_event,
+                                               &mp__type_barrier,
+                                               &mp__type_counter,
+                                               NULL};
 
 const struct mp__type *mp__type_find(const struct mp__core *c, const void *name, size_t size)
 {
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    for (size_t i = 0; types[i]; i++)
         if (strlen(types[i]->name) == size && memcmp(types[i]->name, name, size) == 0)
             return types[i];
     for (unsigned i = 0; i < c->custom_count; i++) {
@@ -265,13 +264,6 @@ static bool begins(const struct mp__object *o, struct mp__slice with)
     return o->name && strlen(o->name) >= with.size && memcmp(o->name, with.data, with.size) == 0;
 }
 
-static struct mp__object *named(const struct mp__entry *e)
-{
-    struct mp__object *o;
-    memcpy(&o, e->value.small, sizeof o);
-    return o;
-}
-
 static int call_list(struct mp__call *c)
 {
     struct mp__slice with = {(const uint8_t *)"", 0, false};
@@ -279,11 +271,11 @@ static int call_list(struct mp__call *c)
     if (mp__given(c, 0))
         with = mp__arg_text(c, 0);
     MP__TABLE_EACH(&c->core->names, e)
-    n += begins(named(e), with);
+    n += begins(mp__named(e), with);
     mp__put_array(c->out, n);
     MP__TABLE_EACH(&c->core->names, e)
     {
-        const struct mp__object *o = named(e);
+        const struct mp__object *o = mp__named(e);
         if (!begins(o, with))
             continue;
         mp__put_array(c->out, 3);

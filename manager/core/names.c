@@ -20,14 +20,15 @@ bool mp__name_valid(const struct mp__core *c, struct mp__slice name)
     return true;
 }
 
+struct mp__object *mp__named(const struct mp__entry *e)
+{
+    return (struct mp__object *)(void *)e->value.data;
+}
+
 struct mp__object *mp__name_find(const struct mp__core *c, struct mp__slice name)
 {
-    struct mp__object *o;
     struct mp__entry *e = mp__table_find(&c->names, name.data, name.size, mp__hash(c, name));
-    if (!e)
-        return NULL;
-    memcpy(&o, e->value.small, sizeof o);
-    return o;
+    return e ? mp__named(e) : NULL;
 }
 
 int mp__name_set(struct mp__object *o, struct mp__slice name)
@@ -40,7 +41,7 @@ int mp__name_set(struct mp__object *o, struct mp__slice name)
         free(copy);
         return r;
     }
-    memcpy(e->value.small, &o, sizeof o);
+    e->value.data = (uint8_t *)o; // of size 0: nobody frees it
     o->name = copy;
     o->core->stats.names++;
     mp__object_ref(o);

@@ -50,7 +50,7 @@ static int grow(struct mp__core *c)
     struct mp__object **old = c->objects;
     size_t size = old ? mask(c) + 1 : 0;
     unsigned bits = old ? c->object_bits + 1 : 6;
-    struct mp__object **new = calloc((size_t)1 << bits, sizeof *new);
+    struct mp__object **new = calloc((size_t)1 << bits, sizeof(struct mp__object *));
     if (!new)
         return -ENOMEM;
     c->objects = new;
@@ -230,10 +230,9 @@ int mp__session_ref(struct mp__session *s, struct mp__object *o, uint64_t count)
 int mp__session_unref(struct mp__session *s, struct mp__object *o, uint64_t count)
 {
     struct mp__entry *e = ref_entry(s, o->id);
-    uint64_t n = e ? ref_count(e) : 0;
-    if (n < count)
+    if (!e || ref_count(e) < count)
         return MP_ENOTHELD;
-    n -= count;
+    uint64_t n = ref_count(e) - count;
     memcpy(e->value.small, &n, sizeof n);
     if (n > 0)
         return 0;
@@ -336,7 +335,7 @@ static void doom(struct mp__core *c)
 
 void mp__collect(struct mp__core *c)
 {
-    struct finding f = {c, malloc((c->stats.objects + 1) * sizeof *f.stack), 0};
+    struct finding f = {c, malloc((c->stats.objects + 1) * sizeof(struct mp__object *)), 0};
     size_t at;
     struct mp__object *o;
     c->suspects = 0;

@@ -10,7 +10,6 @@
 #include "core/state.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 // ---- the log -------------------------------------------------------------------------
 

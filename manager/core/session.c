@@ -112,8 +112,9 @@ int mp__session_begin(struct mp__core *c, struct mp__session **out, void *user, 
     mp__list_init(&s->stakes);
     mp__list_add(&c->sessions, &s->in_core);
     c->stats.sessions++;
-    if (c->replaying) { // the log is at its end: what nobody refers to goes
+    if (c->replaying) { // the log is at its end: what nobody refers to goes, rings as well
         c->replaying = false;
+        mp__collect(c);
         mp__settle(c);
     }
     return 0;

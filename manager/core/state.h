@@ -50,7 +50,7 @@ struct mp__core {
     uint64_t waiting_bytes; // of messages that wait
     struct mp__custom **custom;
     unsigned custom_count;
-    uint64_t suspects, mark; // of the collector
+    uint64_t suspects; // of the collector
     bool replaying;
     struct mp__core_stats stats;
     uint64_t calls[MP__INTERFACE_COUNT][32][2]; // made, failed
@@ -104,6 +104,7 @@ const struct mp__type *mp__type_find(const struct mp__core *c, const void *name,
 
 // names.c
 bool mp__name_valid(const struct mp__core *c, struct mp__slice name);
+struct mp__object *mp__named(const struct mp__entry *e); // the object of an entry of `names`
 struct mp__object *mp__name_find(const struct mp__core *c, struct mp__slice name);
 int mp__name_set(struct mp__object *o, struct mp__slice name);
 void mp__name_clear(struct mp__object *o);

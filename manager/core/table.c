@@ -46,7 +46,12 @@ static int rebuild(struct mp__table *t)
     }
     free(t->entries);
     free(t->index);
-    *t = new;
+    t->entries = entries;
+    t->index = index;
+    t->used = new.used;
+    t->room = room;
+    t->filled = new.filled;
+    t->bits = bits;
     return 0;
 }
 

@@ -21,6 +21,7 @@ void mp__queue_init(struct mp__queue *q, struct mp__object *o)
 
 struct mp__waiter *mp__queue_first(const struct mp__queue *q)
 {
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed has left the list
     return q->count ? MP__OF(q->waiters.next, struct mp__waiter, in_queue) : NULL;
 }
 
@@ -209,7 +210,7 @@ static void serve(struct mp__queue *q)
     // What a custom method waits for nobody knows: each of them is tried once.
     struct mp__link *l = q->waiters.next, *next;
     for (uint32_t n = q->count; n > 0 && l != &q->waiters; n--, l = next) {
-        next = l->next;
+        next = l->next; // NOLINT(clang-analyzer-unix.Malloc): likewise
         retry(MP__OF(l, struct mp__waiter, in_queue));
     }
 }

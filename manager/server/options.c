@@ -15,19 +15,19 @@
 #include <string.h>
 
 static const struct option_row {
-    char kind;
     const char *name, *arg, *standard, *help;
     size_t offset, size;
+    char kind;
     bool live;
 } rows[] = {
 #define ROW(kind, field, name, arg, standard, live, help)                                          \
-    {#kind[0],                                                                                     \
-     name,                                                                                         \
+    {name,                                                                                         \
      arg,                                                                                          \
      standard,                                                                                     \
      help,                                                                                         \
      offsetof(struct options, field),                                                              \
      sizeof(((struct options *)0)->field),                                                         \
+     #kind[0],                                                                                     \
      live},
     OPTIONS(ROW)
 #undef ROW
@@ -216,11 +216,10 @@ static void print_group(size_t from, size_t to, const char *title)
     }
 }
 
-#define ONE(...) +1
-enum {
-    PLACE_END = 0 OPTIONS_PLACE(ONE),
-    RUN_END = PLACE_END OPTIONS_RUN(ONE),
-};
+#define NUMBER(kind, field, ...) NUMBER_##field,
+enum { OPTIONS_PLACE(NUMBER) PLACE_COUNT };
+enum { OPTIONS_RUN(NUMBER) RUN_COUNT };
+#undef NUMBER
 
 static int help(void)
 {
@@ -232,9 +231,9 @@ static int help(void)
            "  -c, --config=FILE            read options from FILE, one `name = value` a line\n"
            "  -h, --help                   print this and end\n"
            "      --version                print the version and end\n");
-    print_group(0, PLACE_END, "Where");
-    print_group(PLACE_END, RUN_END, "How");
-    print_group(RUN_END, ROWS, "Limits");
+    print_group(0, PLACE_COUNT, "Where");
+    print_group(PLACE_COUNT, PLACE_COUNT + RUN_COUNT, "How");
+    print_group(PLACE_COUNT + RUN_COUNT, ROWS, "Limits");
     printf("\nSIGHUP reads the configuration again; SIGTERM ends it. See mpmanager(8).\n");
     return 1;
 }

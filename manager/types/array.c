@@ -109,7 +109,7 @@ static int set_all(struct array *a, struct mp__slice from, struct mp__range r, b
         int err = mp__number_read(s, &n);
         if (err == 0)
             err = only_check ? mp__typecode_fit(a->code, &n) : store(a, (size_t)i, n);
-        if (err < 0)
+        if (err != 0)
             return err;
     }
     return 0;
@@ -131,7 +131,7 @@ static int call_incr(struct mp__call *c)
     int r = place(c, &i);
     if (r == 0)
         r = mp__arg_number(c, 1, &by);
-    if (r < 0)
+    if (r != 0)
         return r;
     n = number_at(array(c), i);
     r = mp__number_add(&n, by);
@@ -153,7 +153,7 @@ static int call_compare_and_set(struct mp__call *c)
         r = mp__arg_number(c, 2, &n);
     if (r == 0)
         r = mp__typecode_fit(array(c)->code, &expected);
-    if (r < 0)
+    if (r != 0)
         return r;
     now = number_at(array(c), i);
     bool same = now.integer ? now.i == expected.i : now.d == expected.d;
@@ -175,7 +175,7 @@ static int allocate(struct mp__call *c, uint64_t count)
     if (count > UINT32_MAX)
         return MP_EQUOTA;
     int r = mp__charge(&a->o, (size_t)count * sizeof *a->numbers);
-    if (r < 0)
+    if (r != 0)
         return r;
     a->numbers = calloc((size_t)count + 1, sizeof *a->numbers);
     a->count = (size_t)count;
@@ -206,7 +206,7 @@ static int make(struct mp__call *c)
         return mp__fail(c, MP_ETYPE, "a number of zeros, or an array");
     size_t count = (size_t)mp__walk(s).left;
     int r = allocate(c, count);
-    if (r < 0)
+    if (r != 0)
         return r;
     r = set_all(array(c), s, (struct mp__range){0, 1, count}, false);
     if (r < 0)

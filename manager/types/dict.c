@@ -15,7 +15,7 @@ static int entry_at(struct mp__call *c, size_t i, struct mp__entry **e)
 {
     struct mp__slice key;
     int r = key_at(c, i, &key);
-    if (r < 0)
+    if (r != 0)
         return r;
     *e = mp__keyed_find(c, key);
     return *e ? 0 : MP_ENOTFOUND;
@@ -80,7 +80,7 @@ static int call_pop(struct mp__call *c)
         put_arg(c, 1);
         return 0;
     }
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__put_value(c, &e->value);
     mp__keyed_remove(c->object, e);
@@ -104,7 +104,7 @@ static int call_setdefault(struct mp__call *c)
     struct mp__slice key, nil = {(const uint8_t *)"\xc0", 1, false};
     struct mp__slice value = c->count > 1 ? mp__arg(c, 1) : nil;
     int r = key_at(c, 0, &key);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct mp__entry *e = mp__keyed_find(c, key);
     if (e)
@@ -120,7 +120,7 @@ static int call_exchange(struct mp__call *c)
 {
     struct mp__slice key;
     int r = key_at(c, 0, &key);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct mp__entry *e = mp__keyed_find(c, key);
     if (e)
@@ -195,10 +195,10 @@ static int collect(struct mp__call *c, struct mp__slice s, bool map, struct mp__
     while (mp__walk_next(&w, &key) && (!map || mp__walk_next(&w, &value))) {
         struct mp__entry *e;
         int r = mp__key(c, key, &key);
-        uint32_t hash = r < 0 ? 0 : mp__hash(c->core, key);
+        uint32_t hash = r != 0 ? 0 : mp__hash(c->core, key);
         if (r == 0 && !(e = mp__table_find(t, key.data, key.size, hash)))
             r = mp__table_add(t, key.data, key.size, hash, &e) < 0 ? MP_EQUOTA : 0;
-        if (r < 0) {
+        if (r != 0) {
             mp__table_free(t);
             return r;
         }
@@ -213,7 +213,7 @@ static int call_merged(struct mp__call *c)
     struct mp__table t, *own = &mp__keyed(c)->t;
     int r = collect(c, mp__arg(c, 0), true, &t);
     size_t count = own->count + t.count;
-    if (r < 0)
+    if (r != 0)
         return r;
     MP__TABLE_EACH(own, e)
     count -= mp__table_find(&t, mp__value_data(&e->key), e->key.size, e->hash) != NULL;
@@ -240,7 +240,7 @@ static int call_fromkeys(struct mp__call *c)
 {
     struct mp__table t;
     int r = collect(c, mp__arg(c, 0), false, &t);
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__put_map(c->out, t.count);
     MP__TABLE_EACH(&t, e)
@@ -284,7 +284,7 @@ static int call_get_many(struct mp__call *c)
     mp__put_array(c->out, (size_t)w.left);
     while (mp__walk_next(&w, &key)) {
         int r = mp__key(c, key, &key);
-        if (r < 0)
+        if (r != 0)
             return r;
         struct mp__entry *e = mp__keyed_find(c, key);
         if (e)
@@ -303,7 +303,7 @@ static int call_del_many(struct mp__call *c)
         struct mp__slice key;
         while (mp__walk_next(&w, &key)) {
             int r = mp__key(c, key, &key);
-            if (r < 0)
+            if (r != 0)
                 return r;
             struct mp__entry *e = pass ? mp__keyed_find(c, key) : NULL;
             if (e)
@@ -324,14 +324,14 @@ static int call_incr(struct mp__call *c)
     int r = mp__arg_number(c, 1, &by);
     if (r == 0)
         r = key_at(c, 0, &key);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct mp__entry *e = mp__keyed_find(c, key);
     if (e)
         r = mp__number_read(mp__value_slice(&e->value), &n);
     if (r == 0)
         r = mp__number_add(&n, by);
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__number_put(&b, n);
     mp__number_put(c->out, n);
@@ -342,7 +342,7 @@ static int call_compare_and_set(struct mp__call *c)
 {
     struct mp__entry *e;
     int r = entry_at(c, 0, &e);
-    if (r < 0)
+    if (r != 0)
         return r;
     bool same = mp__slice_equal(mp__value_slice(&e->value), mp__arg(c, 1));
     if (same)
@@ -355,7 +355,7 @@ static int call_compare_and_del(struct mp__call *c)
 {
     struct mp__entry *e;
     int r = entry_at(c, 0, &e);
-    if (r < 0)
+    if (r != 0)
         return r;
     bool same = mp__slice_equal(mp__value_slice(&e->value), mp__arg(c, 1));
     if (same)

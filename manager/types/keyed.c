@@ -14,7 +14,7 @@ static int add(struct mp__call *c, struct mp__slice key, struct mp__slice value)
     struct mp__value v = {0};
     struct mp__entry *e;
     int r = value.data ? mp__value_store(o, &v, value) : 0;
-    if (r < 0)
+    if (r != 0)
         return r;
     r = mp__charge(o, COST(key.size));
     if (r == 0 &&
@@ -22,7 +22,7 @@ static int add(struct mp__call *c, struct mp__slice key, struct mp__slice value)
         mp__discharge(o, COST(key.size));
         r = MP_EQUOTA;
     }
-    if (r < 0)
+    if (r != 0)
         mp__value_drop(o, &v);
     else
         e->value = v;

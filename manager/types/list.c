@@ -32,7 +32,7 @@ static int store(struct mp__call *c, size_t where, struct mp__slice s)
 {
     struct mp__value v;
     int r = mp__value_store(c->object, &v, s);
-    if (r < 0)
+    if (r != 0)
         return r;
     r = mp__values_open(c->object, values(c), where, 1);
     if (r < 0)
@@ -103,7 +103,7 @@ static int call_pop(struct mp__call *c)
 {
     size_t i;
     int r = mp__index(mp__arg_int(c, 0, -1), values(c)->count, &i);
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__put_value(c, at(c, i));
     mp__values_cut(c->object, values(c), i, 1);
@@ -132,7 +132,7 @@ static int call_index(struct mp__call *c)
 {
     struct mp__range r;
     int err = mp__range(c, 1, 2, SIZE_MAX, values(c)->count, &r);
-    if (err < 0)
+    if (err != 0)
         return err;
     size_t from = (size_t)r.start, i = search(c, from, from + r.count, mp__arg(c, 0));
     if (i == from + r.count)
@@ -190,7 +190,7 @@ struct rank {
 
 static int rank(struct mp__value *v, size_t i, bool down, struct rank *r)
 {
-    struct mp__head head;
+    struct mp__head head = {0};
     const uint8_t *p = mp__value_data(v);
     (void)!mp__head_read(&p, p + v->size, &head);
     *r = (struct rank){.value = *v, .type = head.type, .place = i, .down = down};
@@ -200,7 +200,7 @@ static int rank(struct mp__value *v, size_t i, bool down, struct rank *r)
     }
     struct mp__number n;
     int err = mp__number_read(mp__value_slice(v), &n);
-    if (err < 0)
+    if (err != 0)
         return err;
     r->type = MP_ITEM_INT;
     r->number = n.integer ? (long double)n.i : (long double)n.d;
@@ -303,7 +303,7 @@ static int call_set_slice(struct mp__call *c)
     int err = mp__range(c, 0, 1, 3, values(c)->count, &r);
     if (err == 0)
         err = mp__values_read(c->object, &new, mp__arg(c, 2));
-    if (err < 0)
+    if (err != 0)
         return err;
     if (r.step != 1) {
         err = set_steps(c, r, &new);
@@ -382,7 +382,7 @@ static int call_repeated(struct mp__call *c)
 {
     size_t copies;
     int r = times(c, mp__reply_limit(c->core), &copies);
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__put_array(c->out, values(c)->count * copies);
     while (copies-- > 0)
@@ -416,7 +416,7 @@ static int call_get_many(struct mp__call *c)
         int r = mp__number_read(s, &n);
         if (r == 0)
             r = n.integer ? mp__index(n.i, values(c)->count, &i) : MP_ETYPE;
-        if (r < 0)
+        if (r != 0)
             return r;
         mp__put_value(c, at(c, i));
     }
@@ -438,7 +438,7 @@ static int call_incr(struct mp__call *c)
         r = mp__number_read(mp__value_slice(at(c, i)), &n);
     if (r == 0)
         r = mp__number_add(&n, by);
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__number_put(&b, n);
     mp__number_put(c->out, n);
@@ -449,7 +449,7 @@ static int call_compare_and_set(struct mp__call *c)
 {
     size_t i;
     int r = place(c, 0, &i);
-    if (r < 0)
+    if (r != 0)
         return r;
     bool same = mp__slice_equal(mp__value_slice(at(c, i)), mp__arg(c, 1));
     if (same)

@@ -261,7 +261,7 @@ static mp__method *const methods[] = {
 
 #define TYPE(as)                                                                                   \
     {                                                                                              \
-        .name = as, .interface = MP__LOCK, .size = sizeof(struct lock), .methods = methods,        \
+        .name = (as), .interface = MP__LOCK, .size = sizeof(struct lock), .methods = methods,      \
         .make = make, .gone = gone, .check = check                                                 \
     }
 

@@ -58,7 +58,7 @@ static int make_item(struct mp__call *c, struct mp__slice s, int64_t priority, s
 {
     *i = (struct mp__item){.priority = priority};
     int r = mp__charge(c->object, sizeof *i);
-    if (r < 0)
+    if (r != 0)
         return r;
     r = mp__value_store(c->object, &i->value, s);
     if (r < 0)
@@ -73,7 +73,7 @@ static int put(struct mp__call *c, struct mp__slice s, int64_t priority)
     int r = mp__items_reserve(&q->heap, (size_t)q->taken + 1); // what is taken can always come back
     if (r == 0)
         r = make_item(c, s, priority, &i);
-    if (r < 0)
+    if (r != 0)
         return r;
     i.ticket = ++q->ticket;
     mp__items_push(&q->heap, i);
@@ -273,7 +273,7 @@ static int call_task_done(struct mp__call *c)
     if (!joinable(q))
         return not_joinable(c);
     int r = find_taken(c, &h, &at);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct mp__item i = hand_take(q, h, at);
     mp__put_uint(mp__log_call(c, MP__OP(QUEUE, restore_done), q->o.id, 1), i.ticket);
@@ -303,7 +303,7 @@ static int call_give_back(struct mp__call *c)
     if (!joinable(q))
         return not_joinable(c);
     int r = find_taken(c, &h, &at);
-    if (r < 0)
+    if (r != 0)
         return r;
     struct mp__item i = hand_take(q, h, at);
     c->unlogged = true;
@@ -388,7 +388,7 @@ static int call_restore_item(struct mp__call *c)
     int r = mp__items_reserve(&q->heap, 1);
     if (r == 0)
         r = make_item(c, mp__arg(c, 2), mp__arg_int(c, 1, 0), &i);
-    if (r < 0)
+    if (r != 0)
         return r;
     i.ticket = mp__arg_uint(c, 0, 0);
     mp__items_push(&q->heap, i);
@@ -516,7 +516,7 @@ static mp__method *const methods[] = {
 
 #define TYPE(as)                                                                                   \
     {                                                                                              \
-        .name = as, .interface = MP__QUEUE, .size = sizeof(struct queue), .methods = methods,      \
+        .name = (as), .interface = MP__QUEUE, .size = sizeof(struct queue), .methods = methods,    \
         .make = make, .end = end, .gone = gone, .each = each, .save_make = save_make,              \
         .save = save, .check = check                                                               \
     }

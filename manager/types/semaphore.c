@@ -155,7 +155,7 @@ static mp__method *const methods[] = {
 
 #define TYPE(as)                                                                                   \
     {                                                                                              \
-        .name = as, .interface = MP__SEMAPHORE, .size = sizeof(struct semaphore),                  \
+        .name = (as), .interface = MP__SEMAPHORE, .size = sizeof(struct semaphore),                \
         .methods = methods, .make = make, .gone = gone, .save_make = save_make, .check = check     \
     }
 

@@ -21,7 +21,7 @@ static int call_add(struct mp__call *c)
 {
     struct mp__slice key, none = {0};
     int r = element(c, mp__arg(c, 0), &key);
-    if (r < 0)
+    if (r != 0)
         return r;
     bool new = !mp__keyed_find(c, key);
     if (new)
@@ -34,7 +34,7 @@ static int call_discard(struct mp__call *c)
 {
     struct mp__entry *e;
     int r = find(c, &e);
-    if (r < 0)
+    if (r != 0)
         return r;
     if (e)
         mp__keyed_remove(c->object, e);
@@ -100,7 +100,7 @@ static int collect(struct mp__call *c, struct mp__table *t)
         struct mp__slice s, key;
         while (mp__walk_next(&w, &s)) {
             int r = element(c, s, &key);
-            uint32_t hash = r < 0 ? 0 : mp__hash(c->core, key);
+            uint32_t hash = r != 0 ? 0 : mp__hash(c->core, key);
             struct mp__entry *e = r < 0 ? NULL : mp__table_find(t, key.data, key.size, hash);
             if (r == 0 && !e)
                 r = mp__table_add(t, key.data, key.size, hash, &e) < 0 ? MP_EQUOTA : 0;
@@ -147,7 +147,7 @@ static int put_result(struct mp__call *c, keep *stays, bool more)
     struct mp__table t, *own = &mp__keyed(c)->t;
     size_t n = 0;
     int r = collect(c, &t);
-    if (r < 0)
+    if (r != 0)
         return r;
     MP__TABLE_EACH(own, e)
     n += stays(in(&t, e), c->count);
@@ -179,7 +179,7 @@ static int change(struct mp__call *c, keep *stays, bool more)
 {
     struct mp__table t, new = {0}, *own = &mp__keyed(c)->t;
     int r = collect(c, &t);
-    if (r < 0)
+    if (r != 0)
         return r;
     MP__TABLE_EACH(&t, e)
     {
@@ -245,7 +245,7 @@ static int compare(struct mp__call *c, size_t *common, size_t *others)
 {
     struct mp__table t;
     int r = collect(c, &t);
-    if (r < 0)
+    if (r != 0)
         return r;
     *common = 0;
     *others = t.count;

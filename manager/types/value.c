@@ -61,7 +61,7 @@ static int call_incr(struct mp__call *c)
         r = mp__number_add(&n, by);
     if (r == 0 && value(c)->code)
         r = mp__typecode_fit(value(c)->code, &n);
-    if (r < 0)
+    if (r != 0)
         return r;
     mp__number_put(&b, n);
     mp__number_put(c->out, n);

@@ -289,7 +289,8 @@ static int keep(struct mp__link *l, const mp_buf *b)
         l->room = need * 2;
     }
     mp__frame_write(l->in + l->len, MP__FRAME_MESSAGE, b->size);
-    memcpy(l->in + l->len + MP__FRAME, b->data, b->size);
+    if (b->size > 0)
+        memcpy(l->in + l->len + MP__FRAME, b->data, b->size);
     l->len = need;
     return 0;
 }

@@ -157,7 +157,7 @@ static int find_program(char *path, size_t size, char *text, size_t text_size)
 // The program that is started ends when the daemon it leaves behind can be connected to.
 static int await_start(int pidfd, mp__deadline d, char *text, size_t size)
 {
-    int code;
+    int code = 0;
     int r = mp__pidfd_wait(pidfd, d);
     if (r == 0)
         r = mp__pidfd_reap(pidfd, &code, NULL);
@@ -182,7 +182,7 @@ static int start(const struct mp__whither *w, mp__deadline d, char *text, size_t
     char *argv[] = {(char *)"mpmanager",          (char *)"--background",
                     (char *)"--exit-idle",        (char *)(w->name ? "--name" : "--socket"),
                     w->name ? w->name : w->where, NULL};
-    int fds[3] = {MP_SPAWN_NULL, MP_SPAWN_NULL, MP_SPAWN_NULL}, pidfd;
+    int fds[3] = {MP_SPAWN_NULL, MP_SPAWN_NULL, MP_SPAWN_NULL}, pidfd = -1;
     int r = find_program(path, sizeof path, text, size);
     if (r == 0)
         r = mp_spawn(NULL, &pidfd, argv, &(mp_spawn_opts){.path = path, .fds = fds});

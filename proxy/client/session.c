@@ -27,8 +27,9 @@
 #define PATIENCE_MS 30000
 #define BURST       100 // calls in a second: then rings are worth their memory
 #define BURST_NS    1000000000
-#define SLICE_NS    10000000 // a sender without room looks so often
-#define PREFIX      48       // before the arguments: the frame's head and that of the request
+#define SLICE_NS    10000000           // a sender without room looks so often
+#define REPLY_KEEP  ((size_t)48 << 10) // a place keeps a buffer of no more
+#define PREFIX      48 // before the arguments: the frame's head and that of the request
 
 // ---- all of them, and forks ----------------------------------------------------------
 
@@ -121,7 +122,7 @@ static void clear_place(struct mp__waiting *w)
     mp_future_free(w->future); // in a forked child: its parent's
     w->future = NULL;
     w->state = MP__FREE;
-    if (w->reply.capacity > PREFIX * 1024)
+    if (w->reply.capacity > REPLY_KEEP)
         mp_buf_free(&w->reply);
 }
 

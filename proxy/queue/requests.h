@@ -9,6 +9,8 @@
 
 #include "session.h"
 
+#define OUT_MOST ((size_t)256 << 10) // bytes of answers that a client may leave unread
+
 #include <mp/queue.h>
 
 // The queue to be served. 0 or the error.
@@ -23,5 +25,8 @@ void request_sent(struct session *s, struct message *m);
 
 // Whether more shall be read from it.
 bool requests_wanted(const struct session *s);
+
+// Somebody has to wait: looks when it may be time.
+void requests_look_soon(void);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "channel/handle.h"
-#include "channel/request.h"
+#include "channel/remote.h"
 #include "os/fdpass.h"
 #include "requests.h"
 #include "server/loop.h"
@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define HAND_OVER_MS 20000
@@ -27,27 +26,12 @@ static int take_connection(void)
 {
     struct mp__arrival a;
     struct mp__channel c;
-    int fds[MP__CHANNEL_FDS];
-    size_t n = MP__CHANNEL_FDS;
-    int r = mp__fds_recv(listener, fds, &n, &a, sizeof a);
+    int r = mp__arrival_take(listener, &a, &c);
     if (r < 0)
         return r;
-    if (r != sizeof a || n != MP__CHANNEL_FDS || a.magic != MP__REQUEST_MAGIC ||
-        !mp__rings_valid(&a.rings)) {
-        for (size_t i = 0; i < n; i++)
-            close(fds[i]);
-        return MP_EPROTO;
-    }
-    struct mp__channel_opts o = mp__rings_opts(&a.rings);
-    r = mp__channel_import(&c, fds, MP__USER_END, &o);
-    if (r == 0) {
-        if (a.send_max && a.send_max < c.send_max)
-            c.send_max = (size_t)a.send_max;
-        session_begin(&c, a.peer);
-    }
-    // One more may come, also when there was no memory for this one.
-    ssize_t sent = send(listener, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; // a hang-up is seen next time
+    if (a.send_max && a.send_max < c.send_max)
+        c.send_max = (size_t)a.send_max;
+    session_begin(&c, a.peer);
     return 0;
 }
 

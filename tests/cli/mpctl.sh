@@ -97,13 +97,13 @@ fi
 
 # ---- completion ----
 if command -v bash >/dev/null; then
-    complete() {
+    completes() {
         bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mpctl; echo "${COMPREPLY[*]}"' \
             - "$MP_SRC/tools/mpctl/mpctl.bash" "$@"
     }
-    is "completion of a command" "shutdown" "$(complete mpctl shu)"
-    is "completion of a name" "answer" "$(complete mpctl get an)"
-    is "completion of an option" "--json" "$(complete mpctl --js)"
+    is "completion of a command" "shutdown" "$(completes mpctl shu)"
+    is "completion of a name" "answer" "$(completes mpctl get an)"
+    is "completion of an option" "--json" "$(completes mpctl --js)"
 fi
 gives "shutdown" 0 mpctl shutdown now
 finish

@@ -30,21 +30,21 @@ printf '>a\nAC\n>b\nTT\n' >fasta
 # A case is a line of shell in which P is the program.
 cat >cases <<'END_OF_CASES'
 P -k echo <items
-P -k echo {} {.} {/} {//} {/.} {#} <items
++ P -k echo {} {.} {/} {//} {/.} {#} <items
 P -k echo x{}y <items
 P -k 'echo {} | tr a-z A-Z' <items
-P -k echo ::: a 'b  c' "it's" '$HOME' '*' '`id`' '"' '\' '&' ';' '|' '<' '>' '#' '~' '!' '(' 'a=b'
++ P -k echo ::: a 'b  c' "it's" '$HOME' '*' '`id`' '"' '\' '&' ';' '|' '<' '>' '#' '~' '!' '(' 'a=b'
 P -k echo {} ::: '{}' '{.}' '{#}'
 P -k 'echo {}; echo {}' ::: 'a b' '$(echo x)'
 P -k 'for i in 1 2; do echo $i {}; done' ::: a b
-P -k 'echo $(({} * 2))' ::: 1 2 3
++ P -k 'echo $(({} * 2))' ::: 1 2 3
 P -k 'test {} -gt 1 && echo big {}' ::: 1 2 3
 P -k echo ::: a b ::: 1 2
 P -k echo {2} {1} ::: a b ::: 1 2
-P -k echo {2}-{1} {2}{1} ::: a b ::: 1 2
++ P -k echo {2}-{1} {2}{1} ::: a b ::: 1 2
 P -k echo :::: items ::: 1 2
 P -k echo ::: a b c :::+ 1 2
-P -k echo ::: a b c :::+ 1 2 3 ::: x y
++ P -k echo ::: a b c :::+ 1 2 3 ::: x y
 P -k echo :::: ten ::::+ many
 P -k --link echo ::: a b c ::: 1 2
 P -k --xapply echo {1}-{2} ::: a b c ::: 1 2
@@ -53,19 +53,19 @@ P -k -a items -a ten echo
 P -k --colsep '\t' echo {2} {1} <columns
 P -k --colsep '\t' echo <columns
 P -k -C ' ' echo {1}:{2} <items
-P -k --header : --colsep , echo {name} is {age} <people.csv
++ P -k --header : --colsep , echo {name} is {age} <people.csv
 P -k --header : echo {f1} {f2} ::: f1 a b ::: f2 1 2
 P -k echo {1.} {2/} {-1} ::: a.b ::: c/d
 P -k -n2 echo <ten
-P -k -N3 echo {3} {1} <ten
++ P -k -N3 echo {3} {1} <ten
 P -k -n3 echo a{}b <ten
 P -k -N0 echo x <ten
 P -k -L3 echo <ten
 P -j1 -k -X echo <ten
 P -j2 -k -X echo <ten
-P -j4 -k -m echo <ten
++ P -j4 -k -m echo <ten
 P -j1 -k -X echo a{}b <ten
-P -j3 -k -X echo a{}b c{}d <ten
++ P -j3 -k -X echo a{}b c{}d <ten
 P -j1 -k -X -s 60 echo <hundred
 P -k -0 echo <items
 P -k -d , echo <people.csv
@@ -77,7 +77,7 @@ P -k --arg-sep ,, echo ,, a b
 P -k --arg-file-sep ,, echo ,, items
 P -k --skip-first-line echo <items
 P -k -q printf '%s|\n' <items
-P -k <cmds
++ P -k <cmds
 P -k ::: 'echo a' 'echo b; echo c'
 P -k --will-cite --gnu --no-notice echo ::: a
 P -k echo </dev/null
@@ -85,22 +85,22 @@ P -r echo </dev/null
 printf '\n' | P echo x
 printf 'a\n\nb' | P -k echo x
 printf 'a\r\n' | P echo
-P -k --dry-run echo ::: a "b c"
++ P -k --dry-run echo ::: a "b c"
 P --pipe cat <many
 P --pipe -k wc <many
 P --pipe -k --block 10k cat <many
-P --pipe -N3 -k 'echo $(cat)' <ten
++ P --pipe -N3 -k 'echo $(cat)' <ten
 P --pipe --recstart '>' -N1 -k 'echo $(cat)' <fasta
 P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
 P --pipe --header : -N3 -k 'echo $(cat)' <ten
 P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
-P --pipepart -a many --block 10k -k cat
++ P --pipepart -a many --block 10k -k cat
 P --pipepart -a fasta --recstart '>' --block 1 -k 'echo $(cat)'
 P --pipe -j2 --round-robin --block 1k wc -l <many | awk '{ n += $1 } END { print n, NR }'
 P false ::: 1 2 3
-P 'exit {}' ::: 0 1 2
++ P 'exit {}' ::: 0 1 2
 P exit ::: 0 3
-P 'kill -9 $$' ::: 1 2>/dev/null
++ P 'kill -9 $$' ::: 1 2>/dev/null
 P -k 'echo out; echo err >&2; exit 1' ::: 1
 P true ::: 1
 P no-such-command-here ::: 1 2>/dev/null
@@ -116,7 +116,7 @@ P -k echo '日本 {.}' ::: 'é.ü' 'ファイル.txt'
 P -k 'echo "a  b" {}' ::: x
 P -k "printf '%s\\n' {} '{'" ::: 'x y'
 P -k 'cat {} | wc -l' ::: items ten
-P -k 'wc -l <{}' ::: items ten
++ P -k 'wc -l <{}' ::: items ten
 P -k 'echo {}>out.{#}; cat out.{#}' ::: a b
 P -k 'if [ {} = a ]; then echo yes; else echo no; fi' ::: a b
 P -k 'x={}; echo "$x"' ::: 'a  b'
@@ -155,14 +155,15 @@ run() { # PROGRAM CASE
     echo "status $?"
 }
 
-# It is slow to start: a third of the cases are run, all with MP_TEST_LONG=1. They are about
+# It is slow to start: the cases with a + are run, all with MP_TEST_LONG=1. They are about
 # behaviour: once, without sanitizers, is enough.
 if [ -n "$gnu" ] && ! sanitized; then
     "$gnu" --will-cite true ::: 1 >/dev/null 2>&1
-    n=0
     while IFS= read -r case; do
-        n=$((n + 1))
-        [ -n "${MP_TEST_LONG:-}" ] || [ $((n % 3)) = 0 ] || continue
+        case $case in
+        '+ '*) case=${case#+ } ;;
+        *) [ -n "${MP_TEST_LONG:-}" ] || continue ;;
+        esac
         run "$gnu" "$case" >want.txt
         run "$ours" "$case" >got.txt
         cmp -s want.txt got.txt || is "as GNU parallel: $case" "$(cat want.txt)" "$(cat got.txt)"

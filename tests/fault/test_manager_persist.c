@@ -221,6 +221,31 @@ MP_TEST(objects_keep_their_numbers_and_contents)
     clean("d");
 }
 
+// What was collected because it was in a ring does not come back from the log.
+MP_TEST(rings_do_not_come_back)
+{
+    struct kept k;
+    mkdir("d", 0700);
+    mp_assert_ok(start(&k, "d", MP__FSYNC_NO));
+    struct mgr_peer *p = mgr_peer(&k.m);
+    named(p, "keep", "list");
+    for (int i = 0; i < 50; i++) {
+        uint64_t l = mgr_create(p, "s", "list");
+        struct mgr_ref r = mgr_ref(l);
+        mp_assert_ok(mgr_ask(p, MP__OP(LIST, append), l, 0, "O#", r.bytes, sizeof r.bytes));
+        mp_assert_ok(mgr_ask(p, MP__OP(MANAGER, decref), l, 0, ""));
+    }
+    mgr_gone(p);
+    mp_assert_ok(mp__persist_commit(k.p, 1));
+    stop(&k);
+    mp_assert_ok(start(&k, "d", MP__FSYNC_NO));
+    p = mgr_peer(&k.m);
+    ck_assert_uint_eq(mp__core_stats(k.m.core).objects, 1);
+    mgr_gone(p);
+    stop(&k);
+    clean("d");
+}
+
 static void copy_file(const char *from, const char *to, size_t size)
 {
     char *bytes = malloc(size + 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Consumers and producers killed at random while items flow. With MP_TEST_LONG=1 in the environment
-// a million items and 200 kills; else a tenth.
+// a million items and 200 kills; else a twentieth.
 #include "channel/queue.h"
 #include "mptest.h"
 
@@ -28,8 +28,8 @@ static int n_kills;
 static void make_board(void)
 {
     bool all = getenv("MP_TEST_LONG") != NULL;
-    n_items = all ? 1000000 : 100000;
-    n_kills = all ? 200 : 20;
+    n_items = all ? 1000000 : 50000;
+    n_kills = all ? 200 : 10;
     board = mmap(NULL, sizeof *board + n_items, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                  -1, 0);
     ck_assert_ptr_ne(board, MAP_FAILED);

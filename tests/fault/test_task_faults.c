@@ -7,6 +7,7 @@
 #include "work/board.h"
 #include <mp/arena.h>
 #include <mp/task.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -381,25 +382,52 @@ static int check_end(mp_future *f, int i, int retries)
     return 0;
 }
 
-// 10,000 tasks, if there is time; a kill every 5 to 15 ms.
-static void kill_at_work(int retries)
+struct resizer {
+    pthread_t thread;
+    mp_pool *pool;
+    atomic_bool stop;
+};
+
+static void *resize_at_random(void *arg)
 {
+    struct resizer *r = arg;
+    for (unsigned n = 1; !atomic_load(&r->stop); n = n * 1103515245 + 12345) {
+        if (mp_pool_resize(r->pool, (int)(n / 65536 % 5) + 1) < 0)
+            return r;
+        usleep(2000);
+    }
+    return NULL;
+}
+
+// 10,000 tasks, if there is time; a kill every 5 to 15 ms.
+static void kill_at_work(int retries, bool resized)
+{
+    struct resizer r = {0};
+    void *failed = NULL;
     int n = thorough() ? 10000 : 1500, lost = 0;
     struct shared *s = shared_page();
     mp_pool *p;
     mp_pool_stats stats;
     s->task_us = thorough() ? 4000 : 200;
     snprintf(s->name, sizeof s->name, "k%x", (unsigned)getpid() & 0xfffff);
-    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 4, .name = s->name}));
+    mp_assert_ok(mp_pool_new(
+        &p, &(mp_pool_opts){.workers = 4, .name = s->name, .idle_ms = resized ? 1 : 0}));
     pid_t killer = fork();
     if (killer == 0)
         kill_at_random(s);
+    r.pool = p;
+    if (resized)
+        ck_assert_int_eq(pthread_create(&r.thread, NULL, resize_at_random, &r), 0);
     mp_future **f = malloc((size_t)n * sizeof(mp_future *));
     mp_task_opts o = {.ctx = s, .retries = retries};
     for (int i = 0; i < n; i++)
         mp_assert_ok(mp_pool_apply_async(&f[i], p, work_or_be_killed, &i, sizeof i, &o));
     ck_assert_int_eq(mp_futures_wait(f, (size_t)n, MP_ALL_DONE, 100000), n);
     atomic_store(&s->stop, 1);
+    atomic_store(&r.stop, true);
+    if (resized)
+        pthread_join(r.thread, &failed);
+    ck_assert_ptr_null(failed);
     waitpid(killer, NULL, 0);
     int kills = atomic_load(&s->kills);
     for (int i = 0; i < n; i++) {
@@ -410,7 +438,7 @@ static void kill_at_work(int retries)
     if (thorough())
         fprintf(stderr, "%d tasks, %d kills, %lu runs repeated, %d tasks lost with their worker\n",
                 n, kills, (unsigned long)stats.retried, lost);
-    ck_assert_int_gt(kills, thorough() && retries ? 1000 : 5);
+    ck_assert_int_gt(kills, thorough() && retries && !resized ? 1000 : 5);
     // One kill costs one run at most.
     ck_assert_uint_le(stats.retried + (uint64_t)lost, kills);
     ck_assert_uint_eq(stats.done + stats.failed, n);
@@ -421,12 +449,17 @@ static void kill_at_work(int retries)
 
 MP_TEST_TIMEOUT(random_kills_lose_nothing, 120)
 {
-    kill_at_work(1000);
+    kill_at_work(1000, false);
 }
 
 MP_TEST_TIMEOUT(random_kills_are_told_one_by_one, 120)
 {
-    kill_at_work(0);
+    kill_at_work(0, false);
+}
+
+MP_TEST_TIMEOUT(random_kills_while_it_is_resized, 120)
+{
+    kill_at_work(1000, true);
 }
 
 // From the task that kills the only worker to the result of the next.

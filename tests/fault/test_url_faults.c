@@ -558,7 +558,7 @@ MP_TEST(nobody_waits_for_a_peer_that_never_reads)
     mp_url_opts o = url_opts(&tcp, true);
     mp_listener *l;
     int fd;
-    static char data[1 << 20];
+    static char data[1000]; // whole messages: half a one would be waited for
     o.linger_ms = 100;
     url_assert_ok(mp_listen(&l, tcp.url, &o));
     mp_pipe *p = foreign(&tcp, l, &fd);
@@ -608,6 +608,30 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     mp_pipe_free(b);
     mp_pipe_free(first[0]);
     mp_pipe_free(first[1]);
+    mp_listener_free(l);
+}
+
+// A connection for which the accepting process has no descriptors is lost, and no more.
+MP_TEST(accepting_without_descriptors)
+{
+    struct rlimit all, few;
+    mp_pipe *a, *b;
+    char byte;
+    mp_url_opts o;
+    mp_listener *l = listen_at(&tcp, &o);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+    for (int i = 0; i < 40; i++) {
+        url_assert_ok(mp_connect(&a, mp_listener_url(l), &o));
+        few = (struct rlimit){(rlim_t)mptest_fd_count() + 2, all.rlim_max};
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        int r = mp_accept(l, &b, LONG_MS);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+        mp_assert_err(r, -EMFILE);
+        int64_t n = mp_pipe_recv(a, &byte, 1, LONG_MS);
+        ck_assert_msg(n == MP_EOF || n == MP_EBROKEN, "%s", mp_err_name(n));
+        mp_pipe_free(a);
+    }
+    assert_serves(&tcp, l);
     mp_listener_free(l);
 }
 

@@ -1,6 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
+# shellcheck disable=SC2086,SC2046 # lists of words are meant to be
+#
 # run.sh SECONDS [TARGET ...]: builds fuzz_TARGET.c with clang's libFuzzer, the sanitizers
 # and those files of the library that it needs, and runs it for so long on its corpus;
 # without a target, all of them. What it finds new stays in FUZZ_DIR (a temporary directory
@@ -42,15 +44,27 @@ sources() {
     esac
 }
 
+# All of it once, on all CPUs, into an archive from which each target takes what it needs.
+ccache=$(command -v ccache || true)
+packages="libsodium $(pkg-config --exists msgpack && echo msgpack || echo msgpack-c)"
+flags="-std=gnu11 -D_GNU_SOURCE -g -O1 -I../include -I. -I../manager
+    -fsanitize=address,undefined -fno-sanitize-recover=all $(pkg-config --cflags $packages)"
+cd "$root/libmp"
+for target; do
+    sources "$target" >/dev/null # ends this if there is no such target
+done
+for target; do
+    printf '%s\n' $(sources "$target") "$here/fuzz_$target.c"
+done | sort -u >"$tmp/sources"
+# shellcheck disable=SC2016
+xargs -P "$(nproc)" -I FILE sh -c 'out=$1/$(echo "$2" | tr / _).o; shift 2; exec "$@" -o "$out"' \
+    compile "$tmp" FILE $ccache clang $flags -fsanitize=fuzzer-no-link -c FILE <"$tmp/sources"
+ar rc "$tmp/library.a" $(grep -v /fuzz_ "$tmp/sources" | tr / _ | sed "s|^|$tmp/|; s|\$|.o|")
+
 dir=${FUZZ_DIR:-$tmp}
 for target; do
-    files=$(cd "$root/libmp" && sources "$target")
-    # shellcheck disable=SC2046,SC2086
-    (cd "$root/libmp" && clang -std=gnu11 -D_GNU_SOURCE -g -O1 -I../include -I. -I../manager \
-        -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o "$tmp/fuzz_$target" \
-        "$here/fuzz_$target.c" $files \
-        $(pkg-config --cflags --libs msgpack 2>/dev/null || pkg-config --cflags --libs msgpack-c) \
-        $(pkg-config --cflags --libs libsodium))
+    clang $flags -fsanitize=fuzzer -o "$tmp/fuzz_$target" \
+        "$tmp/$(echo "$here/fuzz_$target.c" | tr / _).o" "$tmp/library.a" $(pkg-config --libs $packages)
     mkdir -p "$dir/$target"
     if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -malloc_limit_mb=64 -max_len=4096 -artifact_prefix="$dir/$target-" -print_final_stats=1 \

@@ -6,11 +6,12 @@
 //
 //  - each request has one last answer, unless its session ended;
 //  - a lock is one session's at a time, and its tokens grow;
-//  - an item of a JoinableQueue is with one session at a time, is done once, and is not lost.
+//  - an item of a JoinableQueue is with one session at a time, is done once, and is not lost;
+//  - another core that replays the log has the same objects in the end.
 //
 // A seed is a history: SIM_SEED=n runs that one only. MP_TEST_LONG=1: a thousand seeds of 10,000
 // events.
-#include "core/core.h"
+#include "core/state.h"
 #include "mptest.h"
 #include "wire/calls.h"
 #include "wire/check.h"
@@ -57,6 +58,7 @@ struct sim {
     } items[ITEMS];
     uint64_t item_count;
     mp_buf message;
+    mp_buf log; // sizes (8 bytes) and records
 };
 
 static const char *const types[] = {"list",
@@ -557,10 +559,55 @@ static void add_up(struct mp__core_stats s)
     all.leases_expired += s.leases_expired;
 }
 
+// ---- the log -----------------------------------------------------------------------------
+
+static void on_record(void *ctx, const void *data, size_t size)
+{
+    struct sim *s = ctx;
+    mp__put_packed(&s->log, &size, sizeof size);
+    mp__put_packed(&s->log, data, size);
+}
+
+// A sum of all that is saved, whatever its order.
+static int add_record(void *ctx, const void *data, size_t size)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < size; i++)
+        h = (h ^ ((const uint8_t *)data)[i]) * 1099511628211u;
+    *(uint64_t *)ctx += h;
+    return 0;
+}
+
+// Sessions are gone: another core that replays the log has the same.
+static void replay(struct sim *s, const struct mp__core_opts *o)
+{
+    struct mp__core *again;
+    struct mp__session *session;
+    struct mp__core_opts opts = {
+        .hooks = {.send = on_send}, .limits = o->limits, .instance = o->instance};
+    uint64_t sum = 0, sum_again = 0;
+    size_t size;
+    mp_assert_ok(mp__core_new(&again, &opts));
+    for (const char *at = s->log.data, *end = at + s->log.size; at < end; at += size) {
+        memcpy(&size, at, sizeof size);
+        at += sizeof size;
+        require(s, mp__core_replay(again, at, size) == 0, "a record is not taken");
+    }
+    mp_assert_ok(mp__session_begin(again, &session, NULL, 0));
+    const char *why = mp__core_check(again);
+    require(s, !why, why ? why : "");
+    mp__collect(s->core); // as the other has
+    mp__settle(s->core);
+    mp_assert_ok(mp__core_save(s->core, add_record, &sum));
+    mp_assert_ok(mp__core_save(again, add_record, &sum_again));
+    require(s, sum == sum_again, "the log gives another state");
+    mp__core_free(again);
+}
+
 static void history(uint64_t seed, uint64_t events)
 {
     struct sim *s = calloc(1, sizeof *s);
-    struct mp__core_opts o = {.hooks = {.send = on_send},
+    struct mp__core_opts o = {.hooks = {.ctx = s, .send = on_send, .record = on_record},
                               .limits = {.objects = 60, .object_bytes = 20000, .bytes = 100000},
                               .seed = {(uint8_t)seed},
                               .instance = UINT64_C(0x77) << 40};
@@ -573,9 +620,11 @@ static void history(uint64_t seed, uint64_t events)
     while (s->event < events)
         step(s);
     drain(s);
+    replay(s, &o);
     add_up(mp__core_stats(s->core));
     mp__core_free(s->core);
     mp_buf_free(&s->message);
+    mp_buf_free(&s->log);
     free(s);
 }
 

@@ -5,8 +5,22 @@
 #ifndef MPMAP_ARGS_H
 #define MPMAP_ARGS_H
 
+#include "deadline.h"
+#include "halt.h"
+#include "retry.h"
+#include "system.h"
+
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+// What of a joblog is left out.
+enum resume_mode {
+    RESUME_NOTHING,
+    RESUME,        // what has ended
+    RESUME_FAILED, // what has succeeded
+    RETRY_FAILED,  // all but what has failed: that is run, from the joblog alone
+};
 
 // One source of items: a file, or words after ":::".
 struct source {
@@ -43,13 +57,41 @@ struct args {
     const char *replace; // instead of {}
 
     // -- running: opts_run.c
-    int jobs; // at a time; 0 = as many as the system allows
+    int jobs;              // at a time; 0 = as many as the system allows
+    const char *jobs_file; // tells how many, also later
+    int64_t timeout_ms;
+    long timeout_percent; // of the median
+    struct term_seq term_seq;
+    struct retry retry;
+    struct halt halt;
+    int64_t delay_ms;
+    long load; // 0: any
+    long memfree;
+    bool pressure_set;
+    double pressure[PRESSURES]; // percent; 0: any
+    const char *after;          // process ids
+    bool shuf;
+    long priority; // the argument that is one, from 1; < 0: lowest first; 0: none
+    long nice;
+    double job_cpus; // of a control group for each job; 0: none
+    long job_memory;
 
     // -- output: opts_output.c
     bool keep_order;
     bool ungroup;
+    bool line_buffer;
+    bool tag;
+    const char *tagstring;
+    const char *results;
+    const char *joblog;
+    bool joblog_append;
+    enum resume_mode resume;
+    bool at_most_once;
 
     // -- seeing it: opts_watch.c
+    bool bar, eta;
+    int progress_fd; // 0: none
+    bool summary, verbose;
 
     // -- blocks: opts_pipe.c
     bool pipe, pipe_part;
@@ -75,5 +117,9 @@ int args_parse(struct args *a, int argc, char **argv);
 
 // Adds a source of items. -1, so that an option can return it.
 int args_add_source(struct args *a, struct source s);
+
+// The number of jobs that s stands for: N, N%, +N or -N, up to the end or a newline. False:
+// it is none.
+bool jobs_parse(const char *s, int *jobs);
 
 #endif

@@ -372,6 +372,14 @@ int input_next(struct input *in, struct item *item)
     return in->complete ? give_last(in, item) : INPUT_END;
 }
 
+double input_left(const struct input *in)
+{
+    if (in->groups_len != 1 || in->groups[0].len < 1)
+        return -1;
+    double records = reader_left(&in->groups[0].readers[0]);
+    return records > 0 && in->max > 1 ? records / (double)in->max : records;
+}
+
 void input_close(struct input *in)
 {
     for (int g = 0; g < in->groups_len; g++) {

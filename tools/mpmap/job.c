@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/spawn.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PIECE = 64 * 1024 };
@@ -71,8 +74,12 @@ static ssize_t take(struct stream *s, size_t max)
     do
         n = read(s->fd, piece, max < PIECE ? max : PIECE);
     while (n < 0 && errno == EINTR);
-    if (n > 0)
+    if (n > 0) {
+        s->job->received += s == &s->job->stream[OUT] ? n : 0;
         hold(s->job, s, piece, (size_t)n);
+        if (s->job->results)
+            results_add(s->job->results, (int)(s - s->job->stream), piece, (size_t)n);
+    }
     return n;
 }
 
@@ -85,21 +92,27 @@ static void on_readable(mp_watch *w, int events, void *arg)
         stream_close(s);
         return;
     }
-    if (!j->current)
-        return;
-    launch->on_output(j);
+    if (j->current || launch->lines)
+        launch->on_output(j);
 }
 
 void job_resume(struct job *j)
 {
     for (int i = 0; i < STREAMS; i++) {
         struct stream *s = &j->stream[i];
-        bool rest = j->current && !held_is_empty(&s->held);
+        bool rest = s->blocked || (j->current && !held_is_empty(&s->held));
         if (s->watch && rest != s->resting) {
             s->resting = rest;
             mp_watch_set_events(s->watch, rest ? 0 : MP_LOOP_READ);
         }
     }
+}
+
+// Whether somebody could still write to it.
+static bool still_open(int fd)
+{
+    struct pollfd p = {.fd = fd};
+    return poll(&p, 1, 0) == 0;
 }
 
 void job_drain(struct job *j)
@@ -115,13 +128,26 @@ void job_drain(struct job *j)
                 break;
             left -= (int)n;
         }
+        if (s->fd >= 0 && still_open(s->fd))
+            j->left_behind = true;
         stream_close(s);
     }
 }
 
+static double wall(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
 static void on_child(mp_watch *w, int code, const struct rusage *usage, void *arg)
 {
-    (void)usage;
     struct job *j = arg;
     mp_watch_close(w);
     j->child = NULL;
@@ -129,6 +155,11 @@ static void on_child(mp_watch *w, int code, const struct rusage *usage, void *ar
     j->pidfd = -1;
     j->ended = true;
     j->code = code;
+    j->runtime = wall() - j->began;
+    if (j->runtime < 0) // the clock was set back
+        j->runtime = 0;
+    j->cpu = seconds(usage->ru_utime) + seconds(usage->ru_stime);
+    j->memory = usage->ru_maxrss;
     feed_free(j->feed);
     j->feed = NULL;
     job_drain(j);
@@ -162,6 +193,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
 {
     int fds[3] = {l->null, MP_SPAWN_INHERIT, MP_SPAWN_INHERIT};
     launch = l;
+    j->began = wall();
     int err = l->capture ? open_streams(j, fds) : 0;
     if (err == 0 && l->blocks)
         err = feed_new(&j->feed, &fds[0], l->blocks, l->on_idle, j->run);
@@ -197,8 +229,36 @@ void job_kill(struct job *j, int sig)
         kill(-j->pid, sig);
 }
 
+void job_json(FILE *f, const struct job *j)
+{
+    fprintf(f,
+            "\"runtime\":%.3f,\"exit\":%d,\"signal\":%d,\"timed_out\":%s,\"tries\":%d,"
+            "\"received\":%ld,\"cpu\":%.3f,\"memory_kib\":%ld",
+            j->runtime, j->code < 0 ? 0 : j->code, j->code < 0 ? -j->code : 0,
+            j->timed_out ? "true" : "false", j->tries, j->received, j->cpu, j->memory);
+}
+
+void job_again(struct job *j)
+{
+    for (int i = 0; i < STREAMS; i++) {
+        held_free(&j->stream[i].held);
+        j->stream[i].blocked = j->stream[i].resting = false;
+    }
+    results_free(j->results);
+    j->results = NULL;
+    j->pid = 0;
+    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = false;
+    j->term_step = 0;
+    j->received = 0;
+}
+
 void job_free(struct job *j)
 {
+    results_free(j->results);
+    kept_free(j->kept);
+    free(j->command);
+    free(j->tag);
+    free(j->group);
     mp_watch_close(j->child);
     feed_free(j->feed);
     if (j->pidfd >= 0)

@@ -7,10 +7,13 @@
 
 #include "feed.h"
 #include "held.h"
-#include "input.h"
+#include "kept.h"
+#include "results.h"
 #include "say.h"
 
 #include <mp/loop.h>
+#include <stdint.h>
+#include <stdio.h>
 
 struct job;
 
@@ -20,6 +23,8 @@ struct stream {
     int fd; // -1: closed, or never was
     mp_watch *watch;
     bool resting; // not read, for the time being
+    bool blocked; // what is held could be written, but for the sink
+    bool in_line; // the beginning of a line was written
     struct held held;
 };
 
@@ -38,6 +43,23 @@ struct job {
     bool lost;         // output that could not be held
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages
+
+    double began;     // seconds of the wall clock
+    int64_t began_ms; // of the loop's
+    double runtime, cpu;
+    long memory;   // high-water mark, KiB
+    long received; // bytes of its output
+    int tries;
+    bool timed_out, put_back; // why it was ended: it took too long; others need the memory
+    int term_step;            // of its ending: 0 = none
+    int64_t due_ms;           // of the next step; or of the next try
+    bool left_behind;         // processes that hold its output open
+
+    char *command;     // as the joblog has it, or NULL
+    char *tag;         // of its lines, or NULL
+    struct kept *kept; // its item, or NULL
+    struct results *results;
+    char *group; // its control group, or NULL
     struct job *next, *prev;
     struct run *run;
 };
@@ -49,6 +71,7 @@ struct launch {
     char **env;
     int null; // /dev/null, opened
     bool capture;
+    bool lines;                      // output is passed on line by line
     const struct blocks *blocks;     // what jobs get as stdin, or NULL
     void (*on_output)(struct job *); // something was added to held
     void (*on_idle)(void *run);      // a job has got all of its block
@@ -68,6 +91,12 @@ void job_resume(struct job *j);
 
 // Adds a message to its stderr, where it comes in its turn.
 void job_say(struct job *j, const char *format, ...) MP_PRINTF(2, 3);
+
+// How it ended, as parts of a JSON object.
+void job_json(FILE *f, const struct job *j);
+
+// As it was before its start, for another try.
+void job_again(struct job *j);
 
 // Sends sig to its process group.
 void job_kill(struct job *j, int sig);

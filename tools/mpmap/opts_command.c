@@ -54,7 +54,13 @@ static const struct opt rows[] = {
 const struct opt_group opts_command = {
     .topic = "command",
     .title = "The command",
-    .text = NULL,
+    .text =
+        "In it {} is the item, {.} without its last extension, {:} without all, {/} its file "
+        "name, {//} its directory, {/.} the name without extension, {^x} without the suffix x, "
+        "{s/a/b/} with a match of a replaced by b; {1} {2} {-1} and {name} are arguments and "
+        "fields, {1.} {name/} and so on changes of them; {#} is the job's number, {%} its slot. "
+        "Without any of these the item is added at the end. Without a command each item is "
+        "one, a line for sh.",
     OPT_GROUP(rows),
     .check = check_command,
 };

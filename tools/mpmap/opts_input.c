@@ -154,10 +154,9 @@ static const struct opt rows[] = {
              "to what stands before, the last to what stands after. -n is an upper limit.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(pack)},
-    {.letter = 'X',
-     .help = "as -m, but the word around {} is repeated for each item",
-     .call = set_repeat,
-     .common = true},
+    {.letter = 'X', // -m, but for the words
+     .help = "as many items a job as fit; a word with {} is repeated",
+     .call = set_repeat},
     {.name = "max-chars",
      .gnu_letter = 's',
      .arg = "N",

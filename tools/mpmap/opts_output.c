@@ -8,6 +8,57 @@ static int check_output(const struct args *a)
 {
     if (a->keep_order && a->ungroup)
         return usage_error("-k and -u exclude each other: what is not collected has no order");
+    if (a->ungroup && (a->line_buffer || a->tag || a->results))
+        return usage_error("-u leaves the output to the jobs: it excludes --line-buffer, --tag, "
+                           "--tagstring and --results");
+    if ((a->resume || a->at_most_once) && !a->joblog)
+        return usage_error("--resume, --resume-failed, --retry-failed and --at-most-once need "
+                           "--joblog FILE");
+    if ((a->pipe || a->pipe_part) && (a->resume || a->at_most_once))
+        return usage_error("the blocks of --pipe cannot be told apart in a joblog: --resume and "
+                           "--at-most-once are for items");
+    return -1;
+}
+
+static int set_tagstring(struct args *a, const char *s)
+{
+    a->tag = true;
+    a->tagstring = s;
+    return -1;
+}
+
+static int set_joblog(struct args *a, const char *s)
+{
+    a->joblog_append = *s == '+';
+    a->joblog = s + a->joblog_append;
+    return *a->joblog ? -1 : usage_error("--joblog needs the name of a file");
+}
+
+static int set_results(struct args *a, const char *s)
+{
+    a->results = s;
+    return *s ? -1 : usage_error("--results needs a name");
+}
+
+static int set_resume(struct args *a, const char *s)
+{
+    (void)s;
+    if (!a->resume)
+        a->resume = RESUME;
+    return -1;
+}
+
+static int set_resume_failed(struct args *a, const char *s)
+{
+    (void)s;
+    a->resume = RESUME_FAILED;
+    return -1;
+}
+
+static int set_retry_failed(struct args *a, const char *s)
+{
+    (void)s;
+    a->resume = RETRY_FAILED;
     return -1;
 }
 
@@ -23,8 +74,60 @@ static const struct opt rows[] = {
      .letter = 'u',
      .help = "do not collect the output: jobs write as they like",
      .kind = OPT_TRUE,
-     .field = OPT_FIELD(ungroup),
+     .field = OPT_FIELD(ungroup)},
+    {.name = "line-buffer",
+     .also = "linebuffer lb",
+     .help = "print lines as they come, never parts of lines mixed",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(line_buffer)},
+    {.name = "tag",
+     .help = "begin each line with the item and a tab",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(tag)},
+    {.name = "tagstring",
+     .arg = "TEXT",
+     .help = "begin each line with TEXT, with replacement strings",
+     .call = set_tagstring},
+    {.name = "results",
+     .also = "res",
+     .arg = "DIR",
+     .help = "keep the output in DIR/1/ITEM/stdout, stderr, job.json",
+     .more = "With more arguments DIR/1/ARG/2/ARG and so on. A slash in an argument becomes \\_, "
+             "a backslash \\\\, nothing \\e, and a name that is too long is cut and ends with "
+             "~ and a hash. If DIR ends with .json or .jsonl, the output is not printed, but "
+             "written to that file, a JSON object a job; bytes that are not UTF-8 become \\udc80 "
+             "to \\udcff, as with Python's surrogateescape.",
+     .call = set_results},
+    {.name = "joblog",
+     .arg = "FILE",
+     .help = "log each job that ends; as JSON lines in a *.json",
+     .more = "In the columns Seq Host Starttime JobRuntime Send Receive Exitval Signal Command, "
+             "with tabs between; as JSON, if FILE ends with .json or .jsonl, also with CPU time, "
+             "memory high-water and tries. Command is quoted for a shell, newlines and tabs in it "
+             "are $'\\n' and $'\\t', and {%} is 0, as another run may have another slot. A joblog "
+             "that is there is replaced, unless with `--resume` and the like or with `+` before "
+             "the name; what is no joblog is refused, and so is one that another mpmap is writing.",
+     .call = set_joblog,
      .common = true},
+    {.name = "resume",
+     .help = "leave out the items that the joblog has",
+     .more = "They are known by the command and the item, not by their number: what was changed "
+             "is run.",
+     .call = set_resume},
+    {.name = "resume-failed",
+     .help = "leave out only those that have succeeded",
+     .call = set_resume_failed},
+    {.name = "retry-failed",
+     .help = "run what failed, from the joblog alone",
+     .more = "Give neither a command nor items.",
+     .call = set_retry_failed},
+    {.name = "at-most-once",
+     .help = "log starts, too; resume never runs what may have run",
+     .more = "To be given from the first run on. The line of a start, with Exitval and Signal -1, "
+             "is on the disk before the job begins. A later `--resume` names the jobs that have "
+             "begun and whose end is not known, and leaves them out; they count as failed.",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(at_most_once)},
 };
 
 const struct opt_group opts_output = {

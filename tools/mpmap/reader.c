@@ -125,6 +125,7 @@ static int give(struct reader *in, struct record *record, size_t len, size_t tak
     in->start += taken;
     in->scanned = in->start;
     in->skipping = in->in_quotes = false;
+    in->records++;
     return INPUT_ITEM;
 }
 
@@ -137,6 +138,7 @@ static int next_word(struct reader *in, struct record *record)
     record->len = strlen(record->text);
     record->too_long = record->len > in->limit;
     record->torn = false;
+    in->records++;
     return INPUT_ITEM;
 }
 
@@ -195,6 +197,18 @@ int reader_next(struct reader *in, struct record *record)
         if (r)
             return r;
     }
+}
+
+double reader_left(const struct reader *r)
+{
+    struct stat st;
+    if (r->fd < 0)
+        return r->words_left;
+    off_t at = lseek(r->fd, 0, SEEK_CUR);
+    if (at < 0 || fstat(r->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return -1;
+    double used = (double)at - (double)(r->end - r->start), left = (double)st.st_size - used;
+    return used > 0 && left > 0 ? (double)r->records * left / used : left > 0 ? -1 : 0;
 }
 
 void reader_close(struct reader *r)

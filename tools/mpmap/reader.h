@@ -30,6 +30,7 @@ struct reader {
     char *buf; // [start, end) is not yet used; [start, scanned) has no separator
     size_t start, scanned, end, cap, limit;
     bool ended, skipping, ready, in_quotes;
+    long records;    // given
     mp_watch *watch; // NULL: the fd is always ready
     void (*fn)(void *);
     void *arg;
@@ -47,6 +48,10 @@ int reader_watch(struct reader *r, mp_loop *loop, void (*fn)(void *), void *arg)
 // it waits itself.
 enum { INPUT_ITEM, INPUT_WAIT, INPUT_END };
 int reader_next(struct reader *r, struct record *record);
+
+// About how many records are left: exact for words, by the place in a file; -1: nobody
+// knows.
+double reader_left(const struct reader *r);
 
 void reader_close(struct reader *r);
 

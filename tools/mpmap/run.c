@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Everything happens in callbacks of the loop, and each ends in step(): start what
+// Everything happens in callbacks of the loop, and each ends in run_step(): start what
 // may be started, write what can be written, see whether that was all. Starting
 // comes first, since an idle CPU costs more than a late line.
 #include "run.h"
-#include "blocks.h"
-#include "feed.h"
-#include "input.h"
-#include "job.h"
-#include "output.h"
-#include "say.h"
-#include "template.h"
+#include "state.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <mp/spawn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,359 +16,13 @@
 #include <unistd.h>
 
 enum {
-    GRACE_MS = 5000, // from SIGTERM to SIGKILL
-    RETRY_MS = 100,  // until a start is tried again that the system refused
     FDS_OWN = 32,    // descriptors that are not jobs'
     FDS_CAPTURE = 5, // a job's: pidfd, two pipes, two files
+    FDS_RESULTS = 3,
     FDS_PLAIN = 1,
+    JOBS_MOST = 100000,
+    TICK_MS = 1000,
 };
-
-static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP};
-enum { WATCHED = sizeof watched / sizeof *watched };
-
-struct run {
-    const struct args *args;
-    mp_loop *loop;
-    struct input input;
-    struct template template;
-    struct output output;
-    struct launch launch;
-    char program[PATH_MAX]; // found, as long as it is the same for all jobs
-    char seq_env[40], slot_env[40];
-    char gnu_seq_env[40], gnu_slot_env[40]; // the same under GNU parallel's names
-
-    int jobs, running, fds_max, fds_job;
-    bool *slot_taken;
-    int slot_free;    // no slot below it is free
-    struct job *live; // those that run
-    long started;
-    struct item item;     // taken from the input and not yet started
-    struct blocks blocks; // of --pipe, instead of the input
-    struct block block;
-    bool has_item, input_ended;
-
-    long failed;
-    int status; // to end with, if it is none of failed jobs
-    bool stopping, killed;
-    int signal; // that stopped it
-    mp_watch *signals[WATCHED], *timer, *retry;
-};
-
-static void step(struct run *r);
-
-// ---- slots and live jobs ---------------------------------------------------------------
-
-static int slot_take(struct run *r)
-{
-    while (r->slot_taken[r->slot_free])
-        r->slot_free++;
-    r->slot_taken[r->slot_free] = true;
-    return r->slot_free + 1;
-}
-
-static void slot_give(struct run *r, int slot)
-{
-    r->slot_taken[slot - 1] = false;
-    if (slot - 1 < r->slot_free)
-        r->slot_free = slot - 1;
-}
-
-static void live_add(struct run *r, struct job *j)
-{
-    j->prev = NULL;
-    j->next = r->live;
-    if (j->next)
-        j->next->prev = j;
-    r->live = j;
-    r->running++;
-}
-
-static void live_remove(struct run *r, struct job *j)
-{
-    if (j->prev)
-        j->prev->next = j->next;
-    else
-        r->live = j->next;
-    if (j->next)
-        j->next->prev = j->prev;
-    r->running--;
-}
-
-static void kill_all(struct run *r, int sig)
-{
-    for (struct job *j = r->live; j; j = j->next)
-        job_kill(j, sig);
-}
-
-// ---- stopping ---------------------------------------------------------------------------
-
-static void kill_now(struct run *r)
-{
-    r->killed = true;
-    kill_all(r, SIGKILL);
-}
-
-static void on_grace(mp_watch *w, void *arg)
-{
-    (void)w;
-    kill_now(arg);
-}
-
-// No more jobs; those that run are asked to end, then made to.
-static void stop(struct run *r)
-{
-    if (r->stopping)
-        return;
-    r->stopping = true;
-    kill_all(r, SIGTERM);
-    kill_all(r, SIGCONT); // a stopped one would not hear
-    if (mp_loop_add_timer(r->loop, &r->timer, GRACE_MS, on_grace, r) < 0)
-        kill_now(r);
-}
-
-static void fail(struct run *r, int status)
-{
-    if (!r->status)
-        r->status = status;
-    stop(r);
-}
-
-// Ctrl-Z stops us only, as the jobs are in groups of their own: they follow.
-static void pause_all(struct run *r)
-{
-    kill_all(r, SIGTSTP);
-    raise(SIGSTOP);
-    kill_all(r, SIGCONT);
-}
-
-static void on_signal(mp_watch *w, int sig, void *arg)
-{
-    (void)w;
-    struct run *r = arg;
-    if (sig == SIGTSTP) {
-        pause_all(r);
-        return;
-    }
-    if (r->signal)
-        kill_now(r);
-    r->signal = sig;
-    stop(r);
-    step(r);
-}
-
-// ---- starting ---------------------------------------------------------------------------
-
-// A job that failed before it began. Its place in the order tells of it.
-static void fail_job(struct run *r, struct job *j)
-{
-    r->started++;
-    r->failed++;
-    j->ended = true;
-    slot_give(r, j->slot);
-    output_add(&r->output, j);
-    output_ended(&r->output, j);
-}
-
-static void say_too_big(struct run *r, struct job *j, char *const argv[])
-{
-    for (int i = 0; argv[i]; i++)
-        if (strlen(argv[i]) > r->input.limit) {
-            job_say(j, "job %ld (%s): an argument of %zu bytes: the system's limit is %zu", j->seq,
-                    j->label, strlen(argv[i]), r->input.limit);
-            return;
-        }
-    job_say(j, "job %ld (%s): arguments and environment together are longer than the system takes",
-            j->seq, j->label);
-}
-
-static bool is_shortage(int err)
-{
-    return err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE;
-}
-
-static int status_of(int err)
-{
-    return err == -ENOENT || err == -ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
-}
-
-static const char *reason(int err, const char *program)
-{
-    if (err == -ENOENT)
-        return strchr(program, '/') ? "no such file" : "command not found in PATH";
-    if (err == -ENOEXEC)
-        return "not a program, or a script without a #! line: run it with -s, or name its shell";
-    return mp_strerror(err);
-}
-
-// What is to be done when a job could not be started.
-static void on_refused(struct run *r, struct job *j, char *const argv[], int err)
-{
-    const char *fixed = template_program(&r->template);
-    if (err == -E2BIG) {
-        say_too_big(r, j, argv);
-        fail_job(r, j);
-    } else if (fixed && !is_shortage(err)) {
-        if (err == -ENOENT && access(r->program, F_OK) == 0) {
-            say("%s: its interpreter is missing: see its first line", fixed);
-            fail(r, EXIT_CANNOT_RUN);
-        } else {
-            say("%s: %s", fixed, reason(err, fixed));
-            fail(r, status_of(err));
-        }
-        slot_give(r, j->slot);
-        job_free(j);
-    } else {
-        job_say(j, "job %ld (%s): %s: %s", j->seq, j->label, argv[0], reason(err, argv[0]));
-        fail_job(r, j);
-    }
-}
-
-static void on_retry(mp_watch *w, void *arg)
-{
-    struct run *r = arg;
-    mp_watch_close(w);
-    r->retry = NULL;
-    step(r);
-}
-
-// The program is looked for once, when the first item is there: an empty list is no error.
-static bool find_program(struct run *r)
-{
-    const char *program = template_program(&r->template);
-    if (!program || r->launch.path)
-        return true;
-    int err = mp_spawn_find(program, r->program, sizeof r->program);
-    if (err == 0) {
-        r->launch.path = r->program;
-        return true;
-    }
-    if (*program)
-        say("%s: %s", program, reason(err, program));
-    else
-        say("the command is empty");
-    fail(r, status_of(err));
-    return false;
-}
-
-// Why the item cannot be an argument, or NULL.
-static const char *bad_item(const struct run *r)
-{
-    return r->item.bad ? r->item.bad : template_refuses(&r->template, &r->item);
-}
-
-// What cannot be given is lost to the job, which is told so by the end of its input.
-static void give_block(struct run *r, struct job *j)
-{
-    int err = feed_give(j->feed, r->loop, &r->block);
-    if (err) {
-        say("job %ld: cannot watch its input: %s", j->seq, mp_strerror(err));
-        fail(r, EXIT_IO);
-    }
-    r->block = (struct block){.fd = -1};
-    if (!r->args->round_robin)
-        feed_end(j->feed);
-}
-
-// Starts the item at hand. False: not now.
-static bool start_job(struct run *r)
-{
-    struct job *j = job_new(r, r->started + 1, slot_take(r), &r->item);
-    const char *why = bad_item(r);
-    if (why) {
-        job_say(j, "job %ld (%s): %s", j->seq, j->label, why);
-        fail_job(r, j);
-        return true;
-    }
-    char **argv = template_expand(&r->template, &r->item, j->seq, j->slot);
-    snprintf(r->seq_env, sizeof r->seq_env, "MPMAP_SEQ=%ld", j->seq);
-    snprintf(r->slot_env, sizeof r->slot_env, "MPMAP_SLOT=%d", j->slot);
-    snprintf(r->gnu_seq_env, sizeof r->gnu_seq_env, "PARALLEL_SEQ=%ld", j->seq);
-    snprintf(r->gnu_slot_env, sizeof r->gnu_slot_env, "PARALLEL_JOBSLOT=%d", j->slot);
-    int err = job_start(j, &r->launch, argv);
-    if (is_shortage(err) && r->running > 0) {
-        slot_give(r, j->slot);
-        job_free(j);
-        if (!r->retry && mp_loop_add_timer(r->loop, &r->retry, RETRY_MS, on_retry, r) < 0)
-            r->retry = NULL; // the end of a job will do
-        return false;
-    }
-    if (err) {
-        on_refused(r, j, argv, err);
-        return true;
-    }
-    r->started++;
-    live_add(r, j);
-    output_add(&r->output, j);
-    if (j->feed)
-        give_block(r, j);
-    return true;
-}
-
-// Whether there is an item to start.
-static bool get_item(struct run *r)
-{
-    while (!r->has_item && !r->input_ended) {
-        int got =
-            r->launch.blocks ? blocks_next(&r->blocks, &r->block) : input_next(&r->input, &r->item);
-        if (got == INPUT_WAIT)
-            return false;
-        if (got < 0) {
-            say("%s: %s: the rest of the items is not known",
-                r->launch.blocks ? r->blocks.in.name : r->input.name, mp_strerror(got));
-            r->status = EXIT_IO;
-        }
-        r->has_item = got == INPUT_ITEM;
-        r->input_ended = got == INPUT_END;
-    }
-    return r->has_item;
-}
-
-static bool has_room(const struct run *r)
-{
-    return r->running < r->jobs && !r->retry && output_has_room(&r->output, r->started + 1) &&
-           (r->running == 0 ||
-            (r->running + 1) * r->fds_job + held_files() + FDS_OWN <= r->fds_max);
-}
-
-// --round-robin: the job that has read all it got, and got the least.
-static struct job *idle_job(const struct run *r)
-{
-    struct job *best = NULL;
-    for (struct job *j = r->live; j; j = j->next)
-        if (j->feed && feed_is_idle(j->feed) &&
-            (!best || feed_blocks(j->feed) < feed_blocks(best->feed)))
-            best = j;
-    return best;
-}
-
-// --round-robin: blocks for the jobs that run, once there are as many as may be.
-static void feed_jobs(struct run *r)
-{
-    if (!r->args->round_robin || r->stopping)
-        return;
-    struct job *j;
-    while (!has_room(r) && get_item(r) && (j = idle_job(r))) {
-        r->has_item = false;
-        give_block(r, j);
-    }
-    if (!r->input_ended || r->has_item)
-        return;
-    for (j = r->live; j; j = j->next)
-        if (j->feed)
-            feed_end(j->feed);
-}
-
-static void start_jobs(struct run *r)
-{
-    while (!r->stopping && has_room(r) && get_item(r) && find_program(r)) {
-        if (!start_job(r))
-            break;
-        r->has_item = false;
-    }
-    feed_jobs(r);
-}
-
-// ---- events -----------------------------------------------------------------------------
 
 static void check_stdout(struct run *r)
 {
@@ -385,112 +31,189 @@ static void check_stdout(struct run *r)
         return;
     if (err == -EPIPE && r->args->sigpipe) {
         r->signal = SIGPIPE;
-        stop(r);
+        stop_run(r);
         return;
     }
     say("standard output: %s", mp_strerror(err));
-    fail(r, EXIT_IO);
+    stop_failed(r, EXIT_IO);
 }
 
-static void step(struct run *r)
+static bool is_done(const struct run *r)
 {
-    start_jobs(r);
-    output_pump(&r->output);
-    check_stdout(r);
-    start_jobs(r); // what was written has made room
-    bool done = r->stopping || (r->input_ended && !r->has_item && output_is_idle(&r->output));
-    if (done && r->running == 0)
+    if (r->running > 0)
+        return false;
+    if (r->stopping && !r->halted)
+        return true;
+    bool no_more = r->stopping || r->halting || (r->input_ended && !r->has_item);
+    return no_more && !r->retry.waiting && output_is_idle(&r->output);
+}
+
+void run_step(struct run *r)
+{
+    long before;
+    do {
+        before = r->started;
+        start_jobs(r);
+        if (r->stopping || r->halting)
+            finish_waiting(r);
+        output_pump(&r->output);
+        check_stdout(r);
+    } while (r->started != before); // what was written has made room
+    if (is_done(r))
         mp_loop_stop(r->loop);
 }
 
-static void step_again(void *arg)
+void run_step_again(void *arg)
 {
-    step(arg);
+    run_step(arg);
 }
 
 static void on_output(struct job *j)
 {
-    step(j->run);
+    run_step(j->run);
 }
 
-static void on_end(struct job *j)
+// ---- how many at a time -------------------------------------------------------------------
+
+static int most_jobs(const struct run *r)
 {
-    struct run *r = j->run;
-    live_remove(r, j);
-    slot_give(r, j->slot);
-    if (r->stopping)
-        job_kill(j, SIGKILL); // what it left of its group
-    else if (j->code < 0)
-        job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
-                sigdescr_np(-j->code));
-    if (j->lost)
-        r->status = EXIT_IO;
-    if (j->code != 0 || j->lost)
-        r->failed++;
-    output_ended(&r->output, j);
-    step(r);
+    int most = (r->fds_max - FDS_OWN) / r->fds_job;
+    return most > JOBS_MOST ? JOBS_MOST : most < 1 ? 1 : most;
 }
 
-// ---- setting up and ending --------------------------------------------------------------
+void run_set_jobs(struct run *r, int jobs)
+{
+    int most = most_jobs(r);
+    if (jobs > most)
+        say("-j %d: only %d at a time: the limit of open files is %d (see ulimit -n)", jobs, most,
+            r->fds_max);
+    r->jobs = jobs == 0 || jobs > most ? most : jobs;
+    if (r->jobs <= r->slots)
+        return;
+    r->slot_taken = xrealloc(r->slot_taken, (size_t)r->jobs);
+    memset(r->slot_taken + r->slots, 0, (size_t)(r->jobs - r->slots));
+    r->slots = r->jobs;
+}
 
-// The caller's environment, with the two variables of a job.
+// As the file of -j says now; if it says nothing that can be understood, as before.
+static int jobs_of_file(const struct run *r, int before)
+{
+    char text[64];
+    int jobs, fd = open(r->args->jobs_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return jobs_parse(text, &jobs) ? jobs : before;
+}
+
+static void limit_jobs(struct run *r)
+{
+    struct rlimit lim;
+    r->fds_job = (r->args->ungroup ? FDS_PLAIN : FDS_CAPTURE) + (r->launch.blocks ? 1 : 0) +
+                 (r->args->results ? FDS_RESULTS : 0);
+    r->fds_max = getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX / 2
+                     ? INT_MAX / 2
+                     : (int)lim.rlim_cur;
+    run_set_jobs(r, r->args->jobs_file ? jobs_of_file(r, r->args->jobs) : r->args->jobs);
+}
+
+// ---- once a second, if anybody needs it -----------------------------------------------------
+
+static int begin_ticks(struct run *r);
+
+// The youngest job goes, as it has lost the least; not the last one, or nothing would get done.
+static void give_memory(struct run *r)
+{
+    struct job *j = r->live;
+    if (r->running < 2 || j->term_step || !gate_is_short(&r->gate))
+        return;
+    j->put_back = true;
+    stop_job(r, j);
+}
+
+static void on_tick(mp_watch *w, void *arg)
+{
+    struct run *r = arg;
+    mp_watch_close(w);
+    r->tick = NULL;
+    if (r->args->jobs_file) {
+        int jobs = jobs_of_file(r, r->jobs);
+        if (jobs != r->jobs)
+            run_set_jobs(r, jobs);
+    }
+    if (r->args->memfree)
+        give_memory(r);
+    if (begin_ticks(r) < 0)
+        r->tick = NULL; // no more of them
+    run_step(r);
+}
+
+static int begin_ticks(struct run *r)
+{
+    if (!r->args->jobs_file && !r->args->memfree)
+        return 0;
+    return mp_loop_add_timer(r->loop, &r->tick, TICK_MS, on_tick, r);
+}
+
+// Where the run is, for those who look.
+static void look(void *arg, struct progress *p)
+{
+    const struct run *r = arg;
+    double more = r->launch.blocks ? -1 : input_left(&r->input);
+    p->done = r->ended;
+    p->failed = r->failed;
+    p->running = r->running;
+    p->waits = r->running < r->jobs && !r->stopping && r->gate.wanted ? r->gate.why : NULL;
+    p->sure = r->input_ended || r->order.sorted;
+    if (r->input_ended)
+        p->total = r->started + r->has_item;
+    else if (r->order.sorted)
+        p->total = (long)r->order.len;
+    else if (more >= 0)
+        p->total = r->started + r->has_item + (long)(more + 0.5);
+}
+
+// ---- setting up and ending ------------------------------------------------------------------
+
+static bool is_ours(const struct run *r, const char *word)
+{
+    return !strncmp(word, "MPMAP_SEQ=", 10) || !strncmp(word, "MPMAP_SLOT=", 11) ||
+           !strncmp(word, "MPMAP_RUN=", 10) ||
+           (r->args->gnu &&
+            (!strncmp(word, "PARALLEL_SEQ=", 13) || !strncmp(word, "PARALLEL_JOBSLOT=", 17)));
+}
+
+// The caller's environment, with the variables of a job.
 static char **make_env(struct run *r)
 {
     int n = 0, kept = 0;
     while (environ[n])
         n++;
-    char **env = xrealloc(NULL, ((size_t)n + 5) * sizeof *env);
-    for (int i = 0; i < n; i++)
-        if (strncmp(environ[i], "MPMAP_SEQ=", 10) != 0 &&
-            strncmp(environ[i], "MPMAP_SLOT=", 11) != 0 &&
-            !(r->args->gnu && !strncmp(environ[i], "PARALLEL_SEQ=", 13)) &&
-            !(r->args->gnu && !strncmp(environ[i], "PARALLEL_JOBSLOT=", 17)))
-            env[kept++] = environ[i];
+    char **env = xrealloc(NULL, ((size_t)n + 6) * sizeof *env);
+    env[kept++] = r->family.env;
     env[kept++] = r->seq_env;
     env[kept++] = r->slot_env;
     if (r->args->gnu) {
         env[kept++] = r->gnu_seq_env;
         env[kept++] = r->gnu_slot_env;
     }
+    for (int i = 0; i < n; i++)
+        if (!is_ours(r, environ[i]))
+            env[kept++] = environ[i];
     env[kept] = NULL;
     return env;
 }
 
-// Jobs at a time, as far as there are descriptors for them.
-static void limit_jobs(struct run *r)
+// Its second word is the tag: a first one without a replacement string is not taken for
+// the place where the item goes.
+static int compile_tag(struct run *r)
 {
-    struct rlimit lim;
-    r->fds_job = (r->args->ungroup ? FDS_PLAIN : FDS_CAPTURE) + (r->launch.blocks ? 1 : 0);
-    r->fds_max = getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX / 2
-                     ? INT_MAX / 2
-                     : (int)lim.rlim_cur;
-    int most = (r->fds_max - FDS_OWN) / r->fds_job;
-    if (most > 100000)
-        most = 100000;
-    if (most < 1)
-        most = 1;
-    r->jobs = r->args->jobs ? r->args->jobs : most;
-    if (r->jobs > most) {
-        say("-j %d: only %d at a time: the limit of open files is %d (see ulimit -n)", r->jobs,
-            most, r->fds_max);
-        r->jobs = most;
-    }
-    r->slot_taken = xrealloc(NULL, (size_t)r->jobs);
-    memset(r->slot_taken, 0, (size_t)r->jobs);
-}
-
-static int watch_signals(struct run *r)
-{
-    for (int i = 0; i < WATCHED; i++) {
-        struct sigaction now;
-        sigaction(watched[i], NULL, &now);
-        if (now.sa_handler == SIG_IGN) // as nohup wants it
-            continue;
-        int err = mp_loop_add_signal(r->loop, &r->signals[i], watched[i], on_signal, r);
-        if (err)
-            return err;
-    }
-    return 0;
+    static char first[] = "tag", *words[2] = {first};
+    static struct args a;
+    words[1] = (char *)r->args->tagstring;
+    a = (struct args){.words = words, .words_len = 2, .replace = r->args->replace};
+    return template_compile(&r->tag, &a, &r->input.splitter.names);
 }
 
 // What items are, and what is made of them: names of fields are known to both.
@@ -507,21 +230,107 @@ static int open_input(struct run *r)
         status = template_compile(&r->template, r->args, &r->input.splitter.names);
     if (status == 0 && r->args->pack)
         input_pack(&r->input, template_room(&r->template), template_cost, &r->template);
+    if (status == 0 && r->args->tagstring)
+        status = compile_tag(r);
     return status;
+}
+
+// What the commands in a joblog begin with, up to where the items come in.
+static char *joblog_begin(struct run *r)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (f)
+        template_print_begin(&r->template, f);
+    if (!f || fclose(f))
+        xrealloc(NULL, SIZE_MAX); // says so, and ends
+    return key_line(text);
+}
+
+static int open_joblog(struct run *r)
+{
+    const struct args *a = r->args;
+    if (!a->joblog)
+        return 0;
+    int status = joblog_open(&r->joblog, a->joblog, a->resume || a->joblog_append);
+    if (status || !a->resume)
+        return status;
+    char *begin = a->resume == RETRY_FAILED ? strdup("") : joblog_begin(r);
+    status = resume_load(&r->resume, &r->joblog, a->resume, begin);
+    free(begin);
+    return status;
+}
+
+// The items are the commands that failed.
+static int open_retry_failed(struct run *r)
+{
+    static struct args a;
+    static struct source source;
+    int status = open_joblog(r);
+    if (status)
+        return status;
+    char **words = xrealloc(NULL, ((size_t)r->resume.failed_len + 1) * sizeof *words);
+    for (int i = 0; i < r->resume.failed_len; i++) {
+        words[i] = strdup(r->resume.failed[i]);
+        key_plain(words[i]);
+    }
+    source = (struct source){.words = words, .words_len = r->resume.failed_len};
+    a = *r->args;
+    a.sources = &source;
+    a.sources_len = 1;
+    a.words_len = 0;
+    r->args = &a;
+    return open_input(r);
+}
+
+static int open_all(struct run *r)
+{
+    int status = r->args->resume == RETRY_FAILED ? open_retry_failed(r) : open_input(r);
+    if (status == 0 && r->args->resume != RETRY_FAILED)
+        status = open_joblog(r);
+    r->retry = r->args->retry;
+    r->halt = r->args->halt;
+    r->keeps_items = r->retry.tries || r->args->memfree || r->args->results;
+    r->wants_command = r->args->joblog || r->args->results || r->args->verbose;
+    return status;
+}
+
+static int open_results(struct run *r)
+{
+    const char *name = r->args->results;
+    if (!name || !results_is_file(name))
+        return 0;
+    r->output.json = fopen(name, "we");
+    return r->output.json ? 0 : usage_error("--results %s: %s", name, mp_strerror(-errno));
+}
+
+static int open_loop(struct run *r)
+{
+    int err = mp_loop_new(&r->loop);
+    if (err == 0)
+        err = stop_watch_signals(r);
+    if (err == 0)
+        err = r->launch.blocks ? blocks_watch(&r->blocks, r->loop, run_step_again, r)
+                               : input_watch(&r->input, r->loop, run_step_again, r);
+    if (err == 0)
+        err = watch_init(&r->watch, r->args, r->loop, look, r);
+    if (err == 0)
+        err = begin_ticks(r);
+    r->launch.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (err == 0 && r->launch.null < 0)
+        err = -errno;
+    return err;
 }
 
 static int prepare(struct run *r)
 {
     limit_jobs(r);
-    int err = mp_loop_new(&r->loop);
+    if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
+        return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
+    int err = family_begin(&r->family);
     if (err == 0)
-        err = watch_signals(r);
-    if (err == 0)
-        err = r->launch.blocks ? blocks_watch(&r->blocks, r->loop, step_again, r)
-                               : input_watch(&r->input, r->loop, step_again, r);
-    r->launch.null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (err == 0 && r->launch.null < 0)
-        err = -errno;
+        err = open_loop(r);
     if (err) {
         say("cannot start: %s", mp_strerror(err));
         return EXIT_IO;
@@ -529,21 +338,38 @@ static int prepare(struct run *r)
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
     r->launch.capture = !r->args->ungroup;
+    r->launch.lines = r->args->line_buffer && !r->args->keep_order;
     r->launch.on_output = on_output;
-    r->launch.on_end = on_end;
-    r->launch.on_idle = step_again;
-    output_init(&r->output, r->loop, r->args->keep_order, step_again, r);
-    return 0;
+    r->launch.on_end = finish_child;
+    r->launch.on_idle = run_step_again;
+    output_init(&r->output, r->loop, r->args, &r->live, run_step_again, r);
+    int status = open_results(r);
+    if (status == 0)
+        status = group_init(&r->groups, r->args);
+    return status ? status : gate_init(&r->gate, r->args, r->loop, run_step_again, r);
 }
 
 static void release(struct run *r)
 {
+    struct job *j;
+    while ((j = retry_take(&r->retry, INT64_MAX)) && !r->args->keep_order)
+        job_free(j); // else the output has it
+    family_end(&r->family);
+    gate_close(&r->gate);
+    group_close(&r->groups);
+    joblog_close(&r->joblog);
+    resume_free(&r->resume);
+    if (r->output.json)
+        fclose(r->output.json);
     output_close(&r->output);
+    order_free(&r->order);
     input_close(&r->input);
     if (r->launch.blocks)
         blocks_close(&r->blocks);
     free(r->block.data);
     template_free(&r->template);
+    if (r->args->tagstring)
+        template_free(&r->tag);
     mp_loop_free(r->loop);
     free(r->launch.env);
     free(r->slot_taken);
@@ -555,25 +381,32 @@ static int result(const struct run *r)
 {
     if (r->status)
         return r->status;
-    if (r->output.lost || r->output.sink[ERR].err)
+    if (r->output.lost || r->output.json_err || r->output.sink[ERR].err)
         return EXIT_IO;
+    if (r->halted && r->halt_status >= 0)
+        return r->halt_status;
     return r->failed > 100 ? EXIT_MANY : (int)r->failed;
 }
 
 int run_jobs(const struct args *a, int *sig)
 {
     static struct run r;
-    r = (struct run){.args = a, .launch.null = -1};
-    int status = open_input(&r);
+    r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1, .groups.own = -1};
+    int status = open_all(&r);
     if (status == 0)
         status = prepare(&r);
-    if (status)
+    if (status) {
+        family_end(&r.family);
         return status;
-    step(&r);
+    }
+    run_step(&r);
     int err = mp_loop_run(r.loop);
     if (err)
         say("the event loop failed: %s", mp_strerror(err));
-    output_pump(&r.output); // what is there, as far as it goes out
+    if (r.stopping)
+        family_kill(&r.family, 0, SIGKILL); // what left its group
+    output_pump(&r.output);                 // what is there, as far as it goes out
+    watch_end(&r.watch);
     *sig = r.signal;
     status = err ? EXIT_IO : result(&r);
     release(&r);
@@ -587,8 +420,8 @@ int run_dry(const struct args *a)
     int status = open_input(&r);
     if (status)
         return status;
-    for (long seq = 1; get_item(&r) && !ferror(stdout); seq++, r.has_item = false) {
-        const char *why = bad_item(&r);
+    for (long seq = 1; start_get_item(&r) && !ferror(stdout); seq++, r.has_item = false) {
+        const char *why = start_refuses(&r);
         if (why) {
             char label[SHOWN];
             say("job %ld (%s): %s", seq, show(label, sizeof label, r.item.text, r.item.len), why);
@@ -608,5 +441,5 @@ int run_dry(const struct args *a)
     if (r.launch.blocks)
         blocks_close(&r.blocks);
     template_free(&r.template);
-    return r.status ? r.status : result(&r);
+    return r.status ? r.status : (r.failed > 100 ? EXIT_MANY : (int)r.failed);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "say.h"
+#include "watch.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ MP_PRINTF(1, 0) static void vsay(const char *format, va_list ap)
     if (len > sizeof line - 1)
         len = sizeof line - 1;
     line[len++] = '\n';
+    bar_hide();
     if (write(STDERR_FILENO, line, len) < 0) {
         // Nowhere left to say it.
     }

@@ -221,6 +221,34 @@ void template_print(struct template *t, const struct item *item, long seq, int s
     }
 }
 
+// In single quotes, as shell_quote() puts a script that has parameters.
+static void print_script_begin(const struct shell_script *s, bool quoted, FILE *f)
+{
+    size_t len = s->marks_len ? s->marks[0].at : s->len;
+    for (size_t i = 0; i < len; i++)
+        if (quoted && s->text[i] == '\'')
+            fputs("'\\''", f);
+        else
+            putc(s->text[i], f);
+}
+
+void template_print_begin(const struct template *t, FILE *f)
+{
+    if (t->shell) {
+        if (!t->args->gnu)
+            fprintf(f, "%s -c '", t->shell);
+        print_script_begin(&t->script, !t->args->gnu, f);
+        return;
+    }
+    for (int i = 0; i < t->words_len; i++) {
+        const struct word *w = &t->words[i];
+        if (w->count != 1 || t->parts[w->first].what != LITERAL)
+            return;
+        shell_quote(f, t->parts[w->first].text);
+        putc(' ', f);
+    }
+}
+
 // ---- packing ----------------------------------------------------------------------------------
 
 size_t template_cost(void *arg, const char *text, size_t len)

@@ -42,6 +42,9 @@ char **template_expand(struct template *t, const struct item *item, long seq, in
 // with the items in it.
 void template_print(struct template *t, const struct item *item, long seq, int slot, FILE *f);
 
+// What template_print() prints of every command, before any item.
+void template_print_begin(const struct template *t, FILE *f);
+
 // What an argument may add to the command, for packing; and the bytes there are for all.
 size_t template_cost(void *t, const char *arg, size_t len);
 size_t template_room(const struct template *t);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//
+// What is done when a job has ended: whether it is tried again, what is counted and
+// logged of it, and whether that was a reason to halt.
+#include "state.h"
+
+#include <signal.h>
+#include <string.h>
+
+static void live_remove(struct run *r, struct job *j)
+{
+    if (j->prev)
+        j->prev->next = j->next;
+    else
+        r->live = j->next;
+    if (j->next)
+        j->next->prev = j->prev;
+    r->running--;
+}
+
+static void on_retry_timer(mp_watch *w, void *arg)
+{
+    struct run *r = arg;
+    mp_watch_close(w);
+    r->retry_timer = NULL;
+    run_step(r);
+}
+
+static void wait_for_retry(struct run *r)
+{
+    int ms = retry_due(&r->retry, mp_loop_time(r->loop));
+    mp_watch_close(r->retry_timer);
+    r->retry_timer = NULL;
+    if (ms >= 0 && mp_loop_add_timer(r->loop, &r->retry_timer, ms, on_retry_timer, r) < 0)
+        stop_failed(r, EXIT_IO);
+}
+
+// Whether it is to be run once more.
+static bool try_again(struct run *r, struct job *j)
+{
+    if (r->stopping || r->halting || !j->kept)
+        return false;
+    if (!j->put_back && (j->code == 0 || !retry_wants(&r->retry, j)))
+        return false;
+    bool at_once = j->put_back;
+    j->tries -= at_once; // that was none
+    job_again(j);
+    retry_add(&r->retry, j, mp_loop_time(r->loop), at_once);
+    wait_for_retry(r);
+    return true;
+}
+
+static void say_end(struct job *j)
+{
+    if (j->code < 0 && !j->timed_out)
+        job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
+                sigdescr_np(-j->code));
+    if (j->left_behind)
+        job_say(j,
+                "job %ld (%s): left processes in the background: what they write from now on is "
+                "lost",
+                j->seq, j->label);
+}
+
+static void log_job(struct run *r, struct job *j)
+{
+    int err = r->joblog.fd >= 0 && j->command ? joblog_ended(&r->joblog, j) : 0;
+    if (err) {
+        say("%s: %s: not logged: job %ld (%s)", r->joblog.name, mp_strerror(err), j->seq, j->label);
+        stop_failed(r, EXIT_IO);
+    }
+    if (!j->results)
+        return;
+    err = results_end(j->results, j);
+    results_free(j->results);
+    j->results = NULL;
+    if (err) {
+        say("%s: %s: incomplete: job %ld (%s)", r->args->results, mp_strerror(err), j->seq,
+            j->label);
+        stop_failed(r, EXIT_IO);
+    }
+}
+
+static void count(struct run *r, struct job *j)
+{
+    bool failed = j->code != 0 || j->lost;
+    r->ended++;
+    r->failed += failed;
+    if (j->lost)
+        r->status = EXIT_IO;
+    if (!failed && r->args->timeout_percent) {
+        times_add(&r->times, j->runtime);
+        stop_watch_time(r);
+    }
+    watch_count(&r->watch, j);
+    if (r->halting || !halt_count(&r->halt, failed))
+        return;
+    r->halted = true;
+    r->halt_status = r->halt.number > 1 || r->halt.percent ? -1
+                     : j->code < 0                         ? 128 - j->code
+                                                           : j->code;
+    stop_halt(r);
+}
+
+void finish_job(struct run *r, struct job *j, bool log)
+{
+    j->ended = true;
+    if (log)
+        log_job(r, j);
+    count(r, j);
+    output_ended(&r->output, j);
+}
+
+void finish_waiting(struct run *r)
+{
+    struct job *j;
+    while ((j = retry_take(&r->retry, INT64_MAX)))
+        finish_job(r, j, true);
+}
+
+// One that we ended, because of all, did not come to its own end: it is not logged, so
+// that a resumed run has it again; but it may not, at most once.
+void finish_child(struct job *j)
+{
+    struct run *r = j->run;
+    bool ours = r->stopping && !j->timed_out;
+    live_remove(r, j);
+    slot_give(r, j->slot);
+    if (r->stopping || j->term_step)
+        stop_left(r, j);
+    group_end(&r->groups, j);
+    if (!try_again(r, j)) {
+        if (!r->stopping)
+            say_end(j);
+        finish_job(r, j, !ours || r->args->at_most_once);
+    }
+    run_step(r);
+}
