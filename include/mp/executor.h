@@ -57,8 +57,8 @@ typedef struct mp_executor_opts {
 // -ENOMEM. Since 0.1.
 MP_API MP_NODISCARD int mp_executor_new_threads(mp_executor **out, const mp_executor_opts *opts);
 
-// Makes an executor over processes, forked now. They end with the process that made it, also
-// after kill -9. Errors: those of mp_pool_new(). Since 0.1.
+// Makes an executor over processes, forked now (or by what mp_start_set_default() says). They end
+// with the process that made it, also after kill -9. Errors: those of mp_pool_new(). Since 0.1.
 MP_API MP_NODISCARD int mp_executor_new_processes(mp_executor **out, const mp_executor_opts *opts);
 
 // Has fn(in, room, ctx) run, and stores its future at *out: free it when you are done with it.

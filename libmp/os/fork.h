@@ -37,6 +37,7 @@ static inline bool mp__fork_is_mine(uint64_t token)
 // what may be called under a lock has a lower number.
 #define MP__FORK_HOOKS(order) __attribute__((constructor(200 + (order))))
 enum {
+    MP__HOOKS_CODE,
     MP__HOOKS_ARENAS,
     MP__HOOKS_PIPES,
     MP__HOOKS_PROXY,

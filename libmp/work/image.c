@@ -3,10 +3,12 @@
 // A list of the executable segments of all loaded objects, each with a hash of the
 // object's name: after a dlclose() another library may lie at the same address.
 #include "work/image.h"
+#include "os/fork.h"
 #include "work/function.h"
 
 #include <errno.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,32 @@ struct mp__image {
     size_t n, room;
     struct mp__code code[];
 };
+
+// The loader's own lock over its list stays locked in a child that was forked while another
+// thread had it. Ours is held across forks, so that this cannot be one of our threads.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_list(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void unlock_list(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+MP__FORK_HOOKS(MP__HOOKS_CODE) static void set_hooks(void)
+{
+    pthread_atfork(lock_list, unlock_list, unlock_list);
+}
+
+static void for_each_object(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg)
+{
+    lock_list();
+    dl_iterate_phdr(fn, arg);
+    unlock_list();
+}
 
 static uint64_t hash_bytes(const void *data, size_t n)
 {
@@ -92,7 +120,7 @@ struct mp__image *mp__image_new(void)
         image->n = 0;
         image->room = room;
         image->registered_only = false;
-        dl_iterate_phdr(collect, image);
+        for_each_object(collect, image);
         if (image->n <= room)
             return image;
         room = image->n + 8;
@@ -123,7 +151,7 @@ bool mp__image_has(const struct mp__image *image, void (*fn)(void))
     if (!then || (image->registered_only && mp__function_refer(fn, &ref, &called) < 0))
         return false;
     unsigned long long removed = 0;
-    dl_iterate_phdr(count_removed, &removed);
+    for_each_object(count_removed, &removed);
     if (removed == image->removed)
         return true;
     struct mp__image *present = mp__image_new();
@@ -161,7 +189,7 @@ static int look_for(struct dl_phdr_info *info, size_t size, void *arg)
 bool mp__code_at(void (*fn)(void), uint64_t *build, uint64_t *offset)
 {
     struct place p = {.at = (uintptr_t)fn};
-    dl_iterate_phdr(look_for, &p);
+    for_each_object(look_for, &p);
     *build = p.build;
     *offset = p.offset;
     return p.found;

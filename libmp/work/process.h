@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Processes from inside: the record of one, and all that this process knows of its family.
-// process.c looks after children until their end; start.c brings them into being;
+// process.c looks after children until their end; start.c brings them into being; born.c is
+// their side of it;
 // forkserver.c is the process that does it for another.
 #ifndef MP_WORK_PROCESS_H
 #define MP_WORK_PROCESS_H
@@ -60,6 +61,13 @@ void mp__process_unlink(struct mp_process *p);
 
 // Drops records of children that were freed and have ended; under the lock.
 void mp__process_collect(void);
+
+// The life of a forked one; the parcel is room for its handles, or NULL if it has none.
+_Noreturn void mp__process_forked(struct mp_process *p, mp_process_fn *fn, void *arg,
+                                  struct mp__parcel *parcel);
+
+// The environment variable with the number of the socket of a program that is to be a process.
+#define MP__START_VARIABLE "MP_START"
 
 // The life of a process that was told by letter who it is; begins with reading it.
 _Noreturn void mp__process_born(int sock);

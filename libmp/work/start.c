@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// How a process begins, by each method. The same for all: a record in the family's list, a
-// lifeline, and "go" when its parent can watch it. (What the lifeline is: process.c.)
+// How a process begins, by each method, seen from its parent (from inside: work/born.c). The same
+// for all: a record in the family's list, a lifeline, and "go" when its parent can watch it. (What
+// the lifeline is: process.c.)
 //
 // A fork has everything in its memory, and only the handles among its arguments need care. The
 // others are told by letter (work/letter.h): a spawned program finds the number of its socket
@@ -19,24 +20,19 @@
 #include "os/spawn.h"
 #include "work/forkserver.h"
 #include "work/process.h"
-#include "work/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/start.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define VARIABLE   "MP_START" // the socket of a program that is to be a process
-#define PATIENCE_S 60         // for a new process to say that it is there
+#define PATIENCE_S 60 // for a new process to say that it is there
 
 // A start that is under way.
 struct begin {
@@ -79,151 +75,6 @@ mp_start mp__start_method(mp_start start, const mp_context *context)
     if (!context)
         return program_default;
     return context->start == MP_START_DEFAULT ? MP_START_FORK : context->start;
-}
-
-// ---- in the child ----------------------------------------------------------------
-
-// Waits for "go", then has the kernel watch the lifeline. A parent that died before
-// that is seen by looking once more.
-static void hold_lifeline(int fd)
-{
-    char go;
-    ssize_t n;
-    do
-        n = read(fd, &go, 1);
-    while (n < 0 && errno == EINTR);
-    if (n != 1)
-        _exit(0);
-    fcntl(fd, F_SETOWN, getpid());
-    fcntl(fd, F_SETSIG, SIGKILL);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
-    mp__family.lifeline = fd;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (poll(&p, 1, 0) > 0)
-        _exit(0);
-}
-
-// Takes p as this process. No lock: there is no other thread yet.
-static void become(struct mp_process *p, struct mp_process *parent)
-{
-    p->pid = getpid();
-    p->owner = 0;
-    p->next = mp__family.current; // so that the ancestors' records are not lost
-    mp__family.parent = parent;
-    mp__family.current = p;
-    prctl(PR_SET_NAME, p->name);
-    mp__log_process_name(p->name);
-}
-
-static _Noreturn void run(mp_process_fn *fn, void *arg)
-{
-    mp_log(MP_LOG_DEBUG, "started");
-    int code = fn(arg);
-    mp__thread_await_all();
-    mp_log(MP_LOG_DEBUG, "ends with %d", code & 0xff);
-    mp__fork_exit(code);
-}
-
-// A handle of an object becomes one of this process's own, as if it had been received. The
-// parcel is only a way to describe it: what is in there belongs to the inherited object.
-static int attach_inherited(mp_handle *h, struct mp__parcel *p)
-{
-    p->head = (struct mp__parcel_head){.magic = MP__PARCEL_MAGIC};
-    int r = mp__handles_pack(p, h, 1);
-    for (uint32_t i = 0; r == 0 && i < p->head.n_fds; i++) {
-        p->fds[i] = fcntl(p->fds[i], F_DUPFD_CLOEXEC, 0);
-        if (p->fds[i] < 0) {
-            r = -errno;
-            p->head.n_fds = i;
-        }
-    }
-    if (r == 0)
-        r = mp__handles_open(p, h);
-    for (uint32_t i = 0; i < p->head.n_fds; i++)
-        if (r < 0 || p->spent[i])
-            close(p->fds[i]);
-    if (r == 0)
-        mp__handles_opened(h, 1);
-    return r;
-}
-
-// Descriptors were inherited, and so were pipe ends, which were given. What cannot be had
-// is an error when it is taken.
-static void inherit_handles(struct begin *b)
-{
-    for (size_t i = 0; i < b->p->n_handles; i++) {
-        mp_handle *h = &b->p->handles[i];
-        if (h->kind != MP_HANDLE_FD && h->kind != MP_HANDLE_PIPE)
-            h->error = attach_inherited(h, b->parcel);
-        if (h->error)
-            h->object = NULL;
-    }
-    free(b->parcel);
-}
-
-static _Noreturn void run_fork(struct begin *b)
-{
-    struct mp_process *p = b->p;
-    int fd = p->line_read;
-    p->line_read = -1;
-    mp__starting = NULL;
-    become(p, mp__family.current);
-    hold_lifeline(fd);
-    inherit_handles(b);
-    run(b->fn, b->arg);
-}
-
-// The records of this process and of its parent, from a letter. NULL: no memory.
-static struct mp_process *record_of(const char *name, pid_t pid, bool daemon)
-{
-    struct mp_process *p = mp__process_record();
-    if (!p)
-        return NULL;
-    p->pid = pid;
-    p->daemon = daemon;
-    p->name = strdup(name);
-    return p;
-}
-
-_Noreturn void mp__process_born(int sock)
-{
-    struct mp__letter l;
-    const char *why;
-    struct mp_process *me = NULL, *parent = NULL;
-    int r = mp__letter_read(&l, sock, &why);
-    if (r == 0) {
-        me = record_of(l.name, getpid(), l.daemon);
-        parent = record_of(l.parent_name, l.parent, l.parent_daemon);
-        if (!me || !parent || !me->name || !parent->name || !mp__fork_token()) {
-            r = -ENOMEM;
-            why = "the new process has no memory";
-        }
-    }
-    mp__letter_answer(sock, r, why);
-    close(sock);
-    if (r < 0)
-        _exit(1);
-    me->arg = l.arg;
-    me->arg_size = l.arg_size;
-    me->handles = l.handles;
-    me->n_handles = l.n_handles;
-    become(me, parent);
-    hold_lifeline(l.lifeline);
-    run((mp_process_fn *)l.fn, l.arg);
-}
-
-void mp__process_born_if_told(void)
-{
-    const char *text = secure_getenv(VARIABLE);
-    if (!text)
-        return;
-    int fd = atoi(text), type = 0;
-    socklen_t size = sizeof type;
-    unsetenv(VARIABLE);
-    if (fd < 3 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
-        return;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    mp__process_born(fd);
 }
 
 // ---- the record ------------------------------------------------------------------
@@ -335,7 +186,7 @@ static int begin_fork(struct begin *b)
     mp__starting = p;
     pid_t pid = mp__fork();
     if (pid == 0)
-        run_fork(b);
+        mp__process_forked(p, b->fn, b->arg, b->parcel);
     mp__starting = NULL;
     forget_arguments(p);
     if (pid < 0)
@@ -397,7 +248,7 @@ static int exec_program(struct begin *b, pid_t *pid)
     char variable[32], *argv[] = {program_invocation_name, b->p->name, NULL};
     if (!env)
         return -ENOMEM;
-    snprintf(variable, sizeof variable, VARIABLE "=%d", b->p->talk[1]);
+    snprintf(variable, sizeof variable, MP__START_VARIABLE "=%d", b->p->talk[1]);
     memcpy(env, environ, n * sizeof *env);
     env[n] = variable;
     env[n + 1] = NULL;

@@ -20,7 +20,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 2000 : 1000) // 200 on a machine that is ours
@@ -709,4 +709,35 @@ MP_TEST(sigchld_ignored)
     mp_process_free(p);
     mp__forkserver_leave();
     signal(SIGCHLD, SIG_DFL);
+}
+
+// Fault row 33: whichever descriptor cannot be had, the start fails as a whole.
+MP_TEST(no_descriptors_left)
+{
+    struct rlimit old, less;
+    mp_queue *q;
+    mp_assert_ok(mp_queue_new(&q, NULL));
+    code_of(start(MP_START_FORKSERVER, leave_handles, NULL, 0, NULL, 0)); // the server is there
+    int before = mptest_fd_count(), failed = 0;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    less = old;
+    for (size_t m = 0; m < 3; m++) {
+        for (int i = 0; i < 16; i++) {
+            mp_process *p;
+            mp_handle h = MP_HANDLE(q);
+            mp_process_opts o = {.start = methods[m], .handles = &h, .n_handles = 1};
+            less.rlim_cur = (rlim_t)(before + i);
+            ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &less), 0);
+            int r = mp_process_start(&p, leave_handles, NULL, &o);
+            ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+            failed += r < 0;
+            if (r == 0)
+                ck_assert_int_eq(code_of(p), 5);
+            else
+                ck_assert_msg(r == -EMFILE || r == MP_EBROKEN, "%s", mp_err_name(r));
+            ck_assert_int_eq(mptest_fd_count(), before);
+        }
+    }
+    ck_assert_int_gt(failed, 0);
+    mp_queue_free(q);
 }
