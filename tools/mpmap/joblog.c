@@ -212,7 +212,7 @@ int joblog_read(struct joblog *l, void (*fn)(void *arg, struct record_read *rec)
     size_t cap = 0;
     long number = 0, bad = 0;
     for (ssize_t n; (n = getline(&line, &cap, f)) > 0;) {
-        struct record_read rec = {RECORD_NONE};
+        struct record_read rec = {.kind = RECORD_NONE};
         line[n - 1] = '\0'; // mend() has seen that there is a newline
         if (++number == 1 && !l->json)
             continue;
