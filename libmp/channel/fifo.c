@@ -23,10 +23,12 @@
 #include "os/fork.h"
 #include "os/point.h"
 #include "os/spin.h"
+#include "shm/ring.h"
 
 #include <errno.h>
 #include <string.h>
 
+#define AHEAD      1024 // bytes
 #define RING_MIN   (UINT64_C(64) << 10)
 #define RING_MAX   (UINT64_C(1) << 30) // full of empty items, it is within a place's count
 #define LONG       (UINT64_C(1) << 32) // in the word of length: struct reference follows
@@ -229,6 +231,16 @@ static bool make_room(struct mp__queue *s, uint64_t need, mp__deadline d)
     return true;
 }
 
+// Asks early for the lines that the next items will be written to: they are in the consumers'
+// caches, and the store below waits for each.
+static inline void fetch_ahead(struct mp__queue *s, uint64_t pos)
+{
+    uint64_t cap;
+    unsigned char *data = ring_data(s, &cap);
+    mp__prefetch_write(data + ((pos + AHEAD) & (cap - 1)));
+    mp__prefetch_write(data + ((pos + AHEAD + 64) & (cap - 1)));
+}
+
 // Puts a word of length and n bytes; there is room.
 static void append(struct mp__queue *s, uint64_t word, const void *bytes, size_t n)
 {
@@ -238,6 +250,7 @@ static void append(struct mp__queue *s, uint64_t word, const void *bytes, size_t
     ring_write(s, pos, &word, sizeof word);
     if (n)
         ring_write(s, pos + sizeof word, bytes, n);
+    fetch_ahead(s, pos);
     MP__POINT("queue.written");
     // In one total order with the count of sleepers, which is looked at next.
     atomic_store(&f->tail, mp__place_after(tail, sizeof word + padded(n), 1));
