@@ -40,7 +40,7 @@ gives "--results: a file in the way" 74 mpmap --results r.json/x true ::: 1
 # Without a terminal the bar is silent.
 gives "--bar" 0 mpmap --bar true ::: 1
 is "--bar without a terminal" "" "$err"
-if command -v script >/dev/null; then
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
     script -qec "sh -c 'stty cols 30; exec mpmap --bar -j1 -s \"sleep 0.4; : {}\" ::: 1 2 3 4'" /dev/null >bar.txt </dev/null
     esc=$(printf '\033')
     has "--bar on a terminal" "%" "$(cat bar.txt)"

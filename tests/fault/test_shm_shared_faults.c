@@ -213,32 +213,36 @@ static void call_everything(void)
     mp_shm_list_stats ls;
     mp_shm_list_item *items;
     void *got;
-    int64_t r = 0;
+    uint64_t r = 0; // whose sum may wrap
     for (unsigned key = 0; key < KEYS + 5; key++) {
-        r += mp_shm_dict_get(dict, &key, sizeof key, buf, sizeof buf);
-        r += mp_shm_dict_get_new(dict, &key, sizeof key, &got);
+        r += (uint64_t)mp_shm_dict_get(dict, &key, sizeof key, buf, sizeof buf);
+        r += (uint64_t)mp_shm_dict_get_new(dict, &key, sizeof key, &got);
         free(got);
-        r += mp_shm_dict_incr(dict, &key, sizeof key, 1, NULL);
-        r += mp_shm_dict_set(dict, &key, sizeof key, buf, key * 5);
-        r += key % 3 ? mp_shm_dict_remove(dict, &key, sizeof key)
-                     : mp_shm_dict_pop(dict, &key, sizeof key, buf, sizeof buf);
-        r += mp_shm_list_get(list, key, buf, sizeof buf);
-        r += mp_shm_list_set(list, key, buf, key);
-        r += mp_shm_list_insert(list, key, buf, key);
-        r += mp_shm_list_pop(list, -(int64_t)key, buf, sizeof buf);
-        r += mp_shm_list_append(list, buf, key);
+        r += (uint64_t)mp_shm_dict_incr(dict, &key, sizeof key, 1, NULL);
+        r += (uint64_t)mp_shm_dict_set(dict, &key, sizeof key, buf, key * 5);
+        r += (uint64_t)(key % 3 ? mp_shm_dict_remove(dict, &key, sizeof key)
+                                : mp_shm_dict_pop(dict, &key, sizeof key, buf, sizeof buf));
+        r += (uint64_t)mp_shm_list_get(list, key, buf, sizeof buf);
+        r += (uint64_t)mp_shm_list_set(list, key, buf, key);
+        r += (uint64_t)mp_shm_list_insert(list, key, buf, key);
+        r += (uint64_t)mp_shm_list_pop(list, -(int64_t)key, buf, sizeof buf);
+        r += (uint64_t)mp_shm_list_append(list, buf, key);
     }
     if (mp_shm_dict_iter_new(&it, dict) == 0) {
         for (int i = 0; i < 10000 && mp_shm_dict_iter_next(it, &item) == 1; i++)
-            r += item.size ? *(const char *)item.value : 0;
+            r += item.size ? *(const unsigned char *)item.value : 0;
         mp_shm_dict_iter_free(it);
     }
-    r += mp_shm_list_copy(list, &items);
+    r += (uint64_t)mp_shm_list_copy(list, &items);
     free(items);
-    r += mp_shm_list_index(list, "none", 4) + mp_shm_list_len(list);
-    r += mp_shm_dict_get_stats(dict, &ds) + mp_shm_list_get_stats(list, &ls);
-    r += mp_shm_dict_count(dict) + mp_shm_dict_clear(dict) + mp_shm_list_clear(list);
-    ck_assert_int_ne(r, INT64_MAX);
+    r += (uint64_t)mp_shm_list_index(list, "none", 4);
+    r += (uint64_t)mp_shm_list_len(list);
+    r += (uint64_t)mp_shm_dict_get_stats(dict, &ds);
+    r += (uint64_t)mp_shm_list_get_stats(list, &ls);
+    r += (uint64_t)mp_shm_dict_count(dict);
+    r += (uint64_t)mp_shm_dict_clear(dict);
+    r += (uint64_t)mp_shm_list_clear(list);
+    ck_assert_uint_ne(r, UINT64_MAX / 3);
 }
 
 // Where damage is done: all that the two have, but locks (the C library's own, which trusts
