@@ -232,11 +232,9 @@ static bool make_room(struct mp__queue *s, uint64_t need, mp__deadline d)
 }
 
 // Asks early for the lines that the next items will be written to: they are in the consumers'
-// caches, and the store below waits for each.
-static inline void fetch_ahead(struct mp__queue *s, uint64_t pos)
+// caches, and the lock's release waits for each.
+static inline void fetch_ahead(unsigned char *data, uint64_t cap, uint64_t pos)
 {
-    uint64_t cap;
-    unsigned char *data = ring_data(s, &cap);
     mp__prefetch_write(data + ((pos + AHEAD) & (cap - 1)));
     mp__prefetch_write(data + ((pos + AHEAD + 64) & (cap - 1)));
 }
@@ -246,14 +244,20 @@ static void append(struct mp__queue *s, uint64_t word, const void *bytes, size_t
 {
     struct mp__fifo *f = &s->fifo;
     mp__place tail = atomic_load_explicit(&f->tail, memory_order_relaxed);
-    uint64_t pos = mp__place_pos(tail);
-    ring_write(s, pos, &word, sizeof word);
-    if (n)
+    uint64_t cap, pos = mp__place_pos(tail);
+    unsigned char *data = ring_data(s, &cap), *at = data + (pos & (cap - 1));
+    if (sizeof word + n <= (size_t)(data + cap - at)) {
+        memcpy(at, &word, sizeof word);
+        if (n)
+            memcpy(at + sizeof word, bytes, n);
+    } else {
+        ring_write(s, pos, &word, sizeof word);
         ring_write(s, pos + sizeof word, bytes, n);
-    fetch_ahead(s, pos);
+    }
+    fetch_ahead(data, cap, pos);
     MP__POINT("queue.written");
-    // In one total order with the count of sleepers, which is looked at next.
-    atomic_store(&f->tail, mp__place_after(tail, sizeof word + padded(n), 1));
+    atomic_store_explicit(&f->tail, mp__place_after(tail, sizeof word + padded(n), 1),
+                          memory_order_release);
     MP__POINT("queue.published");
 }
 
@@ -272,7 +276,7 @@ static int64_t put_short(mp_queue *q, const mp_slice *items, size_t n, mp__deadl
             put++;
         }
     }
-    mp__mutex_unlock(&s->fifo.put);
+    mp__mutex_unlock_fence(&s->fifo.put);
     if (put)
         mp__queue_came(q, mp__place_low(&s->fifo.tail), (uint64_t)put);
     return r ? r : put;
@@ -287,7 +291,7 @@ static int64_t put_reference(mp_queue *q, const struct reference *ref, mp__deadl
     bool put = false;
     if ((r = mp__queue_put_end(s)) == 0 && (put = make_room(s, 8 + sizeof *ref, d)))
         append(s, LONG | sizeof *ref, ref, sizeof *ref);
-    mp__mutex_unlock(&s->fifo.put);
+    mp__mutex_unlock_fence(&s->fifo.put);
     if (put)
         mp__queue_came(q, mp__place_low(&s->fifo.tail), 1);
     return r ? r : put;
@@ -317,19 +321,22 @@ static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
     return put;
 }
 
+static int64_t try_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
+{
+    return items->size > MP__QUEUE_INLINE ? put_long(q, items, d) : put_short(q, items, n, d);
+}
+
+// Only who finds no room looks at head, which the consumers are writing.
 int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
-    for (;;) {
+    int64_t put = try_put(q, items, n, d);
+    while (put == 0) {
         uint32_t seen = atomic_load(mp__place_low(&s->fifo.head));
-        int64_t put =
-            items->size > MP__QUEUE_INLINE ? put_long(q, items, d) : put_short(q, items, n, d);
-        if (put != 0)
-            return put;
-        int r = mp__queue_wait(s, &s->space_sleepers, mp__place_low(&s->fifo.head), seen, d);
-        if (r < 0)
-            return r;
+        if ((put = try_put(q, items, n, d)) == 0)
+            put = mp__queue_wait(s, &s->space_sleepers, mp__place_low(&s->fifo.head), seen, d);
     }
+    return put;
 }
 
 // ---- hands ----
@@ -614,9 +621,21 @@ static int64_t look_last(mp_queue *q, const struct mp__want *w, mp__deadline d)
     return r == MP_ETIMEDOUT && !others_have(s) ? MP_EOF : r;
 }
 
+static bool has_in_hand(mp_queue *q)
+{
+    return mp__fork_is_mine(atomic_load_explicit(&q->token, memory_order_acquire)) &&
+           left_in(atomic_load_explicit(&q->hand, memory_order_relaxed));
+}
+
+// Only who has nothing in hand looks at tail, which the producers are writing.
 int64_t mp__fifo_get(mp_queue *q, const struct mp__want *w, mp__deadline d, bool patient)
 {
     struct mp__queue *s = q->shared;
+    if (has_in_hand(q)) {
+        int64_t r = from_my_hand(q, w, d);
+        if (r != MP_ETIMEDOUT)
+            return r;
+    }
     for (bool waited = !patient;; waited = true) {
         uint32_t seen = atomic_load(mp__place_low(&s->fifo.tail));
         int end = mp__queue_get_end(s); // before the look: what was put before it is there

@@ -33,6 +33,18 @@ bool mp__mutex_is_sound(const struct mp__mutex *m);
 int mp__mutex_lock(struct mp__mutex *m, mp__deadline d);
 void mp__mutex_unlock(struct mp__mutex *m);
 
+// Unlocks, and is a full fence: what was stored with the lock held is seen by everybody before
+// the caller sees what it loads next. It comes free where unlocking is an exchange that fences.
+static inline void mp__mutex_unlock_fence(struct mp__mutex *m)
+{
+    mp__mutex_unlock(m);
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+    __asm__ volatile("" ::: "memory");
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
 // The same for a lock that nobody keeps for long, unless it was stopped with it: so even a
 // call that must not wait gives it MP__LOOK_NS.
 int mp__mutex_lock_patiently(struct mp__mutex *m, mp__deadline d);

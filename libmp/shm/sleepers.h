@@ -28,8 +28,8 @@ struct mp__sleepers {
 int mp__sleepers_wait(struct mp__sleepers *s, _Atomic uint32_t *word, uint32_t seen,
                       mp__deadline d);
 
-// Whether anybody may be asleep. Between a change of the word that is sequentially
-// consistent and this, nothing else is needed.
+// Whether anybody may be asleep. Between the change of the word and this there is a full
+// fence, or the change is itself sequentially consistent.
 bool mp__sleepers_any_slow(struct mp__sleepers *s);
 static inline bool mp__sleepers_any(struct mp__sleepers *s)
 {
