@@ -58,7 +58,7 @@ static int take_lease(int64_t now, int64_t end)
 static bool long_spin_pays(const struct mp__spin *s)
 {
     unsigned probe_at = s->probe_at ? s->probe_at : PROBE_FIRST;
-    return s->doubt < DOUBT_HIGH || (s->failures && s->failures % probe_at == 0);
+    return s->keen || s->doubt < DOUBT_HIGH || (s->failures && s->failures % probe_at == 0);
 }
 
 bool mp__spin_begin(struct mp__spin *s, struct mp__spin_run *run)
@@ -95,9 +95,12 @@ bool mp__spin_more(struct mp__spin *s, struct mp__spin_run *run)
     if (now >= run->end)
         return false;
     if (now - run->start > FLOOR_NS) {
-        if (run->lease < 0 && (run->lease = take_lease(now, run->end)) < 0)
+        if (run->lease < 0)
+            run->lease = take_lease(now, run->end);
+        if (run->lease < 0 && !s->keen)
             return false; // enough processes spin already
-        yield(s, now);
+        if (!yield(s, now) && run->lease < 0)
+            return false;
     }
     return true;
 }

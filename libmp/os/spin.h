@@ -35,6 +35,10 @@ struct mp__spin {
     uint16_t probe_at; // failures at which the next long spin is tried
     uint16_t no_yield; // waits for which not to yield
     bool off;          // never spin here
+    // Always spin for long, and giving way also when enough others spin: for the clients of one
+    // server, and the server. A client of eight would learn that spinning does not pay, since the
+    // server is busy waking those that learnt it before.
+    bool keen;
 };
 
 static inline void mp__cpu_relax(void)

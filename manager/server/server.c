@@ -341,6 +341,7 @@ int server_new(struct server **out, const struct options *o, char *text, size_t 
     s->began_wall = time(NULL);
     raise_limit();
     mp__spin_init();
+    s->spin.keen = true;
     s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int r = mp_loop_new(&s->loop);
     if (r == 0)

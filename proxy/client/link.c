@@ -398,7 +398,10 @@ struct offer {
 static int take_end(void *arg, struct mp__channel *c)
 {
     struct offer *o = arg;
-    return mp__channel_import(c, o->fds, 1, &o->opts);
+    int r = mp__channel_import(c, o->fds, 1, &o->opts);
+    if (r == 0)
+        c->rx.spin.keen = c->tx.spin.keen = true;
+    return r;
 }
 
 static bool is_power_of_two(uint64_t n)
