@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ALIGN    64
@@ -202,10 +203,19 @@ int mp__arena_init(mp_arena *a, enum mp__purpose purpose)
     return mp__mutex_init(&h->lock);
 }
 
+// Whether the file has the pages that its head claims, but for a few of a copy with holes:
+// gigabytes that never were are not to be committed for a damaged one.
+static bool has_pages(const mp_arena *a, uint64_t held)
+{
+    struct stat st;
+    return fstat(a->fd, &st) == 0 && (uint64_t)st.st_blocks * 512 + MAX_STEP >= held;
+}
+
 int mp__arena_check(mp_arena *a)
 {
     uint64_t held = a->head->held;
-    if (!mp__mutex_is_sound(&a->head->lock) || !head_is_sound(a) || held > a->size)
+    if (!mp__mutex_is_sound(&a->head->lock) || !head_is_sound(a) || held > a->size ||
+        !has_pages(a, held))
         return MP_EFORMAT;
     int r = mp__memfd_commit(a->fd, 0, held); // costs nothing for what is there
     if (r == 0)

@@ -8,11 +8,13 @@
 #include "shm/object.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define TYPE    MP__EVENT
@@ -198,6 +200,29 @@ MP_TEST(a_name_that_is_taken)
     mp__object_free(a, true);
     ck_assert_int_eq(mptest_fd_count(), fds);
     mp_assert_ok(mp_shm_unlink("taken"));
+}
+
+// Committing the gigabytes that a damaged head claims would take long, and them from others.
+MP_TEST(a_head_that_claims_what_is_not_there)
+{
+    char path[64];
+    struct thing *t;
+    struct stat before, after;
+    uint64_t claim = UINT64_C(2) << 30;
+    mp_assert_ok(new_thing(&t, NULL, "claims"));
+    mp_assert_ok(mp__object_publish(t));
+    mp__object_free(t, true);
+    snprintf(path, sizeof path, "/dev/shm/mp-%u-claims", (unsigned)getuid());
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fstat(fd, &before), 0);
+    off_t at = offsetof(struct mp__arena_head, held);
+    ck_assert_int_eq(pwrite(fd, &claim, sizeof claim, at), sizeof claim);
+    mp_assert_err(attach_thing(&t, "claims"), MP_EFORMAT);
+    ck_assert_int_eq(fstat(fd, &after), 0);
+    ck_assert_int_eq(after.st_blocks, before.st_blocks);
+    close(fd);
+    mp_assert_ok(mp_shm_unlink("claims"));
 }
 
 MP_TEST(what_does_not_fit_is_refused_with_a_reason)
