@@ -4,7 +4,9 @@
 // gets hold of what it was given, and runs its function. A fork knows all of it; the others read
 // it in a letter, and answer whether they have found everything.
 //
-// Nothing runs before "go" came through the lifeline: until then the parent can give up.
+// Nothing runs before "go" came: until then the parent can give up. It does not come through the
+// lifeline, whatever it costs to have another way: the kernel rouses who reads a pipe, and then
+// signals those who watch it, so that whoever reads "go", and then watches, may be killed by it.
 #include "base/log.h"
 #include "channel/handle.h"
 #include "os/fork.h"
@@ -21,23 +23,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// Waits for "go", then has the kernel watch the lifeline. A parent that died before
-// that is seen by looking once more.
+// Has the kernel watch the lifeline. A parent that died before that is seen by looking once more.
 static void hold_lifeline(int fd)
 {
-    char go;
-    ssize_t n;
-    do
-        n = read(fd, &go, 1);
-    while (n < 0 && errno == EINTR);
-    if (n != 1)
-        _exit(0);
     fcntl(fd, F_SETOWN, getpid());
     fcntl(fd, F_SETSIG, SIGKILL);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
     mp__family.lifeline = fd;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     if (poll(&p, 1, 0) > 0)
+        _exit(0);
+}
+
+// From an eventfd, or a socket whose other end is the parent's.
+static void await_go(int fd)
+{
+    uint64_t go;
+    ssize_t n;
+    do
+        n = read(fd, &go, sizeof go);
+    while (n < 0 && errno == EINTR);
+    close(fd);
+    if (n <= 0)
         _exit(0);
 }
 
@@ -102,11 +109,12 @@ static void inherit_handles(struct mp_process *p, struct mp__parcel *parcel)
 _Noreturn void mp__process_forked(struct mp_process *p, mp_process_fn *fn, void *arg,
                                   struct mp__parcel *parcel)
 {
-    int fd = p->line_read;
-    p->line_read = -1;
+    int line = p->line_read, go = p->talk[0];
+    p->line_read = p->talk[0] = -1;
     mp__starting = NULL;
     become(p, mp__family.current);
-    hold_lifeline(fd);
+    hold_lifeline(line);
+    await_go(go);
     inherit_handles(p, parcel);
     run(fn, arg);
 }
@@ -138,7 +146,6 @@ _Noreturn void mp__process_born(int sock)
         }
     }
     mp__letter_answer(sock, r, why);
-    close(sock);
     if (r < 0)
         _exit(1);
     me->arg = l.arg;
@@ -147,6 +154,7 @@ _Noreturn void mp__process_born(int sock)
     me->n_handles = l.n_handles;
     become(me, parent);
     hold_lifeline(l.lifeline);
+    await_go(sock);
     run((mp_process_fn *)l.fn, l.arg);
 }
 

@@ -17,10 +17,9 @@
 // that is not in the list. What escapes: clone(2) without fork hooks, and a child that
 // closes the descriptor itself, which is then merely unprotected.
 //
-// The lifeline also makes the start certain. The child waits at it for a byte, "go":
-// until then its parent can still give up, as if nothing had been started; and its pid
-// cannot pass on to another process before the parent holds a pidfd of it, even where
-// SIGCHLD is ignored.
+// A start is certain: the child waits for its parent to say "go". Until then its parent can still
+// give up, as if nothing had been started; and its pid cannot pass on to another process before
+// the parent holds a pidfd of it, even where SIGCHLD is ignored.
 //
 // All state is local to the process, under one lock, which the fork hooks hold across
 // every fork. The child starts with an empty list; the handles it inherited stay
@@ -133,12 +132,13 @@ static void after_fork_child(void)
         p->next = NULL;
         close_in_run(&run, &p->pidfd);
         close_in_run(&run, &p->line_write);
-        for (int i = 0; i < 2; i++) {
-            close_in_run(&run, &p->talk[i]);
-            close_in_run(&run, &p->status[i]);
-        }
-        if (p != mp__starting)
+        if (p != mp__starting) { // who is starting is this one, and needs these two
             close_in_run(&run, &p->line_read);
+            close_in_run(&run, &p->talk[0]);
+        }
+        close_in_run(&run, &p->talk[1]);
+        close_in_run(&run, &p->status[0]);
+        close_in_run(&run, &p->status[1]);
         if (p->freed)
             mp__process_drop(p);
     }

@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,7 +94,7 @@ static int open_descriptors(struct begin *b)
     p->line_read = line[0];
     p->line_write = line[1];
     if (b->method == MP_START_FORK)
-        return 0;
+        return (p->talk[0] = eventfd(0, EFD_CLOEXEC)) < 0 ? -errno : 0;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p->talk) < 0)
         return -errno;
     return b->method == MP_START_FORKSERVER ? make_pipe(p->status) : 0;
@@ -197,11 +198,12 @@ static int begin_fork(struct begin *b)
     int fd = mp__pidfd_open(pid);
     if (fd >= 0) {
         p->pidfd = fd;
-        (void)!write(p->line_write, "", 1); // we still hold the read end: no SIGPIPE
+        (void)!write(p->talk[0], &(uint64_t){1}, sizeof(uint64_t));
     } else {
         mp__process_close_fd(&p->line_write);
     }
     mp__process_close_fd(&p->line_read);
+    mp__process_close_fd(&p->talk[0]);
     pthread_mutex_unlock(&mp__family.lock);
     if (fd < 0)
         await_end(pid);
@@ -281,7 +283,7 @@ static int take_answer(struct begin *b)
     pthread_mutex_lock(&mp__family.lock);
     r = mp__letter_answered(p->talk[0], &p->pid, &p->pidfd, b->why);
     if (r == 0)
-        (void)!write(p->line_write, "", 1);
+        (void)send(p->talk[0], "", 1, MSG_NOSIGNAL);
     mp__process_close_fd(&p->line_read);
     mp__process_close_fd(&p->talk[0]);
     pthread_mutex_unlock(&mp__family.lock);

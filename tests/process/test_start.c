@@ -2,7 +2,7 @@
 //
 // Start methods: the same tests for each of them, and what is special to one. Spawned
 // processes are this program again; its main() calls mp_runtime_init() before anything else.
-#include "mptest.h"
+#include "crew.h"
 
 #include "base/clock.h"
 #include "os/pidfd.h"
@@ -17,6 +17,7 @@
 #include <mp/value.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,14 @@ static int leave_handles(void *arg)
     return 5;
 }
 MP_TASK(leave_handles);
+
+static int linger(void *arg)
+{
+    (void)arg;
+    usleep(200);
+    return 5;
+}
+MP_TASK(linger);
 
 MP_TEST(handles_nobody_takes_are_closed)
 {
@@ -695,6 +704,44 @@ MP_TEST(several_threads_start_processes)
             pthread_create(&t[i], NULL, start_some, (void *)(uintptr_t)&methods[i % 3]), 0);
     for (size_t i = 0; i < 6; i++)
         pthread_join(t[i], NULL);
+}
+
+static void pin(int cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+static pid_t keep_busy(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+        alarm(60);
+        for (;;)
+            ;
+    }
+    return pid;
+}
+
+// Where the CPU is awake and anybody may take it from who has it, a process is ahead of the
+// parent that has just let it go; whatever that still does is not to end it. (It was to 1 of
+// 2,000 when "go" came through the lifeline.)
+MP_TEST(none_is_ended_by_what_began_it)
+{
+    cpu_set_t all;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    pin(1);
+    code_of(start(MP_START_FORKSERVER, leave_handles, NULL, 0, NULL, 0)); // the server is there
+    pid_t busy = keep_busy();
+    pin(0);
+    for (int i = 0; i < crew_times(3000, 30000); i++)
+        ck_assert_int_eq(code_of(start(MP_START_FORKSERVER, linger, NULL, 0, NULL, 0)), 5);
+    kill(busy, SIGKILL);
+    ck_assert_int_eq(waitpid(busy, NULL, 0), busy);
+    sched_setaffinity(0, sizeof all, &all);
 }
 
 // Fault row 16: nobody else's SIGCHLD disposition takes the codes of the forkserver's.
