@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Pools by each start method: the same work, whatever the workers are forked from.
-#include "mptest.h"
+#include "crew.h"
 
-#include "base/clock.h"
-#include "os/pidfd.h"
 #include "work/forkserver.h"
 
 #include <mp/arena.h>
@@ -18,7 +16,6 @@
 #include <string.h>
 
 #define PATIENCE 15000
-#define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 2000 : 1000) // 200 on a machine that is ours
 
 static const mp_start methods[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
 
@@ -340,6 +337,21 @@ MP_TEST(a_pool_in_a_context)
     ck_assert_uint_eq(mp_process_active_children(NULL, 0), 0);
 }
 
+// They share the part of the address space that is free in a new process.
+MP_TEST(many_at_the_same_time)
+{
+    enum { N = 80 };
+    mp_pool *p[N];
+    for (int i = 0; i < N; i++) {
+        p[i] = make(&(mp_pool_opts){.start = MP_START_FORKSERVER, .workers = 1});
+        int x = i;
+        mp_assert_ok(mp_pool_map(p[i], square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL));
+        ck_assert_int_eq(x, i * i);
+    }
+    for (int i = 0; i < N; i++)
+        mp_pool_free(p[i]);
+}
+
 MP_TEST(close_and_join)
 {
     for (size_t m = 0; m < 3; m++) {
@@ -369,75 +381,26 @@ static int tell_pids(mp_task *task, const void *arg, size_t size, void *ctx)
 }
 MP_TASK(tell_pids);
 
-static void await_gone(const struct pids *p, const int *fd)
+// Kills it, and returns how many ms the worker outlived it.
+static int64_t kill_supervisor(mp_start method)
 {
-    for (int i = 0; i < 2; i++) {
-        if (fd[i] < 0)
-            continue; // gone already
-        ck_assert_msg(mp__pidfd_wait(fd[i], mp__deadline_in(DEATH_MS)) == 0, "%d lives",
-                      (int)(i ? p->supervisor : p->worker));
-        close(fd[i]);
-    }
+    struct pids pids;
+    int x = 1;
+    mp_pool *p = by(method);
+    ck_assert_int_eq(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL), sizeof pids);
+    int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
+    int64_t then = mp__now();
+    kill(pids.supervisor, SIGKILL);
+    int64_t ms = crew_gone_after(then, fd, 2);
+    mp_assert_err(mp_pool_map(p, square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL), MP_EBROKEN);
+    mp_pool_free(p);
+    return ms;
 }
 
 MP_TEST(a_killed_supervisor_breaks_it)
 {
-    for (size_t m = 0; m < 3; m++) {
-        struct pids pids;
-        int x = 1;
-        mp_pool *p = by(methods[m]);
-        ck_assert_int_eq(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL),
-                         sizeof pids);
-        int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
-        kill(pids.supervisor, SIGKILL);
-        await_gone(&pids, fd);
-        mp_assert_err(mp_pool_map(p, square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL),
-                      MP_EBROKEN);
-        mp_pool_free(p);
-    }
-}
-
-struct owner {
-    mp_start method;
-};
-
-// A process that has a pool, and is killed.
-static int own_pool(void *arg)
-{
-    const struct owner *o = arg;
-    mp_pool *p;
-    mp_pipe *out;
-    struct pids pids;
-    mptest_require(mp_handle_take_pipe(mp_process_handle(0), &out) == 0);
-    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 2, .start = o->method}) == 0);
-    mptest_require(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL) == sizeof pids);
-    mptest_require(mp_pipe_send(out, &pids, sizeof pids, 5000) == 0);
-    for (;;)
-        pause();
-}
-MP_TASK(own_pool);
-
-MP_TEST(nothing_outlives_who_made_it)
-{
-    for (size_t m = 0; m < 3; m++) {
-        mp_pipe *a, *b;
-        mp_process *p;
-        struct pids pids;
-        struct owner o = {methods[m]};
-        mp_assert_ok(mp_pipe_new(&a, &b, NULL));
-        mp_handle h = MP_HANDLE(b);
-        mp_process_opts opts = {
-            .start = MP_START_SPAWN, .arg_size = sizeof o, .handles = &h, .n_handles = 1};
-        mp_assert_ok(mp_process_start(&p, own_pool, &o, &opts));
-        ck_assert_int_eq(mp_pipe_recv(a, &pids, sizeof pids, PATIENCE), sizeof pids);
-        int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
-        mp_assert_ok(mp_process_kill(p));
-        await_gone(&pids, fd);
-        mp_assert_ok(mp_process_join(p, PATIENCE));
-        mp_process_free(p);
-        mp_pipe_free(a);
-        mp_pipe_free(b);
-    }
+    for (size_t m = 0; m < 3; m++)
+        ck_assert_int_le(crew_best(kill_supervisor(methods[m])), CREW_DEATH_MS);
 }
 
 // Fault row 56: the depth counts through every method.

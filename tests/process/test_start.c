@@ -24,7 +24,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 2000 : 1000) // 200 on a machine that is ours
 #define PATIENCE 15000
 
 static const mp_start methods[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
@@ -530,58 +529,6 @@ MP_TEST(a_spawned_process_inherits_no_descriptors)
     ck_assert_int_eq(code_of(busy), -SIGKILL);
     mp_pipe_free(a);
     mp_pipe_free(b);
-}
-
-// ---- the tree ----
-
-static int start_below(void *arg)
-{
-    mp_start method = *(mp_start *)arg;
-    mp_pipe *out;
-    mp_process *p;
-    pid_t pids[2] = {getpid()};
-    mptest_require(mp_handle_take_pipe(mp_process_handle(0), &out) == 0);
-    mptest_require(mp_process_start(&p, sleep_forever, NULL, &(mp_process_opts){.start = method}) ==
-                   0);
-    pids[1] = mp_process_pid(p);
-    mptest_require(mp_pipe_send(out, pids, sizeof pids, 5000) == 0);
-    return sleep_forever(arg);
-}
-MP_TASK(start_below);
-
-static int keep_tree(void *arg)
-{
-    return start_below(arg);
-}
-
-// Kills the root of a tree of three; all are gone soon.
-static void kill_root(mp_start method)
-{
-    mp_pipe *a, *b;
-    pid_t pids[2];
-    int fd[2];
-    mp_assert_ok(mp_pipe_new(&a, &b, NULL));
-    mp_handle h = MP_HANDLE(b);
-    mp_process *root = start(method, start_below, &method, sizeof method, &h, 1);
-    ck_assert_int_eq(mp_pipe_recv(a, pids, sizeof pids, PATIENCE), sizeof pids);
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_ge(fd[i] = mp__pidfd_open(pids[i]), 0);
-    mp_assert_ok(mp_process_kill(root));
-    for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(mp__pidfd_wait(fd[i], mp__deadline_in(DEATH_MS)), 0);
-        close(fd[i]);
-    }
-    ck_assert_int_eq(code_of(root), -SIGKILL);
-    mp_pipe_free(a);
-    mp_pipe_free(b);
-}
-
-// Fault rows 11 and 12, under every method, nested: nothing outlives its parent.
-MP_TEST(nothing_outlives_its_parent)
-{
-    (void)keep_tree;
-    for (size_t i = 0; i < 3; i++)
-        kill_root(methods[i]);
 }
 
 static int start_and_return(void *arg)
