@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <mp/lock.h>
 #include <mp/pack.h>
+#include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/queue.h>
 #include <mp/value.h>
@@ -400,7 +401,57 @@ MP_TEST(a_task_that_is_not_known_there_is_refused)
     mp_assert_err(mp_process_start(&p, only_here, NULL, &o), MP_ENOFUNC);
     ck_assert_ptr_nonnull(strstr(why, "another"));
     free(why);
+    // The answer comes whatever else was sent that nobody reads there.
+    mp_handle h = mp_handle_fd(0);
+    o.handles = &h;
+    o.n_handles = 1;
+    for (int i = 0; i < 40; i++) {
+        o.start = i % 2 ? MP_START_SPAWN : MP_START_FORKSERVER;
+        mp_assert_err(mp_process_start(&p, only_here, NULL, &o), MP_ENOFUNC);
+        free(why);
+    }
     mp_function_unregister(&f);
+}
+
+// A program that did not begin with mp_runtime_init(): this one, before its main().
+static int start_all(void)
+{
+    mp_process *p;
+    mp_pool *pool;
+    char *why;
+    for (size_t i = 1; i < 3; i++) {
+        mp_process_opts o = {.start = methods[i], .error = &why};
+        mptest_require(mp_process_start(&p, has_no_argument, NULL, &o) == MP_ESTATE && !p);
+        mptest_require(why && strstr(why, "mp_runtime_init()"));
+        free(why);
+        mp_pool_opts of_pool = {.start = methods[i], .error = &why};
+        mptest_require(mp_pool_new(&pool, &of_pool) == MP_ESTATE && !pool);
+        mptest_require(why && strstr(why, "mp_runtime_init()"));
+        free(why);
+    }
+    mptest_require(mp_process_start(&p, has_no_argument, NULL, NULL) == 0);
+    mptest_require(mp_process_join(p, PATIENCE) == 0);
+    mp_process_free(p);
+    return 0;
+}
+
+__attribute__((constructor)) static void before_main(void)
+{
+    if (getenv("TEST_BEFORE_MAIN"))
+        _exit(start_all());
+}
+
+static int run_again(void *arg)
+{
+    (void)arg;
+    setenv("TEST_BEFORE_MAIN", "1", 1);
+    execl("/proc/self/exe", "test_start", NULL);
+    return 98;
+}
+
+MP_TEST(without_the_runtime_only_fork)
+{
+    ck_assert_int_eq(mptest_in_child(run_again, NULL), 0);
 }
 
 static int tell_preloaded(void *arg)
