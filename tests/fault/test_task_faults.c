@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <mp/task.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -182,6 +183,31 @@ EACH_METHOD(exit_with_0_is_a_death, MPTEST_TIMEOUT)
     f = post(p, RETURN, NULL);
     mp_assert_ok(mp_future_error(f, 10000));
     mp_future_free(f);
+    mp_pool_free(p);
+}
+
+static jmp_buf before_the_pool;
+
+static int jump_out(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)task, (void)arg, (void)size, (void)ctx;
+    longjmp(before_the_pool, 1);
+}
+
+// Who jumps out of a task is in a copy of the caller, and no worker any more: that costs the task.
+MP_TEST(a_task_that_jumps_out)
+{
+    if (setjmp(before_the_pool) != 0)
+        _exit(33);
+    mp_pool *p;
+    mp_future *f;
+    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 1}));
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_pool_apply_async(&f, p, jump_out, NULL, 0, NULL));
+        mp_assert_err(mp_future_error(f, 10000), MP_EWORKERDIED);
+        ck_assert_ptr_nonnull(strstr(mp_future_error_text(f), "exited with code 33"));
+        mp_future_free(f);
+    }
     mp_pool_free(p);
 }
 
