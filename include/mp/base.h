@@ -13,7 +13,10 @@
 //  - a timeout is in milliseconds: MP_FOREVER (-1) waits without end, 0 does
 //    not block; other negative values are MP_EINVAL;
 //  - the library never prints, exits, aborts, installs a signal handler or
-//    starts a thread on its own.
+//    starts a thread on its own;
+//  - a signal handler may call what says so, such as mp_event_set(),
+//    mp_pool_interrupt() and mp_loop_stop(); all else may wait for a lock that
+//    the code it interrupted has.
 #ifndef MP_BASE_H
 #define MP_BASE_H
 

@@ -69,10 +69,11 @@ MP_API void mp_imap_free(mp_imap *it);
 
 typedef struct mp_progress {
     size_t done, failed, total; // items; done includes failed
-    double seconds_left;        // as it looks from the time until now
+    double seconds_left;        // as it looks from the time until now; 0 at the end
 } mp_progress;
 
-// Called by a thread that waits for the future, each time a chunk has come back.
+// Called by a thread that waits for the future, each time a chunk has come back: smaller chunks
+// for more calls.
 typedef void mp_progress_fn(const mp_progress *progress, void *arg);
 
 typedef struct mp_map_async_opts {

@@ -9,7 +9,9 @@
 //  3. mp_pool_close() (or mp_pool_terminate()), mp_pool_join(), mp_pool_free();
 //     mp_pool_free() alone ends it at once.
 //
-// For single tasks with arguments and results of any size see mp/task.h.
+// For single tasks with arguments and results of any size see mp/task.h. For a map that tells
+// how far it is, stops at the first failure, limits the time of an item or runs it again, see
+// mp_pool_map_async() in mp/imap.h: a map as a future, which the caller may just as well wait for.
 //
 // For a single map, mp_map() and mp_map_range() do all of it: fork now, see
 // everything the caller sees, map, end.

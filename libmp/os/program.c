@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "os/program.h"
+#include "os/loader.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,7 +16,10 @@ static bool own_directory(char *dir, size_t size)
     static const char here;
     char link[PATH_MAX];
     const char *file = NULL;
-    if (dladdr(&here, &info) && info.dli_fname && info.dli_fname[0] == '/') {
+    mp__loader_lock();
+    int found = dladdr(&here, &info);
+    mp__loader_unlock();
+    if (found && info.dli_fname && info.dli_fname[0] == '/') {
         file = info.dli_fname;
     } else {
         ssize_t n = readlink("/proc/self/exe", link, sizeof link - 1);

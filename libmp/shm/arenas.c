@@ -28,7 +28,8 @@
 #include <unistd.h>
 
 #define DEFAULT_MAX ((size_t)64 << 30)
-#define APART_TRIES 8
+#define APART_TRIES 8 // to find a place for one; then it becomes smaller
+#define APART_LEAST ((size_t)64 << 20)
 
 // The arenas of this process. A fork takes the lock, so that the child finds the
 // list whole.
@@ -317,13 +318,13 @@ int mp__arena_make(mp_arena **out, size_t max, const char *name, enum mp__purpos
 
 int mp__arena_make_apart(mp_arena **out)
 {
-    int r;
-    for (int i = 0; i < APART_TRIES; i++)
-        if ((r = make(out, 0, NULL, MP__OF_OBJECT, true)) != -EEXIST)
-            break;
+    int r = -EEXIST;
+    for (size_t max = default_max(); r == -EEXIST && max >= APART_LEAST; max /= 2)
+        for (int i = 0; r == -EEXIST && i < APART_TRIES; i++)
+            r = make(out, max, NULL, MP__OF_OBJECT, true);
     if (r == 0)
         enter(*out);
-    return r;
+    return r == -EEXIST ? -ENOMEM : r;
 }
 
 int mp__arena_publish(mp_arena *a)

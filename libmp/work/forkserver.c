@@ -292,7 +292,12 @@ bool mp__forkserver_alive(void)
 {
     pthread_mutex_lock(&lock);
     struct pollfd p[] = {{.fd = server.sock}, {.fd = server.pidfd, .events = POLLIN}};
-    if (server.sock >= 0 && poll(p, 2, DYING_MS) > 0)
+    mp__deadline d = mp__deadline_in(DYING_MS);
+    int n = 0;
+    if (server.sock >= 0)
+        while ((n = poll(p, 2, mp__left_ms(d))) < 0 && errno == EINTR)
+            ;
+    if (n > 0)
         forget_server();
     bool alive = server.sock >= 0;
     pthread_mutex_unlock(&lock);

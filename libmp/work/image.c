@@ -3,12 +3,11 @@
 // A list of the executable segments of all loaded objects, each with a hash of the
 // object's name: after a dlclose() another library may lie at the same address.
 #include "work/image.h"
-#include "os/fork.h"
+#include "os/loader.h"
 #include "work/function.h"
 
 #include <errno.h>
 #include <link.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,30 +19,11 @@ struct mp__image {
     struct mp__code code[];
 };
 
-// The loader's own lock over its list stays locked in a child that was forked while another
-// thread had it. Ours is held across forks, so that this cannot be one of our threads.
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void lock_list(void)
-{
-    pthread_mutex_lock(&lock);
-}
-
-static void unlock_list(void)
-{
-    pthread_mutex_unlock(&lock);
-}
-
-MP__FORK_HOOKS(MP__HOOKS_CODE) static void set_hooks(void)
-{
-    pthread_atfork(lock_list, unlock_list, unlock_list);
-}
-
 static void for_each_object(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg)
 {
-    lock_list();
+    mp__loader_lock();
     dl_iterate_phdr(fn, arg);
-    unlock_list();
+    mp__loader_unlock();
 }
 
 static uint64_t hash_bytes(const void *data, size_t n)

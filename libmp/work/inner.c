@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "work/inner.h"
+#include "os/loader.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -58,12 +59,14 @@ int mp__inner_prepare(struct mp__inner *in, int threads, int workers)
         in->threads = 0;
         return 0;
     }
+    mp__loader_lock();
     for (size_t i = 0; i < N; i++) {
         wanted[i] = !getenv(libraries[i].variable);
         any |= wanted[i];
         void *call = wanted[i] ? dlsym(RTLD_DEFAULT, libraries[i].call) : NULL;
         memcpy(&in->call[i], &call, sizeof call);
     }
+    mp__loader_unlock();
     return any ? add_variables(in, wanted) : 0;
 }
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -251,6 +252,10 @@ void mp__letter_answer(int sock, int result, const char *why)
 {
     struct answer a = {.result = result, .pid = getpid()};
     int pidfd = -1;
+    // What nobody has read when the socket is closed is a reset to the other side, which comes
+    // before the answer.
+    while (result < 0 && recv(sock, &(char){0}, 1, MSG_DONTWAIT) > 0)
+        ;
     if (result == 0 && (pidfd = mp__pidfd_open(getpid())) < 0) {
         a.result = pidfd;
         why = "the new process gets no descriptor of itself";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "work/mortem.h"
+#include "os/loader.h"
 
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -72,16 +73,15 @@ void mp__crash_watch(struct mp__crash *c)
     }
 }
 
-static void load_unwinder(void)
-{
-    void *frame;
-    backtrace(&frame, 1);
-}
-
 void mp__mortem_prepare(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, load_unwinder);
+    static bool prepared; // guarded by the lock; forked children inherit it
+    void *frame;
+    mp__loader_lock();
+    if (!prepared)
+        backtrace(&frame, 1);
+    prepared = true;
+    mp__loader_unlock();
 }
 
 // ---- in the supervisor ----
@@ -149,6 +149,16 @@ static bool put_frame(struct text *t, const char *before, uintptr_t frame)
 }
 
 // The first two are the handler, and what called it.
+static void put_frames(struct text *t, const struct mp__crash *c, uint32_t n)
+{
+    const char *before = " in ";
+    for (uint32_t i = 2; i < n && i < 2 + TOLD; i++) {
+        if (!put_frame(t, before, c->frame[i]))
+            return;
+        before = " < ";
+    }
+}
+
 static void put_crash(struct text *t, const struct mp__crash *c)
 {
     uint32_t n = atomic_load(&c->frames);
@@ -156,12 +166,9 @@ static void put_crash(struct text *t, const struct mp__crash *c)
         put(t, " at address 0x%llx", (unsigned long long)c->address);
     if (n > MP__FRAMES)
         return; // a task gone wild
-    const char *before = " in ";
-    for (uint32_t i = 2; i < n && i < 2 + TOLD; i++) {
-        if (!put_frame(t, before, c->frame[i]))
-            return;
-        before = " < ";
-    }
+    mp__loader_lock();
+    put_frames(t, c, n);
+    mp__loader_unlock();
 }
 
 static void put_bytes(struct text *t, uint64_t bytes)

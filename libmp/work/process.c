@@ -176,8 +176,7 @@ MP__FORK_HOOKS(MP__HOOKS_FAMILY) static void set_hooks(void)
 // about to write it; MP_ESTATUS if it died before. MP_EAGAIN: it has stopped.
 static int read_status(const struct mp_process *p, int *code)
 {
-    struct pollfd f = {.fd = p->status[0], .events = POLLIN};
-    if (poll(&f, 1, STATUS_MS) <= 0)
+    if (mp__pidfd_wait(p->status[0], mp__deadline_in(STATUS_MS)) < 0) // readable, as they become
         return MP_EAGAIN;
     return read(p->status[0], code, sizeof *code) == sizeof *code ? 0 : MP_ESTATUS;
 }

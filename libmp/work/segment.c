@@ -16,7 +16,8 @@ static size_t round_up(size_t size, size_t to)
 }
 
 // How much address space to ask for: all we may ever want costs nothing, unless the
-// process has a limit, of which the program needs the most itself.
+// process has a limit, of which the program needs the most itself. (Many pools that are not
+// forked from here have to share the part of it that is free in all processes: then less is taken.)
 static size_t best_size(void)
 {
     size_t size = MOST;
@@ -71,10 +72,10 @@ int mp__segment_new(struct mp__segment *s, uint32_t workers, bool apart)
 {
     size_t size = best_size();
     int r;
-    while ((r = try_size(s, size, workers, apart)) == -ENOMEM && size > LEAST)
+    while (((r = try_size(s, size, workers, apart)) == -ENOMEM || r == -EEXIST) && size > LEAST)
         size /= 2;
     if (!s->ctl)
-        return r;
+        return r == -EEXIST ? -ENOMEM : r;
     madvise(s->ctl, size, MADV_DONTDUMP); // a core dump would make all its pages
     char *base = (char *)s->ctl;
     s->control = (struct mp__part){base, control_size(MP__MAX_WORKERS), control_size(workers)};

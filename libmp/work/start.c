@@ -322,8 +322,8 @@ static int begin_by_letter(struct begin *b)
     close_childs_ends(b->p);
     if (r == 0)
         r = take_answer(b);
-    if (r < 0 && spawned > 0) {
-        kill(spawned, SIGKILL); // ours, and not waited for yet
+    if (r < 0 && spawned > 0 && waitpid(spawned, NULL, WNOHANG) == 0) {
+        kill(spawned, SIGKILL); // a child of ours has that pid, so it is that one
         await_end(spawned);
     }
     return r;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "logfmt.h"
+#include "os/fork.h"
 #include "persist/persist.h"
 
 #include <errno.h>
@@ -327,6 +328,11 @@ static void after_fork_child(void)
         close(here->place.listener);
 }
 
+MP__FORK_HOOKS(MP__HOOKS_FORKSERVER + 1) static void set_hooks(void)
+{
+    pthread_atfork(NULL, NULL, after_fork_child);
+}
+
 int server_new(struct server **out, const struct options *o, char *text, size_t size)
 {
     struct server *s = calloc(1, sizeof *s);
@@ -353,7 +359,6 @@ int server_new(struct server **out, const struct options *o, char *text, size_t 
         return r;
     }
     here = s;
-    pthread_atfork(NULL, NULL, after_fork_child);
     *out = s;
     return 0;
 }

@@ -35,7 +35,6 @@
 
 static pthread_mutex_t all = PTHREAD_MUTEX_INITIALIZER;
 static struct mp_manager *first; // guarded by all
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_news(mp_manager *m)
 {
@@ -76,14 +75,14 @@ static void after_fork_child(void)
     pthread_mutex_unlock(&all);
 }
 
-static void set_hooks(void)
+// Everything below may be called under a session's lock, as it reconnects.
+MP__FORK_HOOKS(MP__HOOKS_FORKSERVER + 1) static void set_hooks(void)
 {
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
 static void list_add(mp_manager *m)
 {
-    pthread_once(&once, set_hooks);
     pthread_mutex_lock(&all);
     m->next = first;
     if (first)

@@ -192,6 +192,32 @@ static void fork_beside(size_t busy, size_t mine, int forks)
     ck_assert_ptr_null(failed);
 }
 
+static void *use_once(void *made)
+{
+    *(void **)made = use_pool() ? made : NULL;
+    return NULL;
+}
+
+static int use_pool_in_a_child(void *arg)
+{
+    (void)arg;
+    return use_pool() ? 0 : 1;
+}
+
+// In a process that has made no pool yet: what a thread's first one loads is half loaded when
+// this one forks.
+static int fork_beside_a_first_pool(void *arg)
+{
+    pthread_t t;
+    void *made = NULL;
+    alarm(60);
+    mptest_require(pthread_create(&t, NULL, use_once, &made) == 0);
+    usleep((useconds_t)(uintptr_t)arg);
+    int end = mptest_in_child(use_pool_in_a_child, NULL);
+    pthread_join(t, NULL);
+    return made ? end : 98;
+}
+
 static void skip_under_sanitizers(void)
 {
     if (MPTEST_ASAN || MPTEST_TSAN)
@@ -230,4 +256,12 @@ MP_TEST(a_child_of_libmp_beside_threads)
         pthread_join(t[i], &failed);
         ck_assert_ptr_null(failed);
     }
+}
+
+MP_TEST(beside_the_first_pool_of_a_thread)
+{
+    skip_under_sanitizers();
+    for (int i = 0; i < 300; i++)
+        ck_assert_int_eq(
+            mptest_in_child(fork_beside_a_first_pool, (void *)(uintptr_t)(i % 50 * 20)), 0);
 }

@@ -688,43 +688,7 @@ MP_TEST_TIMEOUT(random_kills_stream_one_by_one, 120)
     check_random_kills(200, true, 1, 100);
 }
 
-// ---- the caller dies ----
-
-static int map_for_ever(void *arg)
-{
-    mp_pool *p;
-    long in[2] = {0, 1};
-    (void)arg;
-    if (mp_pool_new(&p, &(mp_pool_opts){.workers = 2}) < 0)
-        return 1;
-    return mp_pool_map(p, note_pid, in, 8, NULL, 0, 2, NULL, &(mp_map_opts){.chunk = 1});
-}
-
-MP_TEST(nothing_outlives_a_killed_caller)
-{
-    new_board();
-    for (int round = 0; round < 10; round++) {
-        board->up = 0;
-        pid_t caller = fork();
-        if (caller == 0)
-            _exit(map_for_ever(NULL) != 0);
-        ck_assert(mptest_eventually(board->up == 2, 5000));
-        int fds[3] = {mp__pidfd_open(board->pid[0]), mp__pidfd_open(board->pid[1]),
-                      mp__pidfd_open(parent_of(board->pid[0]))};
-        if (round % 2) // also when the supervisor is forked from a stopped family
-            kill(board->pid[1], SIGSTOP);
-        kill(caller, SIGKILL);
-        waitpid(caller, NULL, 0);
-        int64_t start = mp__now();
-        for (int i = 0; i < 3; i++) {
-            ck_assert_int_ge(fds[i], 0);
-            mp_assert_ok(mp__pidfd_wait(fds[i], mp__deadline_in(5000)));
-            close(fds[i]);
-        }
-        ck_assert_int_lt(mp__now() - start, 1000000000);
-    }
-    mp_arena_delete(arena);
-}
+// ---- nested ----
 
 static int nest(const void *in, void *out, void *ctx)
 {

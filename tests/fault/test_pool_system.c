@@ -2,17 +2,16 @@
 //
 // What the system and the program around it do to a pool: forks and calls that are refused,
 // signals all the time, children that somebody else waits for, forks and execs at any moment.
-#include "mptest.h"
+#include "crew.h"
+
+#include "work/forkserver.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <mp/imap.h>
 #include <mp/task.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -23,12 +22,15 @@
 
 #define PATIENCE_MS 10000
 
+static const mp_start methods[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
+
 static int square(const void *in, void *out, void *ctx)
 {
     (void)ctx;
     *(long *)out = *(const long *)in * *(const long *)in;
     return 0;
 }
+MP_TASK(square);
 
 static bool squares_some(mp_pool *p)
 {
@@ -48,6 +50,7 @@ static int echo(mp_task *task, const void *arg, size_t size, void *ctx)
     (void)ctx;
     return mp_task_result(task, arg, size);
 }
+MP_TASK(echo);
 
 // ---- what is refused ----
 
@@ -55,21 +58,22 @@ static int echo(mp_task *task, const void *arg, size_t size, void *ctx)
 static int with_few_processes(void *arg)
 {
     uid_t nobody = 1000000 + (uid_t)getpid();
-    struct rlimit few = {4, 4}; // this one, the supervisor, and two
+    mp_start method = *(mp_start *)arg;
+    rlim_t all = method == MP_START_FORKSERVER ? 5 : 4; // this one, supervisor, server, and two
     mp_pool *p;
     mp_pool_stats s;
-    (void)arg;
-    if (setuid(nobody) < 0)
+    if (setuid(nobody) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0) // else /proc/self is root's
         _exit(77);
-    mptest_require(setrlimit(RLIMIT_NPROC, &few) == 0);
-    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 5}) == 0);
+    mptest_require(setrlimit(RLIMIT_NPROC, &(struct rlimit){all, all}) == 0);
+    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 5, .start = method}) == 0);
     for (int i = 0; i < 20; i++)
         mptest_require(squares_some(p));
     mptest_require(mptest_eventually(mp_pool_get_stats(p, &s) == 0 && s.alive == 2, PATIENCE_MS));
     mptest_require(s.workers == 5);
     mp_pool *other = NULL;
-    mptest_require(mp_pool_new(&other, NULL) == -EAGAIN && !other);
+    mptest_require(mp_pool_new(&other, &(mp_pool_opts){.start = method}) == -EAGAIN && !other);
     mp_pool_free(p);
+    mp__forkserver_leave();
     return 0;
 }
 
@@ -77,21 +81,8 @@ MP_TEST(fewer_workers_when_the_system_gives_no_more)
 {
     if (geteuid() != 0)
         mp_skip("needs root, to be a user without processes");
-    ck_assert_int_eq(mptest_in_child(with_few_processes, NULL), 0);
-}
-
-// From here on the system call fails with that error.
-static bool refuse(long call, int error)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof code / sizeof *code, code};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    for (size_t m = 0; m < 3; m++)
+        ck_assert_int_eq(mptest_in_child(with_few_processes, (void *)(uintptr_t)&methods[m]), 0);
 }
 
 struct refusal {
@@ -105,9 +96,12 @@ static int make_one(void *arg)
     mp_pool *p = (mp_pool *)arg;
     long x = 3, y;
     int fds = mptest_fd_count();
-    if (!refuse(r->call, r->error))
+    if (!crew_refuse(r->call, r->error))
         _exit(77);
-    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 1}) == -r->error && !p);
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool_opts o = {.workers = 1, .start = methods[m]};
+        mptest_require(mp_pool_new(&p, &o) == -r->error && !p);
+    }
     mptest_require(mp_map(square, &x, 8, &y, 8, 1, NULL, NULL) == -r->error);
     mptest_require(mptest_fd_count() == fds);
     mptest_require(waitpid(-1, NULL, WNOHANG) < 0); // no children
@@ -203,9 +197,9 @@ static void use_everything(mp_pool *p)
 MP_TEST(signals_all_the_time_disturb_nothing)
 {
     storm(true);
-    for (int i = 0; i < 10; i++) {
+    for (size_t i = 0; i < 12; i++) {
         mp_pool *p;
-        mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 2}));
+        mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 2, .start = methods[i % 3]}));
         use_everything(p);
         mp_assert_ok(mp_pool_close(p));
         mp_assert_ok(mp_pool_join(p, PATIENCE_MS));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Single tasks whose workers are killed, hang, or never start: nothing is lost, every end is
-// told, and nobody waits for the dead.
-#include "mptest.h"
+// told, and nobody waits for the dead. Under every start method: fault rows 1 to 3 and 5 to 10.
+#include "crew.h"
 
 #include "work/board.h"
-#include <mp/arena.h>
+#include <fcntl.h>
 #include <mp/task.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -23,18 +24,64 @@ struct shared {
     char name[8]; // of the pool's processes
 };
 
-static struct shared *shared_page(void)
+// The page is a file, which workers map that have nothing else from here.
+static struct shared *page;
+static char path[500];
+
+static int map_page(void *file)
 {
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert(page != MAP_FAILED);
-    return page;
+    int fd = open(file, O_RDWR | O_CLOEXEC);
+    void *at = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    page = at == MAP_FAILED ? NULL : at;
+    return !page;
+}
+MP_TASK(map_page);
+
+static void make_page(void)
+{
+    snprintf(path, sizeof path, "%s/page", getenv("TMPDIR"));
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert(fd >= 0 && ftruncate(fd, 4096) == 0);
+    close(fd);
+    ck_assert_int_eq(map_page(path), 0);
 }
 
-static mp_pool *new_pool(int workers)
+static void drop_page(void)
+{
+    munmap(page, 4096);
+    unlink(path);
+}
+
+// A test that runs once with each start method, and a page of zeroes.
+#define EACH_METHOD(name, seconds)                                                                 \
+    static void name##_by(mp_start method);                                                        \
+    MP_TEST_TIMEOUT(name, seconds)                                                                 \
+    {                                                                                              \
+        for (mp_start m = MP_START_FORK; m <= MP_START_SPAWN; m++) {                               \
+            make_page();                                                                           \
+            name##_by(m);                                                                          \
+            drop_page();                                                                           \
+        }                                                                                          \
+    }                                                                                              \
+    static void name##_by(mp_start method)
+
+static mp_pool *make(mp_pool_opts o)
 {
     mp_pool *p;
-    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = workers}));
+    if (!o.init) {
+        o.init = map_page;
+        o.init_arg = path;
+        o.init_arg_size = sizeof path;
+    }
+    mp_assert_ok(mp_pool_new(&p, &o));
     return p;
+}
+
+static mp_pool *new_pool(mp_start method, int workers)
+{
+    return make((mp_pool_opts){.start = method, .workers = workers});
 }
 
 static int64_t now_ms(void)
@@ -44,25 +91,45 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-enum deed { RETURN, KILL, EXIT, QUIT, HANG, FAIL, STOP };
+enum deed { RETURN, KILL, KILL_ONCE, EXIT, EXIT_AGAIN, QUIT, HANG, FAIL, STOP };
+
+static void exit_again(void)
+{
+    exit(4);
+}
+
+// Nothing but SIGKILL ends it.
+static _Noreturn void hang(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (;;)
+        pause();
+}
 
 // Does what its argument says, after it has counted itself.
 static int act(mp_task *task, const void *arg, size_t size, void *ctx)
 {
-    struct shared *s = ctx;
-    (void)size;
-    int n = s ? atomic_fetch_add(&s->begun, 1) : 0;
+    (void)size, (void)ctx;
+    int n = atomic_fetch_add(&page->begun, 1);
     switch (*(const int *)arg) {
     case KILL:
         raise(SIGKILL);
         break;
+    case KILL_ONCE:
+        if (n == 0)
+            raise(SIGKILL);
+        break;
     case EXIT:
+        exit(3);
+    case EXIT_AGAIN:
+        atexit(exit_again);
         exit(3);
     case QUIT:
         exit(0);
     case HANG:
-        for (;;)
-            pause();
+        hang();
     case FAIL:
         return 9;
     case STOP:
@@ -73,6 +140,7 @@ static int act(mp_task *task, const void *arg, size_t size, void *ctx)
     }
     return mp_task_result(task, &n, sizeof n);
 }
+MP_TASK(act);
 
 static mp_future *post(mp_pool *p, enum deed deed, const mp_task_opts *o)
 {
@@ -82,29 +150,32 @@ static mp_future *post(mp_pool *p, enum deed deed, const mp_task_opts *o)
     return f;
 }
 
-MP_TEST(a_death_costs_its_own_task_and_is_told)
+EACH_METHOD(a_death_costs_its_own_task_and_is_told, MPTEST_TIMEOUT)
 {
-    mp_pool *p = new_pool(2);
+    mp_pool *p = new_pool(method, 2);
+    const struct {
+        enum deed deed;
+        const char *end;
+    } deeds[10] = {[3] = {KILL, "was killed by signal 9 (Killed)"},
+                   [5] = {EXIT_AGAIN, "exited with code 4"},
+                   [7] = {EXIT, "exited with code 3"}};
     mp_future *f[30];
     for (int i = 0; i < 30; i++)
-        f[i] = post(p, i % 10 == 3 ? KILL : i % 10 == 7 ? EXIT : RETURN, NULL);
+        f[i] = post(p, deeds[i % 10].deed, NULL);
     for (int i = 0; i < 30; i++) {
-        bool dies = i % 10 == 3 || i % 10 == 7;
-        mp_assert_err(mp_future_error(f[i], 10000), dies ? MP_EWORKERDIED : 0);
+        const char *end = deeds[i % 10].end;
+        mp_assert_err(mp_future_error(f[i], 10000), end ? MP_EWORKERDIED : 0);
         const char *text = mp_future_error_text(f[i]);
-        if (i % 10 == 3)
-            ck_assert_msg(strstr(text, "was killed by signal 9 (Killed)") != NULL, "%s", text);
-        if (i % 10 == 7)
-            ck_assert_msg(strstr(text, "exited with code 3") != NULL, "%s", text);
+        ck_assert_msg(!end || strstr(text, end), "%s", text);
         mp_future_free(f[i]);
     }
     mp_pool_free(p);
 }
 
 // A worker that ends with 0 has not done its task either.
-MP_TEST(exit_with_0_is_a_death)
+EACH_METHOD(exit_with_0_is_a_death, MPTEST_TIMEOUT)
 {
-    mp_pool *p = new_pool(1);
+    mp_pool *p = new_pool(method, 1);
     mp_future *f = post(p, QUIT, NULL);
     mp_assert_err(mp_future_error(f, 10000), MP_EWORKERDIED);
     ck_assert_ptr_nonnull(strstr(mp_future_error_text(f), "exited with code 0"));
@@ -115,42 +186,78 @@ MP_TEST(exit_with_0_is_a_death)
     mp_pool_free(p);
 }
 
-MP_TEST(a_poisonous_task_is_given_up_after_its_retries)
+static jmp_buf before_the_pool;
+
+static int jump_out(mp_task *task, const void *arg, size_t size, void *ctx)
 {
-    struct shared *s = shared_page();
-    mp_pool *p = new_pool(2);
-    mp_task_opts o = {.ctx = s, .retries = 3};
-    int deed = KILL;
-    mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_EWORKERDIED);
-    ck_assert_int_eq(atomic_load(&s->begun), 4);
-    deed = RETURN;
-    int n;
-    ck_assert_int_eq(mp_pool_apply(p, act, &deed, sizeof deed, &n, sizeof n, &o), sizeof n);
-    mp_pool_free(p);
-    munmap(s, 4096);
+    (void)task, (void)arg, (void)size, (void)ctx;
+    longjmp(before_the_pool, 1);
 }
 
-MP_TEST(retries_wait_longer_each_time)
+// Who jumps out of a task is in a copy of the caller, and no worker any more: that costs the task.
+MP_TEST(a_task_that_jumps_out)
 {
-    struct shared *s = shared_page();
-    mp_pool *p = new_pool(1);
-    mp_task_opts o = {.ctx = s, .retries = 3, .backoff_ms = 20};
+    if (setjmp(before_the_pool) != 0)
+        _exit(33);
+    mp_pool *p;
+    mp_future *f;
+    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 1}));
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_pool_apply_async(&f, p, jump_out, NULL, 0, NULL));
+        mp_assert_err(mp_future_error(f, 10000), MP_EWORKERDIED);
+        ck_assert_ptr_nonnull(strstr(mp_future_error_text(f), "exited with code 33"));
+        mp_future_free(f);
+    }
+    mp_pool_free(p);
+}
+
+EACH_METHOD(a_task_that_dies_once_is_run_again, MPTEST_TIMEOUT)
+{
+    mp_pool *p = new_pool(method, 2);
+    int deed = KILL_ONCE, n = 0;
+    mp_task_opts o = {.retries = 2};
+    ck_assert_int_eq(mp_pool_apply(p, act, &deed, sizeof deed, &n, sizeof n, &o), sizeof n);
+    ck_assert_int_eq(n, 1);
+    ck_assert_int_eq(atomic_load(&page->begun), 2);
+    mp_pool_free(p);
+}
+
+EACH_METHOD(a_poisonous_task_is_given_up_after_its_retries, MPTEST_TIMEOUT)
+{
+    mp_pool *p = new_pool(method, 2);
+    mp_future *f[20];
+    mp_pool_stats s;
+    for (int i = 0; i < 20; i++)
+        f[i] = post(p, i == 7 ? KILL : RETURN, &(mp_task_opts){.retries = 3});
+    for (int i = 0; i < 20; i++) {
+        mp_assert_err(mp_future_error(f[i], 10000), i == 7 ? MP_EWORKERDIED : 0);
+        mp_future_free(f[i]);
+    }
+    ck_assert_int_eq(atomic_load(&page->begun), 19 + 4);
+    mp_assert_ok(mp_pool_get_stats(p, &s));
+    ck_assert_uint_eq(s.ended_workers, 4);
+    ck_assert_uint_eq(s.retried, 3);
+    mp_pool_free(p);
+}
+
+EACH_METHOD(retries_wait_longer_each_time, MPTEST_TIMEOUT)
+{
+    mp_pool *p = new_pool(method, 1);
+    mp_task_opts o = {.retries = 3, .backoff_ms = 20};
     int deed = FAIL, status = 0;
     o.status = &status;
     int64_t start = now_ms();
     mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_ETASK);
     ck_assert_int_ge(now_ms() - start, 20 + 40 + 80);
-    ck_assert_int_eq(atomic_load(&s->begun), 4);
+    ck_assert_int_eq(atomic_load(&page->begun), 4);
     ck_assert_int_eq(status, 9);
     mp_pool_free(p);
-    munmap(s, 4096);
 }
 
-MP_TEST(a_task_out_of_time_ends_with_its_worker)
+EACH_METHOD(a_task_out_of_time_ends_with_its_worker, MPTEST_TIMEOUT)
 {
-    struct shared *s = shared_page();
-    mp_pool *p = new_pool(1);
-    mp_task_opts o = {.ctx = s, .timeout_ms = 30};
+    mp_pool *p = new_pool(method, 1);
+    mp_task_opts o = {.timeout_ms = 30};
     mp_future *late = post(p, HANG, &o), *good = post(p, RETURN, NULL);
     int64_t start = now_ms();
     mp_assert_err(mp_future_error(late, 10000), MP_ETIMEDOUT);
@@ -165,35 +272,32 @@ MP_TEST(a_task_out_of_time_ends_with_its_worker)
         ck_assert_int_eq(mp_pool_apply(p, act, &deed, sizeof deed, &n, sizeof n, &o), sizeof n);
     }
     mp_pool_free(p);
-    munmap(s, 4096);
 }
 
-MP_TEST(a_running_task_is_cancelled)
+EACH_METHOD(a_running_task_is_cancelled, MPTEST_TIMEOUT)
 {
-    struct shared *s = shared_page();
-    mp_pool *p = new_pool(1);
-    mp_task_opts o = {.ctx = s, .retries = 5};
+    mp_pool *p = new_pool(method, 1);
+    mp_task_opts o = {.retries = 5};
     mp_future *f = post(p, HANG, &o);
-    while (!atomic_load(&s->begun))
+    while (!atomic_load(&page->begun))
         usleep(1000);
     mp_assert_err(mp_future_cancel(f), MP_ESTATE);
     mp_assert_ok(mp_pool_cancel(p, f));
     mp_assert_ok(mp_pool_cancel(p, f));
     mp_assert_err(mp_future_error(f, 10000), MP_ECANCELED);
     mp_assert_ok(mp_pool_cancel(p, f));
-    ck_assert_int_eq(atomic_load(&s->begun), 1);
+    ck_assert_int_eq(atomic_load(&page->begun), 1);
     mp_future_free(f);
     f = post(p, RETURN, NULL);
     mp_assert_ok(mp_future_error(f, 10000));
     mp_assert_err(mp_pool_cancel(p, f), MP_ESTATE);
     mp_future_free(f);
     mp_pool_free(p);
-    munmap(s, 4096);
 }
 
-MP_TEST(a_stopped_worker_is_killed_at_the_deadline)
+EACH_METHOD(a_stopped_worker_is_killed_at_the_deadline, MPTEST_TIMEOUT)
 {
-    mp_pool *p = new_pool(1);
+    mp_pool *p = new_pool(method, 1);
     mp_task_opts o = {.timeout_ms = 100};
     int deed = STOP;
     mp_assert_err(mp_pool_apply(p, act, &deed, sizeof deed, NULL, 0, &o), MP_ETIMEDOUT);
@@ -233,6 +337,7 @@ static int scribble(mp_task *task, const void *arg, size_t size, void *ctx)
     }
     return r;
 }
+MP_TASK(scribble);
 
 static int tell_pid(mp_task *task, const void *arg, size_t size, void *ctx)
 {
@@ -242,10 +347,11 @@ static int tell_pid(mp_task *task, const void *arg, size_t size, void *ctx)
     (void)ctx;
     return mp_task_result(task, &pid, sizeof pid);
 }
+MP_TASK(tell_pid);
 
-MP_TEST(garbage_ends_the_worker_that_gave_it)
+EACH_METHOD(garbage_ends_the_worker_that_gave_it, MPTEST_TIMEOUT)
 {
-    mp_pool *p = new_pool(1);
+    mp_pool *p = new_pool(method, 1);
     mp_pool_stats s;
     for (int i = 0; i < 20; i++) {
         struct wild w = {.what = (i + RESULT) % 4};
@@ -268,22 +374,26 @@ static int die(void *arg)
     (void)arg;
     abort();
 }
+MP_TASK(die);
 
 static int refuse(void *arg)
 {
     return *(int *)arg;
 }
+MP_TASK(refuse);
 
-MP_TEST(workers_that_cannot_start_break_the_pool)
+EACH_METHOD(workers_that_cannot_start_break_the_pool, MPTEST_TIMEOUT)
 {
     int code = 5;
-    const mp_pool_opts opts[] = {{.workers = 2, .init = die},
-                                 {.workers = 2, .init = refuse, .init_arg = &code}};
+    const mp_pool_opts opts[] = {
+        {.workers = 2, .init = die},
+        {.workers = 2, .init = refuse, .init_arg = &code, .init_arg_size = sizeof code}};
     for (int i = 0; i < 2; i++) {
-        mp_pool *p;
+        mp_pool_opts o = opts[i];
         mp_future *f;
         int deed = RETURN;
-        mp_assert_ok(mp_pool_new(&p, &opts[i]));
+        o.start = method;
+        mp_pool *p = make(o);
         int r = mp_pool_apply_async(&f, p, act, &deed, sizeof deed, NULL);
         if (r == 0) {
             mp_assert_err(mp_future_error(f, 10000), MP_EBROKEN);
@@ -303,44 +413,42 @@ static int tell_parent(mp_task *task, const void *arg, size_t size, void *ctx)
     (void)ctx;
     return mp_task_result(task, &pid, sizeof pid);
 }
+MP_TASK(tell_parent);
 
-MP_TEST(a_killed_supervisor_breaks_the_pool)
+EACH_METHOD(a_killed_supervisor_breaks_the_pool, MPTEST_TIMEOUT)
 {
-    struct shared *s = shared_page();
-    mp_pool *p = new_pool(2);
+    mp_pool *p = new_pool(method, 2);
     pid_t supervisor;
-    mp_task_opts o = {.ctx = s};
     mp_assert_ok(mp_pool_apply(p, tell_parent, NULL, 0, &supervisor, sizeof supervisor, NULL));
-    mp_future *f = post(p, HANG, &o);
-    while (!atomic_load(&s->begun))
+    mp_future *f = post(p, HANG, NULL);
+    while (!atomic_load(&page->begun))
         usleep(1000);
     kill(supervisor, SIGKILL);
     mp_assert_err(mp_future_error(f, 10000), MP_EBROKEN);
     mp_future_free(f);
     mp_pool_free(p);
-    munmap(s, 4096);
 }
 
 // ---- kills at random ----
 
 static int work_or_be_killed(mp_task *task, const void *arg, size_t size, void *ctx)
 {
-    struct shared *s = ctx;
     int i = *(const int *)arg;
     unsigned char big[300];
-    (void)size;
-    atomic_store(&s->pid[i % 8], getpid());
-    usleep((unsigned)(s->task_us + i % 7 * 100));
+    (void)size, (void)ctx;
+    atomic_store(&page->pid[i % 8], getpid());
+    usleep((unsigned)(page->task_us + i % 7 * 100));
     memset(big, i, sizeof big);
     return mp_task_result(task, big, i % 3 ? sizeof i : sizeof big);
 }
+MP_TASK(work_or_be_killed);
 
 // A pid may be old, and another process have it now.
 static bool is_ours(int pid, const char *name)
 {
-    char path[40], comm[20] = "";
-    snprintf(path, sizeof path, "/proc/%d/comm", pid);
-    FILE *f = fopen(path, "r");
+    char comm_file[40], comm[20] = "";
+    snprintf(comm_file, sizeof comm_file, "/proc/%d/comm", pid);
+    FILE *f = fopen(comm_file, "r");
     if (!f)
         return false;
     bool read = fgets(comm, sizeof comm, f) != NULL;
@@ -349,13 +457,13 @@ static bool is_ours(int pid, const char *name)
 }
 
 // Kills workers now and then until it is told to stop.
-static void kill_at_random(struct shared *s)
+static void kill_at_random(void)
 {
-    for (unsigned n = 1; !atomic_load(&s->stop); n = n * 1103515245 + 12345) {
+    for (unsigned n = 1; !atomic_load(&page->stop); n = n * 1103515245 + 12345) {
         usleep(5000 + n / 65536 % 10000);
-        int pid = atomic_exchange(&s->pid[n / 65536 % 8], 0);
-        if (pid > 0 && is_ours(pid, s->name) && kill(pid, SIGKILL) == 0)
-            atomic_fetch_add(&s->kills, 1);
+        int pid = atomic_exchange(&page->pid[n / 65536 % 8], 0);
+        if (pid > 0 && is_ours(pid, page->name) && kill(pid, SIGKILL) == 0)
+            atomic_fetch_add(&page->kills, 1);
     }
     _exit(0);
 }
@@ -400,36 +508,34 @@ static void *resize_at_random(void *arg)
 }
 
 // 10,000 tasks, if there is time; a kill every 5 to 15 ms.
-static void kill_at_work(int retries, bool resized)
+static void kill_at_work(mp_start method, int retries, bool resized)
 {
     struct resizer r = {0};
     void *failed = NULL;
     int n = thorough() ? 10000 : 1500, lost = 0;
-    struct shared *s = shared_page();
-    mp_pool *p;
     mp_pool_stats stats;
-    s->task_us = thorough() ? 4000 : 200;
-    snprintf(s->name, sizeof s->name, "k%x", (unsigned)getpid() & 0xfffff);
-    mp_assert_ok(mp_pool_new(
-        &p, &(mp_pool_opts){.workers = 4, .name = s->name, .idle_ms = resized ? 1 : 0}));
+    page->task_us = thorough() ? 4000 : 200;
+    snprintf(page->name, sizeof page->name, "k%x", (unsigned)getpid() & 0xfffff);
+    mp_pool *p = make((mp_pool_opts){
+        .start = method, .workers = 4, .name = page->name, .idle_ms = resized ? 1 : 0});
     pid_t killer = fork();
     if (killer == 0)
-        kill_at_random(s);
+        kill_at_random();
     r.pool = p;
     if (resized)
         ck_assert_int_eq(pthread_create(&r.thread, NULL, resize_at_random, &r), 0);
     mp_future **f = malloc((size_t)n * sizeof(mp_future *));
-    mp_task_opts o = {.ctx = s, .retries = retries};
+    mp_task_opts o = {.retries = retries};
     for (int i = 0; i < n; i++)
         mp_assert_ok(mp_pool_apply_async(&f[i], p, work_or_be_killed, &i, sizeof i, &o));
     ck_assert_int_eq(mp_futures_wait(f, (size_t)n, MP_ALL_DONE, 100000), n);
-    atomic_store(&s->stop, 1);
+    atomic_store(&page->stop, 1);
     atomic_store(&r.stop, true);
     if (resized)
         pthread_join(r.thread, &failed);
     ck_assert_ptr_null(failed);
     waitpid(killer, NULL, 0);
-    int kills = atomic_load(&s->kills);
+    int kills = atomic_load(&page->kills);
     for (int i = 0; i < n; i++) {
         lost += check_end(f[i], i, retries);
         mp_future_free(f[i]);
@@ -444,28 +550,27 @@ static void kill_at_work(int retries, bool resized)
     ck_assert_uint_eq(stats.done + stats.failed, n);
     free(f);
     mp_pool_free(p);
-    munmap(s, 4096);
 }
 
-MP_TEST_TIMEOUT(random_kills_lose_nothing, 120)
+EACH_METHOD(random_kills_lose_nothing, 120)
 {
-    kill_at_work(1000, false);
+    kill_at_work(method, 1000, false);
 }
 
-MP_TEST_TIMEOUT(random_kills_are_told_one_by_one, 120)
+EACH_METHOD(random_kills_are_told_one_by_one, 120)
 {
-    kill_at_work(0, false);
+    kill_at_work(method, 0, false);
 }
 
-MP_TEST_TIMEOUT(random_kills_while_it_is_resized, 120)
+EACH_METHOD(random_kills_while_it_is_resized, 120)
 {
-    kill_at_work(1000, true);
+    kill_at_work(method, 1000, true);
 }
 
 // From the task that kills the only worker to the result of the next.
-MP_TEST(recovery_is_quick)
+EACH_METHOD(recovery_is_quick, MPTEST_TIMEOUT)
 {
-    mp_pool *p = new_pool(1);
+    mp_pool *p = new_pool(method, 1);
     int64_t best = 1000, worst = 0;
     for (int i = 0; i < 20; i++) {
         int64_t start = now_ms();

@@ -6,9 +6,17 @@
 
 #include "mptest.h"
 
+#include "base/clock.h"
+#include "os/pidfd.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 // How often to do a thing: `usual`, or `full` with MP_TEST_LONG=1 in the environment; less under
@@ -74,6 +82,47 @@ static inline void crew_stop(pid_t pid)
     kill(pid, SIGSTOP);
     ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
     ck_assert(WIFSTOPPED(status));
+}
+
+// From here on the system call fails with that error.
+static inline bool crew_refuse(long call, int error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// Nothing outlives its parent by more than this. Where the machine has other work, that is seen
+// by the best of some tries of an expression that gives ms.
+#define CREW_DEATH_MS 200
+#define crew_best(ms)                                                                              \
+    ({                                                                                             \
+        int64_t crew_least = INT64_MAX;                                                            \
+        for (int crew_i = 0; crew_i < 5 && crew_least > CREW_DEATH_MS; crew_i++) {                 \
+            int64_t crew_ms = (ms);                                                                \
+            crew_least = crew_ms < crew_least ? crew_ms : crew_least;                              \
+        }                                                                                          \
+        crew_least;                                                                                \
+    })
+
+// Waits until all of them are gone (pidfds, which it closes; -1: one that was gone already), and
+// returns how many ms that was after `since`.
+static inline int64_t crew_gone_after(int64_t since, int *fd, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (fd[i] < 0)
+            continue;
+        ck_assert_msg(mp__pidfd_wait(fd[i], mp__deadline_in(15000)) == 0, "%d of %d lives on", i,
+                      n);
+        close(fd[i]);
+    }
+    return (mp__now() - since) / 1000000;
 }
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <mp/imap.h>
+#include <mp/task.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -228,6 +229,28 @@ MP_TEST(a_stream_ends_with_its_pool)
     mp_pool_free(p);
 }
 
+static uint64_t chunks_of(mp_item_fn *fn, long items)
+{
+    mp_pool *p = new_pool(2);
+    mp_pool_stats s;
+    mp_imap *it;
+    long y;
+    struct count c = {.end = items};
+    mp_assert_ok(mp_pool_imap(&it, p, fn, count_up, &c, 8, 8, NULL));
+    for (long i = 0; i < items; i++)
+        mp_assert_ok(mp_imap_next(it, &y, NULL, 20000));
+    mp_assert_ok(mp_pool_get_stats(p, &s));
+    mp_imap_free(it);
+    mp_pool_free(p);
+    return s.done;
+}
+
+MP_TEST(chunks_follow_the_time_that_tasks_take)
+{
+    ck_assert_uint_lt(chunks_of(square, 20000), 2000);
+    ck_assert_uint_gt(chunks_of(slow, 60), 20);
+}
+
 // ---- maps as futures ----
 
 MP_TEST(a_map_as_a_future)
@@ -256,13 +279,18 @@ MP_TEST(a_map_as_a_future)
 
 struct told {
     size_t calls, done, failed, total;
+    double longest, last; // seconds left
 };
 
 static void note_progress(const mp_progress *p, void *arg)
 {
     struct told *t = arg;
-    *t = (struct told){t->calls + 1, p->done > t->done ? p->done : t->done,
-                       p->failed > t->failed ? p->failed : t->failed, p->total};
+    *t = (struct told){t->calls + 1,
+                       p->done > t->done ? p->done : t->done,
+                       p->failed > t->failed ? p->failed : t->failed,
+                       p->total,
+                       p->seconds_left > t->longest ? p->seconds_left : t->longest,
+                       p->seconds_left};
 }
 
 MP_TEST(failures_of_a_future_map_are_told_item_by_item)
@@ -288,6 +316,26 @@ MP_TEST(failures_of_a_future_map_are_told_item_by_item)
     ck_assert_uint_eq(told.calls, 9);
     ck_assert_uint_eq(told.done, N);
     ck_assert_uint_eq(told.failed, 9);
+    ck_assert_uint_eq(told.total, N);
+    mp_future_free(f);
+    mp_pool_free(p);
+}
+
+// With one worker the chunks come back one after the other.
+MP_TEST(progress_tells_the_time_that_is_left)
+{
+    enum { N = 50 };
+    mp_pool *p = new_pool(1);
+    long in[N] = {0}, out[N];
+    struct told told = {0};
+    mp_map_async_opts o = {.progress = note_progress, .progress_arg = &told, .chunk = 1};
+    mp_future *f;
+    mp_assert_ok(mp_pool_map_async(&f, p, slow, in, 8, out, 8, N, &o));
+    mp_assert_ok(mp_future_error(f, 20000));
+    ck_assert_uint_eq(told.calls, N);
+    ck_assert_uint_eq(told.done, N);
+    ck_assert_double_gt(told.longest, 0.002 * (N - 20)); // as it looks at some moment
+    ck_assert_double_eq(told.last, 0);
     mp_future_free(f);
     mp_pool_free(p);
 }

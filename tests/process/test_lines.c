@@ -4,6 +4,8 @@
 // and reads it afterwards.
 #include "mptest.h"
 
+#include "work/forkserver.h"
+
 #include <fcntl.h>
 #include <mp/task.h>
 #include <signal.h>
@@ -59,26 +61,28 @@ static int print_in_pieces(const void *in, void *out, void *ctx)
     fprintf(to, " %d\n", i);
     return 0;
 }
+MP_TASK(print_in_pieces);
 
 static int print_much(void *arg)
 {
     enum { N = 300 };
     int in[N];
     mp_pool *p;
-    (void)arg;
+    mp_pool_opts o = {.workers = 3, .lines = true, .start = *(mp_start *)arg};
     for (int i = 0; i < N; i++)
         in[i] = i;
-    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 3, .lines = true}) == 0);
+    mptest_require(mp_pool_new(&p, &o) == 0);
     mptest_require(mp_pool_map(p, print_in_pieces, in, sizeof(int), NULL, 0, N, NULL, NULL) == 0);
     mp_pool_free(p);
+    mp__forkserver_leave();
     return 0;
 }
 
-MP_TEST(lines_are_whole)
+static void check_lines(mp_start method)
 {
     bool seen[300] = {false};
     int lines = 0;
-    char *save, *all = output_of(print_much, NULL);
+    char *save, *all = output_of(print_much, &method);
     for (char *line = strtok_r(all, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char *space = strchr(line, ' ');
         ck_assert_ptr_nonnull(space);
@@ -92,6 +96,12 @@ MP_TEST(lines_are_whole)
     }
     ck_assert_int_eq(lines, 300);
     free(all);
+}
+
+MP_TEST(lines_are_whole)
+{
+    for (mp_start m = MP_START_FORK; m <= MP_START_SPAWN; m++)
+        check_lines(m);
 }
 
 static int print_and_end(mp_task *task, const void *arg, size_t size, void *ctx)

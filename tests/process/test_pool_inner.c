@@ -4,6 +4,8 @@
 // told is looked at, and a function of the same name stands for one that is loaded.
 #include "mptest.h"
 
+#include "work/forkserver.h"
+
 #include <mp/cpu.h>
 #include <mp/pool.h>
 #include <stdlib.h>
@@ -36,18 +38,22 @@ static int look(const void *in, void *out, void *ctx)
     copy(s->mkl, getenv("MKL_NUM_THREADS"));
     return 0;
 }
+MP_TASK(look);
+
+static mp_start method;
 
 static struct seen in_a_worker(int workers, int threads)
 {
     struct seen s;
     mp_pool *p;
-    mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = workers, .inner_threads = threads}));
+    mp_pool_opts o = {.workers = workers, .inner_threads = threads, .start = method};
+    mp_assert_ok(mp_pool_new(&p, &o));
     mp_assert_ok(mp_pool_map(p, look, NULL, 0, &s, sizeof s, 1, NULL, NULL));
     mp_pool_free(p);
     return s;
 }
 
-MP_TEST(the_cpus_are_divided)
+static void check_division(void)
 {
     char share[16];
     unsetenv("OMP_NUM_THREADS");
@@ -64,7 +70,7 @@ MP_TEST(the_cpus_are_divided)
     ck_assert_int_eq(told, 0);
 }
 
-MP_TEST(the_user_has_the_last_word)
+static void check_the_users_word(void)
 {
     unsetenv("MKL_NUM_THREADS");
     setenv("OMP_NUM_THREADS", "7", 1);
@@ -75,4 +81,18 @@ MP_TEST(the_user_has_the_last_word)
     ck_assert_int_eq(s.called, 0);
     s = in_a_worker(2, -1);
     ck_assert_str_eq(s.mkl, "none");
+}
+
+MP_TEST(the_cpus_are_divided)
+{
+    for (method = MP_START_FORK; method <= MP_START_SPAWN; method++)
+        check_division();
+}
+
+MP_TEST(the_user_has_the_last_word)
+{
+    for (method = MP_START_FORK; method <= MP_START_SPAWN; method++) {
+        mp__forkserver_leave(); // its environment is that of its beginning
+        check_the_users_word();
+    }
 }

@@ -45,7 +45,7 @@ static void check_memory(const char *what, mp_pool *p, long before)
 {
     long now = memory_of(p);
     if (thorough())
-        fprintf(stderr, "%s: %ld KiB after a tenth, %ld KiB at the end\n", what, before, now);
+        fprintf(stderr, "%s: %ld KiB after a part, %ld KiB at the end\n", what, before, now);
     if (!MPTEST_ASAN && !MPTEST_TSAN) // they keep what was freed
         ck_assert_msg(now < before + 1024, "%s: %ld KiB, then %ld KiB", what, before, now);
 }
@@ -113,7 +113,7 @@ MP_TEST_TIMEOUT(memory_is_flat_over_a_million_items, 300)
         if (mp_imap_next(it, &x, NULL, 60000) != i || x != i * i)
             ck_abort_msg("item %ld: %ld", i, x);
         most = g.next - i > most ? g.next - i : most;
-        if (i == g.n / 10)
+        if (i == g.n / 2) // chunks have grown by then, however busy the machine is
             before = memory_of(p);
     }
     mp_assert_err(mp_imap_next(it, &x, NULL, 60000), MP_EOF);

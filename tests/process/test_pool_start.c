@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Pools by each start method: the same work, whatever the workers are forked from.
-#include "mptest.h"
+#include "crew.h"
 
-#include "base/clock.h"
-#include "os/pidfd.h"
 #include "work/forkserver.h"
 
 #include <mp/arena.h>
 #include <mp/imap.h>
 #include <mp/process.h>
+#include <mp/random.h>
 #include <mp/reduce.h>
+#include <mp/starmap.h>
 #include <mp/task.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define PATIENCE 15000
-#define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 2000 : 1000) // 200 on a machine that is ours
 
 static const mp_start methods[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
 
@@ -185,6 +184,162 @@ MP_TEST(streams_and_reductions)
     }
 }
 
+static int told; // by init, in workers
+
+static int remember(void *arg)
+{
+    told = arg ? *(int *)arg : -1;
+    return told == 99 ? 1 : 0;
+}
+MP_TASK(remember);
+
+static int tell(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)arg, (void)size, (void)ctx;
+    return mp_task_result(task, &told, sizeof told);
+}
+MP_TASK(tell);
+
+static int product(const void *const args[], void *out, void *ctx)
+{
+    *(int *)out = *(const int *)args[0] * *(const short *)args[1] + (ctx ? *(int *)ctx : 0);
+    return 0;
+}
+MP_TASK(product);
+
+static int draw(const void *in, void *out, void *ctx)
+{
+    mp_random r;
+    (void)in, (void)ctx;
+    mp_task_random(&r, 42);
+    *(uint64_t *)out = mp_random_next(&r);
+    return 0;
+}
+MP_TASK(draw);
+
+// Several arguments, arguments of the program's own functions, and streams of random numbers,
+// which are the same wherever they are drawn.
+MP_TEST(starmaps_and_random_numbers)
+{
+    int a[100], out[100];
+    short b[100];
+    uint64_t first[100], drawn[100];
+    for (int i = 0; i < 100; i++) {
+        a[i] = i;
+        b[i] = (short)(2 * i);
+    }
+    for (size_t m = 0; m < 3; m++) {
+        mp_pool *p = by(methods[m]);
+        mp_future *f;
+        int add = 7;
+        mp_assert_ok(mp_pool_starmap_async(
+            &f, p, product, (mp_column[]){MP_COLUMN(a), MP_COLUMN(b)}, 2, out, sizeof *out, 100,
+            &(mp_map_async_opts){.ctx = &add, .ctx_size = sizeof add}));
+        mp_assert_ok(mp_future_error(f, PATIENCE));
+        mp_future_free(f);
+        for (int i = 0; i < 100; i++)
+            ck_assert_int_eq(out[i], 2 * i * i + 7);
+        mp_assert_ok(mp_pool_map(p, draw, NULL, 0, drawn, sizeof *drawn, 100, NULL, NULL));
+        if (m == 0)
+            memcpy(first, drawn, sizeof first);
+        ck_assert_mem_eq(first, drawn, sizeof first);
+        mp_pool_free(p);
+    }
+}
+
+static int counted; // in this worker
+
+static int count_me(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)arg, (void)size, (void)ctx;
+    counted++;
+    return mp_task_result(task, &counted, sizeof counted);
+}
+MP_TASK(count_me);
+
+static int tell_count(mp_task *task, const void *arg, size_t size, void *ctx)
+{
+    (void)arg, (void)size, (void)ctx;
+    return mp_task_result(task, &counted, sizeof counted);
+}
+MP_TASK(tell_count);
+
+static bool has_workers(mp_pool *p, int n)
+{
+    mp_pool_stats s;
+    mp_assert_ok(mp_pool_get_stats(p, &s));
+    return s.alive == n;
+}
+
+// Each worker is told once; others come, go, rest, and retire after their tasks.
+MP_TEST(workers_come_and_go)
+{
+    for (size_t m = 0; m < 3; m++) {
+        int x = 3;
+        mp_worker_stats w;
+        mp_pool *p = by(methods[m]);
+        mp_assert_ok(mp_pool_everywhere(p, count_me, NULL, 0, NULL));
+        for (int i = 0; i < 10; i++) {
+            ck_assert_int_eq(mp_pool_apply(p, tell_count, NULL, 0, &x, sizeof x, NULL), sizeof x);
+            ck_assert_int_eq(x, 1);
+        }
+        mp_assert_ok(mp_pool_resize(p, 4));
+        ck_assert(mptest_eventually(has_workers(p, 4), PATIENCE));
+        mp_assert_ok(mp_pool_resize(p, 1));
+        ck_assert(mptest_eventually(has_workers(p, 1), PATIENCE));
+        mp_assert_ok(mp_pool_get_worker_stats(p, 0, &w));
+        ck_assert(w.pid > 0 && w.resident > 0);
+        mp_pool_free(p);
+        p = make(&(mp_pool_opts){.start = methods[m], .workers = 1, .max_tasks = 1});
+        for (int i = 0; i < 5; i++) {
+            ck_assert_int_eq(mp_pool_apply(p, count_me, NULL, 0, &x, sizeof x, NULL), sizeof x);
+            ck_assert_int_eq(x, 1); // the first task of each
+        }
+        mp_pool_free(p);
+        p = make(&(mp_pool_opts){.start = methods[m], .idle_ms = 1});
+        ck_assert(mptest_eventually(has_workers(p, 0), PATIENCE));
+        ck_assert_int_eq(mp_pool_apply(p, count_me, NULL, 0, &x, sizeof x, NULL), sizeof x);
+        mp_pool_free(p);
+    }
+}
+
+static int wait_a_little(const void *in, void *out, void *ctx)
+{
+    usleep(1000);
+    return square(in, out, ctx);
+}
+MP_TASK(wait_a_little);
+
+static mp_pool *to_interrupt;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    mp_pool_interrupt(to_interrupt);
+}
+
+// Fault row 57, once: what runs is finished, the rest is cancelled.
+MP_TEST(an_interrupt_ends_it_in_order)
+{
+    enum { N = 20000 };
+    int *x = calloc(N, sizeof *x), *status = calloc(N, sizeof *status);
+    signal(SIGALRM, on_interrupt);
+    for (size_t m = 0; m < 3; m++) {
+        to_interrupt = by(methods[m]);
+        ualarm(200000, 0);
+        mp_assert_err(mp_pool_map(to_interrupt, wait_a_little, x, sizeof *x, x, sizeof *x, N, NULL,
+                                  &(mp_map_opts){.status = status, .chunk = 1}),
+                      MP_ECANCELED);
+        ck_assert_int_eq(status[0], 0);
+        ck_assert_int_eq(status[N - 1], MP_ECANCELED);
+        mp_assert_ok(mp_pool_join(to_interrupt, PATIENCE));
+        mp_pool_free(to_interrupt);
+    }
+    signal(SIGALRM, SIG_DFL);
+    free(x);
+    free(status);
+}
+
 static int die(const void *in, void *out, void *ctx)
 {
     if (*(const int *)in == 7)
@@ -222,22 +377,6 @@ static int crash_here(const void *in, void *out, void *ctx)
     return 0;
 }
 MP_TASK(crash_here);
-
-static int told; // by init, in workers
-
-static int remember(void *arg)
-{
-    told = arg ? *(int *)arg : -1;
-    return told == 99 ? 1 : 0;
-}
-MP_TASK(remember);
-
-static int tell(mp_task *task, const void *arg, size_t size, void *ctx)
-{
-    (void)arg, (void)size, (void)ctx;
-    return mp_task_result(task, &told, sizeof told);
-}
-MP_TASK(tell);
 
 MP_TEST(the_initializer_gets_its_bytes)
 {
@@ -340,6 +479,21 @@ MP_TEST(a_pool_in_a_context)
     ck_assert_uint_eq(mp_process_active_children(NULL, 0), 0);
 }
 
+// They share the part of the address space that is free in a new process.
+MP_TEST(many_at_the_same_time)
+{
+    mp_pool *p[80];
+    int n = MPTEST_ASAN || MPTEST_TSAN ? 20 : 80;
+    for (int i = 0; i < n; i++) {
+        p[i] = make(&(mp_pool_opts){.start = MP_START_FORKSERVER, .workers = 1});
+        int x = i;
+        mp_assert_ok(mp_pool_map(p[i], square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL));
+        ck_assert_int_eq(x, i * i);
+    }
+    for (int i = 0; i < n; i++)
+        mp_pool_free(p[i]);
+}
+
 MP_TEST(close_and_join)
 {
     for (size_t m = 0; m < 3; m++) {
@@ -369,75 +523,26 @@ static int tell_pids(mp_task *task, const void *arg, size_t size, void *ctx)
 }
 MP_TASK(tell_pids);
 
-static void await_gone(const struct pids *p, const int *fd)
+// Kills it, and returns how many ms the worker outlived it.
+static int64_t kill_supervisor(mp_start method)
 {
-    for (int i = 0; i < 2; i++) {
-        if (fd[i] < 0)
-            continue; // gone already
-        ck_assert_msg(mp__pidfd_wait(fd[i], mp__deadline_in(DEATH_MS)) == 0, "%d lives",
-                      (int)(i ? p->supervisor : p->worker));
-        close(fd[i]);
-    }
+    struct pids pids;
+    int x = 1;
+    mp_pool *p = by(method);
+    ck_assert_int_eq(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL), sizeof pids);
+    int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
+    int64_t then = mp__now();
+    kill(pids.supervisor, SIGKILL);
+    int64_t ms = crew_gone_after(then, fd, 2);
+    mp_assert_err(mp_pool_map(p, square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL), MP_EBROKEN);
+    mp_pool_free(p);
+    return ms;
 }
 
 MP_TEST(a_killed_supervisor_breaks_it)
 {
-    for (size_t m = 0; m < 3; m++) {
-        struct pids pids;
-        int x = 1;
-        mp_pool *p = by(methods[m]);
-        ck_assert_int_eq(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL),
-                         sizeof pids);
-        int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
-        kill(pids.supervisor, SIGKILL);
-        await_gone(&pids, fd);
-        mp_assert_err(mp_pool_map(p, square, &x, sizeof x, &x, sizeof x, 1, NULL, NULL),
-                      MP_EBROKEN);
-        mp_pool_free(p);
-    }
-}
-
-struct owner {
-    mp_start method;
-};
-
-// A process that has a pool, and is killed.
-static int own_pool(void *arg)
-{
-    const struct owner *o = arg;
-    mp_pool *p;
-    mp_pipe *out;
-    struct pids pids;
-    mptest_require(mp_handle_take_pipe(mp_process_handle(0), &out) == 0);
-    mptest_require(mp_pool_new(&p, &(mp_pool_opts){.workers = 2, .start = o->method}) == 0);
-    mptest_require(mp_pool_apply(p, tell_pids, NULL, 0, &pids, sizeof pids, NULL) == sizeof pids);
-    mptest_require(mp_pipe_send(out, &pids, sizeof pids, 5000) == 0);
-    for (;;)
-        pause();
-}
-MP_TASK(own_pool);
-
-MP_TEST(nothing_outlives_who_made_it)
-{
-    for (size_t m = 0; m < 3; m++) {
-        mp_pipe *a, *b;
-        mp_process *p;
-        struct pids pids;
-        struct owner o = {methods[m]};
-        mp_assert_ok(mp_pipe_new(&a, &b, NULL));
-        mp_handle h = MP_HANDLE(b);
-        mp_process_opts opts = {
-            .start = MP_START_SPAWN, .arg_size = sizeof o, .handles = &h, .n_handles = 1};
-        mp_assert_ok(mp_process_start(&p, own_pool, &o, &opts));
-        ck_assert_int_eq(mp_pipe_recv(a, &pids, sizeof pids, PATIENCE), sizeof pids);
-        int fd[] = {mp__pidfd_open(pids.worker), mp__pidfd_open(pids.supervisor)};
-        mp_assert_ok(mp_process_kill(p));
-        await_gone(&pids, fd);
-        mp_assert_ok(mp_process_join(p, PATIENCE));
-        mp_process_free(p);
-        mp_pipe_free(a);
-        mp_pipe_free(b);
-    }
+    for (size_t m = 0; m < 3; m++)
+        ck_assert_int_le(crew_best(kill_supervisor(methods[m])), CREW_DEATH_MS);
 }
 
 // Fault row 56: the depth counts through every method.

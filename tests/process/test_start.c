@@ -2,7 +2,7 @@
 //
 // Start methods: the same tests for each of them, and what is special to one. Spawned
 // processes are this program again; its main() calls mp_runtime_init() before anything else.
-#include "mptest.h"
+#include "crew.h"
 
 #include "base/clock.h"
 #include "os/pidfd.h"
@@ -12,18 +12,19 @@
 #include <fcntl.h>
 #include <mp/lock.h>
 #include <mp/pack.h>
+#include <mp/pool.h>
 #include <mp/process.h>
 #include <mp/queue.h>
 #include <mp/value.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 2000 : 1000) // 200 on a machine that is ours
 #define PATIENCE 15000
 
 static const mp_start methods[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
@@ -222,6 +223,14 @@ static int leave_handles(void *arg)
 }
 MP_TASK(leave_handles);
 
+static int linger(void *arg)
+{
+    (void)arg;
+    usleep(200);
+    return 5;
+}
+MP_TASK(linger);
+
 MP_TEST(handles_nobody_takes_are_closed)
 {
     for (size_t i = 0; i < 3; i++) {
@@ -392,7 +401,57 @@ MP_TEST(a_task_that_is_not_known_there_is_refused)
     mp_assert_err(mp_process_start(&p, only_here, NULL, &o), MP_ENOFUNC);
     ck_assert_ptr_nonnull(strstr(why, "another"));
     free(why);
+    // The answer comes whatever else was sent that nobody reads there.
+    mp_handle h = mp_handle_fd(0);
+    o.handles = &h;
+    o.n_handles = 1;
+    for (int i = 0; i < 40; i++) {
+        o.start = i % 2 ? MP_START_SPAWN : MP_START_FORKSERVER;
+        mp_assert_err(mp_process_start(&p, only_here, NULL, &o), MP_ENOFUNC);
+        free(why);
+    }
     mp_function_unregister(&f);
+}
+
+// A program that did not begin with mp_runtime_init(): this one, before its main().
+static int start_all(void)
+{
+    mp_process *p;
+    mp_pool *pool;
+    char *why;
+    for (size_t i = 1; i < 3; i++) {
+        mp_process_opts o = {.start = methods[i], .error = &why};
+        mptest_require(mp_process_start(&p, has_no_argument, NULL, &o) == MP_ESTATE && !p);
+        mptest_require(why && strstr(why, "mp_runtime_init()"));
+        free(why);
+        mp_pool_opts of_pool = {.start = methods[i], .error = &why};
+        mptest_require(mp_pool_new(&pool, &of_pool) == MP_ESTATE && !pool);
+        mptest_require(why && strstr(why, "mp_runtime_init()"));
+        free(why);
+    }
+    mptest_require(mp_process_start(&p, has_no_argument, NULL, NULL) == 0);
+    mptest_require(mp_process_join(p, PATIENCE) == 0);
+    mp_process_free(p);
+    return 0;
+}
+
+__attribute__((constructor)) static void before_main(void)
+{
+    if (getenv("TEST_BEFORE_MAIN"))
+        _exit(start_all());
+}
+
+static int run_again(void *arg)
+{
+    (void)arg;
+    setenv("TEST_BEFORE_MAIN", "1", 1);
+    execl("/proc/self/exe", "test_start", NULL);
+    return 98;
+}
+
+MP_TEST(without_the_runtime_only_fork)
+{
+    ck_assert_int_eq(mptest_in_child(run_again, NULL), 0);
 }
 
 static int tell_preloaded(void *arg)
@@ -523,58 +582,6 @@ MP_TEST(a_spawned_process_inherits_no_descriptors)
     mp_pipe_free(b);
 }
 
-// ---- the tree ----
-
-static int start_below(void *arg)
-{
-    mp_start method = *(mp_start *)arg;
-    mp_pipe *out;
-    mp_process *p;
-    pid_t pids[2] = {getpid()};
-    mptest_require(mp_handle_take_pipe(mp_process_handle(0), &out) == 0);
-    mptest_require(mp_process_start(&p, sleep_forever, NULL, &(mp_process_opts){.start = method}) ==
-                   0);
-    pids[1] = mp_process_pid(p);
-    mptest_require(mp_pipe_send(out, pids, sizeof pids, 5000) == 0);
-    return sleep_forever(arg);
-}
-MP_TASK(start_below);
-
-static int keep_tree(void *arg)
-{
-    return start_below(arg);
-}
-
-// Kills the root of a tree of three; all are gone soon.
-static void kill_root(mp_start method)
-{
-    mp_pipe *a, *b;
-    pid_t pids[2];
-    int fd[2];
-    mp_assert_ok(mp_pipe_new(&a, &b, NULL));
-    mp_handle h = MP_HANDLE(b);
-    mp_process *root = start(method, start_below, &method, sizeof method, &h, 1);
-    ck_assert_int_eq(mp_pipe_recv(a, pids, sizeof pids, PATIENCE), sizeof pids);
-    for (int i = 0; i < 2; i++)
-        ck_assert_int_ge(fd[i] = mp__pidfd_open(pids[i]), 0);
-    mp_assert_ok(mp_process_kill(root));
-    for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(mp__pidfd_wait(fd[i], mp__deadline_in(DEATH_MS)), 0);
-        close(fd[i]);
-    }
-    ck_assert_int_eq(code_of(root), -SIGKILL);
-    mp_pipe_free(a);
-    mp_pipe_free(b);
-}
-
-// Fault rows 11 and 12, under every method, nested: nothing outlives its parent.
-MP_TEST(nothing_outlives_its_parent)
-{
-    (void)keep_tree;
-    for (size_t i = 0; i < 3; i++)
-        kill_root(methods[i]);
-}
-
 static int start_and_return(void *arg)
 {
     int (*volatile fn)(void *) = has_no_argument;
@@ -695,6 +702,44 @@ MP_TEST(several_threads_start_processes)
             pthread_create(&t[i], NULL, start_some, (void *)(uintptr_t)&methods[i % 3]), 0);
     for (size_t i = 0; i < 6; i++)
         pthread_join(t[i], NULL);
+}
+
+static void pin(int cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+static pid_t keep_busy(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+        alarm(60);
+        for (;;)
+            ;
+    }
+    return pid;
+}
+
+// Where the CPU is awake and anybody may take it from who has it, a process is ahead of the
+// parent that has just let it go; whatever that still does is not to end it. (It was to 1 of
+// 2,000 when "go" came through the lifeline.)
+MP_TEST(none_is_ended_by_what_began_it)
+{
+    cpu_set_t all;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    pin(1);
+    code_of(start(MP_START_FORKSERVER, leave_handles, NULL, 0, NULL, 0)); // the server is there
+    pid_t busy = keep_busy();
+    pin(0);
+    for (int i = 0; i < crew_times(3000, 30000); i++)
+        ck_assert_int_eq(code_of(start(MP_START_FORKSERVER, linger, NULL, 0, NULL, 0)), 5);
+    kill(busy, SIGKILL);
+    ck_assert_int_eq(waitpid(busy, NULL, 0), busy);
+    sched_setaffinity(0, sizeof all, &all);
 }
 
 // Fault row 16: nobody else's SIGCHLD disposition takes the codes of the forkserver's.
