@@ -344,6 +344,9 @@ MP_TEST_EACH_URL(a_killed_mpproxy_is_told_and_replaced)
     kill(pid, SIGKILL);
     int64_t r = mp_pipe_recv(a, &byte, 1, LONG_MS);
     ck_assert_msg(r == MP_EOF || r == MP_EBROKEN, "%s", mp_err_name(r));
+    signal(SIGPIPE, SIG_DFL); // and so it would end this process
+    r = mp_pipe_send(a, "x", 1, LONG_MS);
+    ck_assert_msg(r == MP_EPIPE || r == MP_EBROKEN, "%s", mp_err_name(r));
     mp_pipe_free(b);
     mp_assert_err(mp_accept(l, &b, LONG_MS), MP_EBROKEN);
     // Another takes its place, and that of its dead socket.

@@ -199,6 +199,41 @@ static int send_too_much(void *arg)
     return mp_pipe_send(arg, calloc(1, size), size, LONG_MS);
 }
 
+// Whatever goes to an end that nobody has any more, messages, descriptors, or word that there is
+// room again, with SIGPIPE as the system has it.
+static int write_to_the_dead(void *arg)
+{
+    mp_pipe *a, *b;
+    mp_handle h = mp_handle_fd(1);
+    void *data;
+    signal(SIGPIPE, SIG_DFL);
+    pair(arg, &a, &b);
+    mp_process *p = start(receive_and_die, b);
+    mptest_require(mp_pipe_send(a, "x", 1, LONG_MS) == 0);
+    mptest_require(end_of(p) == -SIGKILL);
+    int r = mp_pipe_send_handles(a, "x", 1, &h, 1, 0);
+    mptest_require(r == MP_EPIPE || r == MP_ENOTSUP);
+    mptest_require(send_until_error(a) == MP_EPIPE);
+    mptest_require(mp_pipe_send(a, "x", 1, LONG_MS) == MP_EPIPE);
+    mp_pipe_free(a);
+
+    pair(arg, &a, &b);
+    p = start(send_too_much, b);
+    mptest_require(mp_pipe_next_size(a, LONG_MS) == 64 << 20);
+    mptest_require(mp_process_join(p, 50) == MP_ETIMEDOUT); // it waits for room
+    mptest_require(mp_process_kill(p) == 0 && end_of(p) == -SIGKILL);
+    mptest_require(mp_pipe_recv_new(a, &data, LONG_MS) == MP_ETRUNCATED);
+    mp_pipe_free(a);
+    return 0;
+}
+
+MP_TEST_EACH(writing_to_the_dead_is_an_error_and_no_sigpipe)
+{
+    if (t->url)
+        (void)url_opts(t, true); // or skips
+    ck_assert_int_eq(mptest_in_child(write_to_the_dead, (void *)(uintptr_t)t), 0);
+}
+
 MP_TEST_EACH(a_sender_killed_inside_a_message_is_told)
 {
     mp_pipe *a, *b;
