@@ -183,6 +183,46 @@ MP_TEST(the_end_waits_for_what_is_on_its_way)
     stop_serving();
 }
 
+// But what is thrown away stays so, whether it comes back before that or after it.
+static void dropped_on_its_way(bool back_before)
+{
+    unsigned char message[MP__TALK_HEAD];
+    void *got;
+    char x;
+    serve(&tcp, NULL);
+    mp_queue *far = reach(&tcp);
+    mp_pipe *p;
+    connect_opts = url_opts(&tcp, false);
+    url_assert_ok(mp__connect(&p, mp_listener_url(listener), &connect_opts, MP__SP_QUEUE));
+    mp_assert_ok(mp_queue_put(queue, "long", 4, 0));
+    ck_assert_int_eq(mp_pipe_recv(p, message, sizeof message, LONG_MS), sizeof message);
+    mp__talk_write(message,
+                   &(struct mp__talk_head){.what = MP__TALK_GET, .ms = -1, .a = 1, .b = 4});
+    mp_assert_ok(mp_pipe_send(p, message, sizeof message, LONG_MS));
+    mp_assert_ok(mp_pipe_recv_new(p, &got, LONG_MS));
+    free(got);
+    mp_assert_ok(mp_queue_shutdown(queue, MP_DRAIN));
+    if (back_before) {
+        mp_pipe_free(p);
+        mp_assert_err(mp_queue_get(far, &x, 1, LONG_MS), MP_EMSGSIZE); // it is back, and too long
+        mp_assert_ok(mp_queue_shutdown(queue, MP_DROP));
+    } else {
+        mp_assert_ok(mp_queue_shutdown(queue, MP_DROP));
+        mp_pipe_free(p);
+    }
+    for (int i = 0; i < 20; i++)
+        mp_assert_err(mp_queue_get(far, &x, 1, 1), MP_EOF);
+    ck_assert_int_eq(mp_queue_size(queue), 0);
+    mp_queue_free(far);
+    stop_serving();
+}
+
+MP_TEST(what_was_on_its_way_is_dropped_with_the_rest)
+{
+    dropped_on_its_way(true);
+    dropped_on_its_way(false);
+}
+
 static int keep[2];
 
 static void get_and_fork(mp_queue *q)
