@@ -7,59 +7,16 @@
 #include "urltest.h"
 #include "wire/frame.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <mp/process.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 // ---- raw peers -------------------------------------------------------------------------
-
-// A plain socket to a listener's URL.
-static int raw(const char *url)
-{
-    const char *p = strstr(url, "://") + 3;
-    int fd, r;
-    if (strncmp(url, "ipc", 3) == 0) {
-        struct sockaddr_un sa = {.sun_family = AF_UNIX};
-        snprintf(sa.sun_path, sizeof sa.sun_path, "%s", p);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        r = connect(fd, (struct sockaddr *)&sa, sizeof sa);
-    } else {
-        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        sa.sin_port = htons((uint16_t)atoi(strchr(p, ':') + 1));
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        r = connect(fd, (struct sockaddr *)&sa, sizeof sa);
-    }
-    ck_assert_msg(r == 0, "%s: %s", url, strerror(errno));
-    return fd;
-}
-
-// With its last close the kernel sends a reset and keeps no port busy.
-static void reset(int fd)
-{
-    struct linger now = {1, 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(fd);
-}
-
-// Whether the other side closes within ms; what it says meanwhile is dropped.
-static bool closes(int fd, int ms)
-{
-    char bytes[1000];
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    while (poll(&p, 1, ms) > 0)
-        if (recv(fd, bytes, sizeof bytes, 0) <= 0)
-            return true;
-    return false;
-}
 
 static mp_listener *listen_at(const struct transport *t, mp_url_opts *o)
 {
@@ -146,9 +103,11 @@ MP_TEST_EACH_URL(silent_peers_keep_nobody_out)
     int fds[MANY];
     mp_url_opts o;
     mp_listener *l = listen_at(t, &o);
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < MANY; i++) {
         fds[i] = raw(mp_listener_url(l));
-    assert_serves(t, l);
+        if (i % 100 == 99) // see connect_and_close()
+            assert_serves(t, l);
+    }
     if (t == &ipc) // the others do the same; NNG's own HTTP server is patient
         ck_assert(closes(fds[MANY - 1], LONG_MS));
     for (int i = 0; i < MANY; i++)
