@@ -6,6 +6,7 @@
 #include "urltest.h"
 
 #include <mp/handle.h>
+#include <mp/pack.h>
 #include <mp/process.h>
 #include <mp/wait.h>
 #include <poll.h>
@@ -383,6 +384,66 @@ MP_TEST_EACH(a_message_above_the_limit_is_refused)
     mp_assert_ok(mp_pipe_send(a, data, 100, LONG_MS));
     ck_assert_int_eq(mp_pipe_recv(b, data, sizeof data, LONG_MS), 100);
     mp_assert_err(mp_pipe_send(b, data, 101, LONG_MS), MP_EMSGSIZE);
+    end(a, b);
+}
+
+MP_TEST_EACH(a_buffer_too_small_leaves_the_message)
+{
+    mp_pipe *a, *b;
+    char data[100] = "";
+    void *got;
+    pair(t, &a, &b);
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_pipe_send(b, "0123456789", 10, LONG_MS));
+        mp_assert_err(mp_pipe_recv(a, data, 9, LONG_MS), MP_EMSGSIZE);
+        ck_assert_int_eq(mp_pipe_next_size(a, LONG_MS), 10);
+        mp_assert_err(mp_pipe_recv(a, data, 0, 0), MP_EMSGSIZE);
+        ck_assert_int_eq(
+            i & 1 ? mp_pipe_recv_new(a, &got, 0) : mp_pipe_recv(a, got = data, sizeof data, 0), 10);
+        ck_assert_int_eq(memcmp(got, "0123456789", 10), 0);
+        if (i & 1)
+            free(got);
+    }
+    end(a, b);
+}
+
+MP_TEST_EACH(packed_values_travel)
+{
+    mp_pipe *a, *b;
+    mp_buf buf = {0};
+    char text[16], room[4];
+    int i = 0;
+    double x = 0;
+    mp_buf fixed = {.data = room, .capacity = sizeof room, .fixed = true};
+    pair(t, &a, &b);
+    mp_assert_ok(mp_pipe_send_packed(b, LONG_MS, "{s:i s:[d]}", "n", 5, "x", 2.5));
+    mp_assert_ok(mp_pipe_recv_packed(a, &buf, LONG_MS, "{s:i s:[d]}", "n", &i, "x", &x));
+    ck_assert(i == 5 && x == 2.5);
+    mp_assert_ok(mp_pipe_send_packed(b, LONG_MS, "s", "longer"));
+    mp_assert_err(mp_pipe_recv_packed(a, &fixed, LONG_MS, "s", text, sizeof text), MP_EMSGSIZE);
+    mp_assert_err(mp_pipe_recv_packed(a, &buf, LONG_MS, "i", &i), MP_ETYPE);
+    mp_assert_ok(mp_unpack(buf.data, buf.size, "s", text, sizeof text));
+    ck_assert_str_eq(text, "longer");
+    mp_assert_ok(mp_pipe_send(b, "\xdd\xff\xff\xff\xff", 5, LONG_MS));
+    mp_assert_err(mp_pipe_recv_packed(a, &buf, LONG_MS, "_"), MP_EPROTO);
+    mp_buf_free(&buf);
+    end(a, b);
+}
+
+// Both ends of one process: with MP_TRANSPORT=nng over NNG as well.
+MP_TEST(oneway_goes_one_way)
+{
+    mp_pipe *a, *b;
+    char byte;
+    mp_assert_ok(mp_pipe_new(&a, &b, &(mp_pipe_opts){.oneway = true}));
+    mp_assert_err(mp_pipe_send(a, "x", 1, 0), MP_ESTATE);
+    mp_assert_err(mp_pipe_recv(b, &byte, 1, 0), MP_ESTATE);
+    mp_assert_err(mp_pipe_poll(b, 0), MP_ESTATE);
+    mp_assert_err(mp_pipe_fd(b), MP_ESTATE);
+    mp_assert_ok(mp_pipe_send(b, "x", 1, LONG_MS));
+    ck_assert_int_eq(mp_pipe_recv(a, &byte, 1, LONG_MS), 1);
+    mp_pipe_close(b);
+    mp_assert_err(mp_pipe_recv(a, &byte, 1, LONG_MS), MP_EOF);
     end(a, b);
 }
 
