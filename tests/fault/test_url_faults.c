@@ -290,6 +290,47 @@ static int proxies(pid_t *one)
     return n;
 }
 
+static long resident_kib(pid_t pid)
+{
+    char path[64];
+    long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *f = fopen(path, "re");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%*d %ld", &pages), 1);
+    fclose(f);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+// One that never reads costs mpproxy no memory and the others nothing.
+MP_TEST_EACH_URL(a_slow_reader_slows_its_sender_only)
+{
+    static char data[10000];
+    mp_pipe *slow[2], *a, *b;
+    char byte;
+    pid_t pid;
+    int sent = 0;
+    pair(t, &slow[0], &slow[1]);
+    ck_assert_int_eq(proxies(&pid), 1);
+    long before = resident_kib(pid);
+    while (mp_pipe_send(slow[0], data, sizeof data, 200) == 0)
+        ck_assert_int_lt(sent++, 20000);
+    ck_assert_int_gt(sent, 10);
+    // The ring between it and its sender, up to 4 MiB each, is memory it sees as well.
+    ck_assert_int_lt(resident_kib(pid) - before, 16 << 10);
+    pair(t, &a, &b);
+    for (int i = 0; i < 200; i++) {
+        mp_assert_ok(mp_pipe_send(a, "x", 1, LONG_MS));
+        mp_assert_ok(mp_pipe_recv(b, &byte, 1, LONG_MS));
+    }
+    mp_pipe_free(a);
+    mp_pipe_free(b);
+    for (int i = 0; i < sent; i++) // and nothing was lost
+        ck_assert_int_eq(mp_pipe_recv(slow[1], data, sizeof data, LONG_MS), sizeof data);
+    mp_pipe_free(slow[0]);
+    mp_pipe_free(slow[1]);
+}
+
 MP_TEST_EACH_URL(a_killed_mpproxy_is_told_and_replaced)
 {
     mp_pipe *a, *b;
@@ -534,6 +575,21 @@ MP_TEST(nobody_waits_for_a_peer_that_never_reads)
 
 // ---- no descriptors --------------------------------------------------------------------
 
+// Seconds of a CPU that it has used.
+static double cpu_of(pid_t pid)
+{
+    char path[64];
+    unsigned long user = 0, system = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                            &user, &system),
+                     2);
+    fclose(f);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
 {
     enum { MOST = 40 };
@@ -557,6 +613,12 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     for (int i = 0; i < n; i++)
         told += mp_pipe_recv(pipes[i], &byte, 1, 50) == MP_EBROKEN;
     ck_assert_int_gt(told, 0);
+    // One more knocks all the time, and it does not run in circles for that.
+    int knocking = raw(mp_listener_url(l));
+    double cpu = cpu_of(pid);
+    usleep(500000);
+    ck_assert(cpu_of(pid) - cpu < 0.25);
+    close(knocking);
     mp_assert_ok(mp_pipe_send(first[0], "x", 1, LONG_MS)); // undisturbed
     mp_assert_ok(mp_pipe_recv(first[1], &byte, 1, LONG_MS));
     while (n > 0)

@@ -132,6 +132,15 @@ MP_TEST_EACH(what_was_sent_before_the_end_can_be_read_later)
     end(NULL, b);
 }
 
+// The end that connected, or the one that was accepted.
+static void pair_by_side(const struct transport *t, int side, mp_pipe **a, mp_pipe **b)
+{
+    if (side == 0)
+        pair(t, a, b);
+    else
+        pair(t, b, a);
+}
+
 // Sends until that gives an error, and returns it.
 static int send_until_error(mp_pipe *p)
 {
@@ -144,12 +153,14 @@ static int send_until_error(mp_pipe *p)
 
 MP_TEST_EACH(who_sends_to_a_closed_end_is_told)
 {
-    mp_pipe *a, *b;
-    pair(t, &a, &b);
-    mp_pipe_close(b);
-    mp_assert_err(send_until_error(a), MP_EPIPE);
-    mp_assert_err(mp_pipe_send(b, "x", 1, 0), MP_ECLOSED);
-    end(a, b);
+    for (int side = 0; side < 2; side++) {
+        mp_pipe *a, *b;
+        pair_by_side(t, side, &a, &b);
+        mp_pipe_close(b);
+        mp_assert_err(send_until_error(a), MP_EPIPE);
+        mp_assert_err(mp_pipe_send(b, "x", 1, 0), MP_ECLOSED);
+        end(a, b);
+    }
 }
 
 static int send_and_die(void *arg)
@@ -160,11 +171,11 @@ static int send_and_die(void *arg)
     return 0;
 }
 
-MP_TEST_EACH(a_killed_sender_loses_nothing)
+static void sender_killed(const struct transport *t, int side)
 {
     mp_pipe *a, *b;
     int got;
-    pair(t, &a, &b);
+    pair_by_side(t, side, &a, &b);
     mp_process *p = start(send_and_die, b);
     ck_assert_int_eq(end_of(p), -SIGKILL);
     for (int i = 0; i < 100; i++) {
@@ -175,6 +186,12 @@ MP_TEST_EACH(a_killed_sender_loses_nothing)
     end(a, b);
 }
 
+MP_TEST_EACH(a_killed_sender_loses_nothing)
+{
+    sender_killed(t, 0);
+    sender_killed(t, 1);
+}
+
 static int receive_and_die(void *arg)
 {
     char byte;
@@ -183,10 +200,10 @@ static int receive_and_die(void *arg)
     return 0;
 }
 
-MP_TEST_EACH(who_sends_to_a_killed_reader_is_told)
+static void reader_killed(const struct transport *t, int side)
 {
     mp_pipe *a, *b;
-    pair(t, &a, &b);
+    pair_by_side(t, side, &a, &b);
     mp_process *p = start(receive_and_die, b);
     mp_assert_ok(mp_pipe_send(a, "x", 1, LONG_MS));
     ck_assert_int_eq(end_of(p), -SIGKILL);
@@ -198,6 +215,12 @@ static int send_too_much(void *arg)
 {
     size_t size = 64 << 20; // nobody reads so much
     return mp_pipe_send(arg, calloc(1, size), size, LONG_MS);
+}
+
+MP_TEST_EACH(who_sends_to_a_killed_reader_is_told)
+{
+    reader_killed(t, 0);
+    reader_killed(t, 1);
 }
 
 // Whatever goes to an end that nobody has any more, messages, descriptors, or word that there is
