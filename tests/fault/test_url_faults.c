@@ -12,8 +12,10 @@
 #include <mp/process.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 // ---- raw peers -------------------------------------------------------------------------
@@ -417,6 +419,34 @@ MP_TEST(another_network_has_its_own)
     mp_listener_free(l);
     if (code == 77)
         mp_skip("needs the privilege to make a network namespace");
+    ck_assert_int_eq(code, 0);
+}
+
+static int connect_below_a_mount(void *arg)
+{
+    mp_pipe *p;
+    mp_url_opts o = {0};
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "place", "tmpfs", 0, NULL) < 0)
+        return 77;
+    // There is no such socket there. With the parent's mpproxy there would be.
+    return mp_connect(&p, arg, &o) < 0 ? 0 : 1;
+}
+
+MP_TEST(another_tree_of_files_has_its_own)
+{
+    mp_listener *l;
+    mp_url_opts o = url_opts(&ipc, true);
+    char url[400];
+    ck_assert_int_eq(mkdir("place", 0700), 0);
+    url_assert_ok(mp_listen(&l, "ipc://place/socket", &o));
+    snprintf(url, sizeof url, "%s", mp_listener_url(l));
+    int code = mptest_in_child(connect_below_a_mount, url);
+    assert_serves(&ipc, l);
+    mp_listener_free(l);
+    ck_assert(mptest_eventually(rmdir("place") == 0, LONG_MS));
+    if (code == 77)
+        mp_skip("needs the privilege to mount");
     ck_assert_int_eq(code, 0);
 }
 
