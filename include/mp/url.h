@@ -48,7 +48,7 @@ typedef struct mp_url_opts {
     const char *key_file; // a file of this user's that nobody else can read
     int key_fd;           // or a descriptor, read to its end; stays the caller's. 0: none
 
-    // TLS: PEM files.
+    // TLS, version 1.2 (older ones are refused): PEM files.
     const char *tls_ca;   // the authority that the other side's certificate must be of
     const char *tls_cert; // our own certificate, and
     const char *tls_key;  // its key, a file nobody else can read; NULL: it is in tls_cert

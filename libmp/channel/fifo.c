@@ -310,7 +310,7 @@ static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
     struct reference ref = {.size = item->size};
     if (has_all_items(s))
         return mp__queue_put_end(s);
-    int r = mp__queue_block(s, item->size, d, &ref.block);
+    int r = mp__queue_block(q, item->size, d, &ref.block);
     if (r < 0)
         return r;
     memcpy(mp__object_at(s, ref.block), item->data, item->size);
@@ -334,7 +334,7 @@ int64_t mp__fifo_put(mp_queue *q, const mp_slice *items, size_t n, mp__deadline 
     while (put == 0) {
         uint32_t seen = atomic_load(mp__place_low(&s->fifo.head));
         if ((put = try_put(q, items, n, d)) == 0)
-            put = mp__queue_wait(s, &s->space_sleepers, mp__place_low(&s->fifo.head), seen, d);
+            put = mp__queue_wait(q, &s->space_sleepers, mp__place_low(&s->fifo.head), seen, d);
     }
     return put;
 }
@@ -597,12 +597,13 @@ static bool others_have(struct mp__queue *s)
 }
 
 // Waits for the ring, and in vain for a moment only while others have something in hand.
-static int wait_for_ring(struct mp__queue *s, uint32_t seen, mp__deadline d)
+static int wait_for_ring(mp_queue *q, uint32_t seen, mp__deadline d)
 {
+    struct mp__queue *s = q->shared;
     if (!others_have(s))
-        return mp__queue_wait(s, &s->data_sleepers, mp__place_low(&s->fifo.tail), seen, d);
+        return mp__queue_wait(q, &s->data_sleepers, mp__place_low(&s->fifo.tail), seen, d);
     mp__deadline soon = mp__now() + STEAL_NS;
-    int r = mp__queue_wait(s, &s->data_sleepers, mp__place_low(&s->fifo.tail), seen,
+    int r = mp__queue_wait(q, &s->data_sleepers, mp__place_low(&s->fifo.tail), seen,
                            soon < d ? soon : d);
     return r == MP_ETIMEDOUT && soon < d ? 0 : r;
 }
@@ -648,7 +649,7 @@ int64_t mp__fifo_get(mp_queue *q, const struct mp__want *w, mp__deadline d, bool
             return r;
         if (d == 0)
             return MP_ETIMEDOUT;
-        if ((r = wait_for_ring(s, seen, d)) < 0)
+        if ((r = wait_for_ring(q, seen, d)) < 0)
             return r;
     }
 }

@@ -252,7 +252,7 @@ static int try_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__dead
     uint64_t offset;
     if (has_all_items(s))
         return mp__queue_put_end(s);
-    int r = mp__queue_block(s, block_size(&head), d, &offset);
+    int r = mp__queue_block(q, block_size(&head), d, &offset);
     if (r < 0)
         return r;
     struct item *it = mp__object_at(s, offset);
@@ -272,7 +272,7 @@ int mp__ordered_put(mp_queue *q, int64_t priority, const mp_slice *item, mp__dea
         uint32_t seen = atomic_load(&s->ordered.left);
         int r = try_put(q, priority, item, d);
         if (r == 0)
-            r = mp__queue_wait(s, &s->space_sleepers, &s->ordered.left, seen, d);
+            r = mp__queue_wait(q, &s->space_sleepers, &s->ordered.left, seen, d);
         else
             return r < 0 ? r : 0;
         if (r < 0)
@@ -411,7 +411,7 @@ int64_t mp__ordered_get(mp_queue *q, const struct mp__want *w, mp__deadline d)
         int64_t r = try_take(q, w, d);
         if (r != MP_ETIMEDOUT || d == 0)
             return r;
-        if ((r = mp__queue_wait(s, &s->data_sleepers, &s->ordered.came, seen, d)) < 0)
+        if ((r = mp__queue_wait(q, &s->data_sleepers, &s->ordered.came, seen, d)) < 0)
             return r;
     }
 }

@@ -19,9 +19,16 @@
 #define DEFAULT_MAX (UINT64_C(256) << 20)
 #define LEAST_MAX   4096
 
+// Whether it was freed where it was made. There may be another one in its place by now.
+static bool is_gone(const mp_queue *q)
+{
+    return !mp__object_is(q->shared, MP__QUEUE) ||
+           atomic_load_explicit(&q->shared->id, memory_order_relaxed) != q->id;
+}
+
 bool mp__queue_is_valid(const mp_queue *q)
 {
-    return q && (q->remote || mp__object_is(q->shared, MP__QUEUE));
+    return q && (q->remote || !is_gone(q));
 }
 
 // ---- for the engines ----
@@ -69,15 +76,16 @@ void mp__queue_left(struct mp__queue *s, _Atomic uint32_t *word, uint64_t n)
     mp__sleepers_wake(&s->space_sleepers, word, wakes(n));
 }
 
-int mp__queue_wait(struct mp__queue *s, struct mp__sleepers *who, _Atomic uint32_t *word,
-                   uint32_t seen, mp__deadline d)
+int mp__queue_wait(mp_queue *q, struct mp__sleepers *who, _Atomic uint32_t *word, uint32_t seen,
+                   mp__deadline d)
 {
     int r = d == 0 ? MP_ETIMEDOUT : mp__sleepers_wait(who, word, seen, d);
-    return mp__object_gone(s) ? MP_EINVAL : r;
+    return is_gone(q) ? MP_EINVAL : r;
 }
 
-int mp__queue_block(struct mp__queue *s, size_t size, mp__deadline d, uint64_t *offset)
+int mp__queue_block(mp_queue *q, size_t size, mp__deadline d, uint64_t *offset)
 {
+    struct mp__queue *s = q->shared;
     int r;
     for (;;) {
         uint32_t seen = atomic_load(&s->blocks_freed);
@@ -86,7 +94,7 @@ int mp__queue_block(struct mp__queue *s, size_t size, mp__deadline d, uint64_t *
         if (atomic_fetch_add(&s->blocks, size) + size <= s->max_bytes)
             break;
         atomic_fetch_sub(&s->blocks, size);
-        if ((r = mp__queue_wait(s, &s->space_sleepers, &s->blocks_freed, seen, d)) < 0)
+        if ((r = mp__queue_wait(q, &s->space_sleepers, &s->blocks_freed, seen, d)) < 0)
             return r;
     }
     if ((r = mp__object_alloc_unset(s, size, offset)) < 0)
@@ -116,10 +124,12 @@ static void wake_all(struct mp__queue *s)
 
 static int make_handle(mp_queue **out, struct mp__queue *s, bool polled)
 {
-    mp_queue *q = calloc(1, sizeof *q);
+    uint64_t id = atomic_load(&s->id);
+    mp_queue *q = id ? calloc(1, sizeof *q) : NULL;
     if (!q)
-        return -ENOMEM;
+        return id ? -ENOMEM : MP_ENOTFOUND; // freed just now
     q->shared = s;
+    q->id = id;
     q->eventfd = polled ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
     if (polled && q->eventfd < 0) {
         int err = -errno;
@@ -132,6 +142,7 @@ static int make_handle(mp_queue **out, struct mp__queue *s, bool polled)
 
 static int init_shared(struct mp__queue *s, const mp_queue_opts *o)
 {
+    atomic_store(&s->id, (uint64_t)mp__now()); // no two in one place at one time
     s->kind = o->kind;
     s->ack = o->ack;
     s->max_items = o->max_items;
@@ -148,23 +159,32 @@ static bool is_idle(struct mp__queue *s)
            (mp__queue_is_fifo(s) ? mp__fifo_idle(s) : mp__ordered_idle(s));
 }
 
-static void release_parts(struct mp__queue *s)
+static void drop_all(mp_queue *q);
+
+static void release_parts(mp_queue *q)
 {
-    if (mp__queue_is_fifo(s))
-        mp__fifo_release(s);
-    else
-        mp__ordered_release(s);
+    if (!mp__queue_is_fifo(q->shared)) {
+        mp__ordered_release(q->shared);
+        return;
+    }
+    if (atomic_load(&q->shared->blocks)) // of long items that are in it
+        drop_all(q);
+    mp__fifo_release(q->shared);
 }
 
-// Where somebody waits or works, nothing is used again: he shall find that it was freed.
-static void free_shared(struct mp__queue *s)
+// Who waits is told first. Where somebody still sleeps or works, nothing is used again.
+static void free_shared(mp_queue *q)
 {
-    bool mine = mp__object_is_mine(s), idle = mine && is_idle(s);
-    if (idle)
-        release_parts(s);
-    mp__object_free(s, idle);
-    if (mine && !idle)
+    struct mp__queue *s = q->shared;
+    bool idle = false;
+    if (mp__object_is_mine(s)) {
+        atomic_store(&s->id, 0);
+        idle = is_idle(s);
         wake_all(s);
+    }
+    if (idle)
+        release_parts(q);
+    mp__object_free(s, idle);
 }
 
 int mp_queue_new(mp_queue **out, const mp_queue_opts *opts)
@@ -188,7 +208,7 @@ int mp_queue_new(mp_queue **out, const mp_queue_opts *opts)
         *out = NULL;
     }
     if (r < 0)
-        free_shared(object);
+        free_shared(&(mp_queue){.shared = object});
     return r;
 }
 
@@ -229,7 +249,7 @@ void mp_queue_free(mp_queue *q)
     } else if (mp__queue_is_valid(q)) {
         if (mp__queue_is_fifo(q->shared))
             mp__fifo_leave(q);
-        free_shared(q->shared);
+        free_shared(q);
     }
     if (q->eventfd >= 0)
         close(q->eventfd);
@@ -522,7 +542,7 @@ int mp_queue_join(mp_queue *q, int timeout_ms)
         uint32_t seen = atomic_load(&s->done_changed);
         if (unreported(s) == 0)
             return 0;
-        int r = mp__queue_wait(s, &s->done_sleepers, &s->done_changed, seen, d);
+        int r = mp__queue_wait(q, &s->done_sleepers, &s->done_changed, seen, d);
         if (r < 0)
             return r == MP_EINVAL ? MP_ECLOSED : r;
     }
@@ -566,7 +586,7 @@ bool mp__queue_ready(mp_queue *q)
 {
     if (q->remote)
         return mp__far_ready(q->remote);
-    return atomic_load(&q->shared->ended) || mp__object_gone(q->shared) ||
+    return atomic_load(&q->shared->ended) || is_gone(q) ||
            (mp__queue_is_fifo(q->shared) ? mp__fifo_ready(q) : mp__ordered_ready(q));
 }
 

@@ -95,7 +95,8 @@ struct mp__ordered {
 
 struct mp__queue {
     struct mp__object object;
-    uint32_t kind; // mp_queue_kind
+    _Atomic uint64_t id; // another one for each queue that is ever in this place; 0: freed
+    uint32_t kind;       // mp_queue_kind
     bool ack;
     uint64_t max_items, max_bytes;
     // Looked at in each call and seldom written.
@@ -120,6 +121,7 @@ struct mp__queue {
 struct mp_queue {
     struct mp__queue *shared; // NULL: it is ...
     struct mp__far *remote;   // ... of another machine
+    uint64_t id;              // of the queue it was made for
     int eventfd;              // says that items came; -1 with a name
     _Atomic uint64_t token;   // of the process whose hand this is
     struct mp__hand *_Atomic hand;
@@ -192,14 +194,14 @@ void mp__queue_came(mp_queue *q, _Atomic uint32_t *word, uint64_t n);
 void mp__queue_left(struct mp__queue *s, _Atomic uint32_t *word, uint64_t n);
 
 // A block for a long item: takes size bytes of max_bytes, and waits for them. 0, MP_ETIMEDOUT,
-// MP_ECLOSED, -ENOMEM. And its end.
-int mp__queue_block(struct mp__queue *s, size_t size, mp__deadline d, uint64_t *offset);
+// MP_ECLOSED, MP_EINVAL (freed), -ENOMEM. And its end.
+int mp__queue_block(mp_queue *q, size_t size, mp__deadline d, uint64_t *offset);
 void mp__queue_unblock(struct mp__queue *s, uint64_t offset, uint64_t size);
 
 // Waits for a change of the word from what was seen. 0: look again; MP_ETIMEDOUT; MP_EINVAL:
 // the queue was freed.
-int mp__queue_wait(struct mp__queue *s, struct mp__sleepers *who, _Atomic uint32_t *word,
-                   uint32_t seen, mp__deadline d);
+int mp__queue_wait(mp_queue *q, struct mp__sleepers *who, _Atomic uint32_t *word, uint32_t seen,
+                   mp__deadline d);
 
 // The error of a put, or of a get that found nothing, once the queue was shut down; else 0.
 static inline int mp__queue_put_end(struct mp__queue *s)

@@ -2,7 +2,6 @@
 #include "getting.h"
 
 #include "items.h"
-#include "requests.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 #include "channel/request.h"
 #include "getting.h"
 #include "items.h"
-#include "serve.h"
 #include "waits.h"
 
 #include <errno.h>
@@ -189,12 +188,18 @@ static bool answer_at_once(struct session *s, const struct mp__talk_head *h)
     }
 }
 
+void requests_over(void)
+{
+    session_end_all();
+    loop_end();
+}
+
 void request_came(struct session *s, unsigned char *message, size_t size)
 {
     struct mp__talk_head h = {.what = MP__TALK_PUT, .ms = -1};
     if (!mp__queue_is_valid(the_queue)) {
         free(message);
-        serve_end();
+        requests_over();
         return;
     }
     if (!is_raw(s) && size >= MP__TALK_HEAD)
@@ -290,7 +295,7 @@ static void look(struct timer *t)
 {
     (void)t;
     if (!mp__queue_is_valid(the_queue)) {
-        serve_end();
+        requests_over();
         return;
     }
     room_ms = room_ms * 2 < ROOM_MS ? room_ms * 2 : ROOM_MS;
@@ -307,7 +312,7 @@ static void on_bell(struct source *s, uint32_t events)
     if (mp__queue_is_valid(the_queue))
         serve_getters();
     else
-        serve_end();
+        requests_over();
 }
 
 static struct source bell = {on_bell};

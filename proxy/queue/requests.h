@@ -7,26 +7,12 @@
 #ifndef MP_PROXY_REQUESTS_H
 #define MP_PROXY_REQUESTS_H
 
-#include "session.h"
-
-#define OUT_MOST ((size_t)256 << 10) // bytes of answers that a client may leave unread
-
 #include <mp/queue.h>
 
 // The queue to be served. 0 or the error.
 int requests_init(mp_queue *q);
 
-void requests_begin(struct session *s);
-void requests_end(struct session *s); // what it has goes to others
-
-// A message came, whose memory is taken; one is in the ring, and is taken, too.
-void request_came(struct session *s, unsigned char *message, size_t size);
-void request_sent(struct session *s, struct message *m);
-
-// Whether more shall be read from it.
-bool requests_wanted(const struct session *s);
-
-// Somebody has to wait: looks when it may be time.
-void requests_look_soon(void);
+// The queue, or the way to the network, is no more: ends all.
+void requests_over(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "os/fdpass.h"
 #include "requests.h"
 #include "server/loop.h"
+#include "session.h"
 
 #include <errno.h>
 #include <mp/log.h>
@@ -47,7 +48,7 @@ static void take_connections(void)
         mp_log(MP_LOG_WARN, "a queue's client was turned away: %s", mp_strerror(r));
         loop_set_timer(&timer, RETRY_NS);
     } else if (r != MP_EAGAIN) {
-        serve_end(); // mpproxy is gone
+        requests_over(); // mpproxy is gone
     }
 }
 
@@ -65,16 +66,10 @@ static void on_listener(struct source *s, uint32_t events)
 
 // ---- beginning and end -------------------------------------------------------------------
 
-void serve_end(void)
-{
-    session_end_all();
-    loop_end();
-}
-
 static void on_control(struct source *s, uint32_t events)
 {
     (void)s, (void)events; // nothing comes but its end
-    serve_end();
+    requests_over();
 }
 
 static struct source at_listener = {on_listener}, at_control = {on_control};

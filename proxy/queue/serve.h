@@ -7,7 +7,4 @@
 
 int serve_init(int control);
 
-// The queue, or the way to the network, is no more.
-void serve_end(void);
-
 #endif

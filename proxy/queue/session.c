@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "session.h"
 
-#include "requests.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>

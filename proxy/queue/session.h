@@ -10,6 +10,8 @@
 
 #include <sys/queue.h>
 
+#define OUT_MOST ((size_t)256 << 10) // bytes of answers that a client may leave unread
+
 // One to be sent.
 struct message {
     TAILQ_ENTRY(message) link;
@@ -60,5 +62,17 @@ void session_send(struct session *s, struct message *m);
 
 // Something changed for which it may read or write: in this round of the loop still.
 void session_wake(struct session *s);
+
+// ---- requests.c: what a session calls -----------------------------------------------------
+
+void requests_begin(struct session *s);
+void requests_end(struct session *s); // what it has goes to others
+
+// A message came, whose memory is taken; one is in the ring, and is taken, too.
+void request_came(struct session *s, unsigned char *message, size_t size);
+void request_sent(struct session *s, struct message *m);
+
+// Whether more shall be read from it.
+bool requests_wanted(const struct session *s);
 
 #endif

@@ -41,4 +41,7 @@ void wait_finish(struct wait *w, int64_t result);
 
 void waits_drop(const struct session *s); // all of that session
 
+// requests.c: somebody has to wait, so it looks when it may be time.
+void requests_look_soon(void);
+
 #endif

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IDLE_NS INT64_C(10000000000) // without a connection and a listener
+#define IDLE_NS INT64_C(5000000000) // without a connection and a listener
 #define LOOK_NS INT64_C(20000000)    // so often it looks whether the last is through
 
 static int control = -1;

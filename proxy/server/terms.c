@@ -26,7 +26,7 @@ void answer_failure(struct mp__answer *a, int err, const char *format, ...)
 // NNG does not tell these apart.
 #define TLS_TEXT                                                                                   \
     "TLS could not agree: the other certificate is not of opts.tls_ca, has expired or is not "     \
-    "for this host (opts.tls_name); or ours is refused; or that is no TLS"
+    "for this host (opts.tls_name); or ours is refused; or that is no TLS 1.2"
 
 // ---- errors of NNG ---------------------------------------------------------------------
 

@@ -5,12 +5,15 @@
 #include "channel/queue.h"
 #include "mptest.h"
 
+#include <errno.h>
+#include <mp/arena.h>
 #include <mp/queue.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -315,4 +318,72 @@ MP_TEST_TIMEOUT(producers_stopped, 120)
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
     munmap(board, sizeof *board + n_items);
     mp_queue_free(q);
+}
+
+// ---- the machine has no more -------------------------------------------------------------
+
+static const mp_queue_opts anonymous = {.kind = MP_FIFO}, acked = {.ack = true},
+                           named = {.name = "mptest-no-room"};
+
+// Rows 32 and 34 of the fault matrix: memory for shared files ends while items go in. (The limit
+// of a file's size is what a full /dev/shm is, without the privilege to make one.)
+MP_TEST(no_room_is_an_error_and_what_is_in_it_stays)
+{
+    static const mp_queue_opts *const opts[] = {&anonymous, &acked, &named};
+    static char item[50000], got[50000];
+    struct rlimit lim = {1 << 20, 1 << 20};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0); // and no SIGXFSZ, no SIGBUS
+    for (size_t k = 0; k < 3; k++) {
+        mp_queue *q;
+        int r = mp_queue_new(&q, opts[k]);
+        if (r < 0) { // what has a name takes more to begin with
+            ck_assert_msg(r == -ENOMEM || r == -EFBIG || r == -ENOSPC, "%s", mp_err_name(r));
+            continue;
+        }
+        for (int round = 0; round < 3; round++) {
+            int n = 0;
+            for (; memset(item, n + 1, sizeof item), r == 0 && n < 100; n += r == 0)
+                r = mp_queue_put(q, item, sizeof item, 0);
+            mp_assert_err(r, -ENOMEM);
+            ck_assert_int_gt(n, 5);
+            for (int i = 0; i < n; i++) {
+                ck_assert_int_eq(mp_queue_get(q, got, sizeof got, 0), sizeof got);
+                ck_assert(got[0] == i + 1 && got[sizeof got - 1] == i + 1);
+                if (opts[k]->ack)
+                    mp_assert_ok(mp_queue_task_done(q));
+            }
+            mp_assert_err(mp_queue_get(q, got, sizeof got, 0), MP_ETIMEDOUT);
+            r = 0;
+        }
+        mp_queue_free(q);
+    }
+    (void)mp_shm_unlink(named.name);
+}
+
+// Row 33.
+MP_TEST(no_descriptors_is_an_error_and_leaks_none)
+{
+    static const mp_queue_opts *const opts[] = {&anonymous, &acked, &named};
+    struct rlimit all, few;
+    int before = mptest_fd_count(), next = dup(0), failed = 0, made = 0;
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+    for (int room = 0; room < 8; room++)
+        for (size_t k = 0; k < 3; k++) {
+            mp_queue *q;
+            few = (struct rlimit){(rlim_t)(next + room), all.rlim_max};
+            ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+            int r = mp_queue_new(&q, opts[k]);
+            if (r == 0 && mp_queue_put(q, "x", 1, 0) == 0)
+                made++;
+            else
+                failed += r == -EMFILE;
+            ck_assert_msg(r == 0 || (r == -EMFILE && !q), "%s", mp_err_name(r));
+            mp_queue_free(q);
+            ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+            if (r == 0 && opts[k]->name)
+                mp_assert_ok(mp_shm_unlink(opts[k]->name));
+            ck_assert_int_eq(mptest_fd_count(), before);
+        }
+    ck_assert(made > 0 && failed > 0);
 }

@@ -7,9 +7,7 @@
 #include "channel/remote.h"
 #include "urltest.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <mp/queue.h>
 #include <mp/wait.h>
@@ -18,7 +16,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 static mp_url_opts serve_opts, connect_opts;
@@ -181,6 +178,46 @@ MP_TEST(the_end_waits_for_what_is_on_its_way)
     mp_assert_err(mp_queue_get(far, &x, 1, LONG_MS), MP_EOF);
     mp_queue_free(far);
     stop_serving();
+}
+
+// But what is thrown away stays so, whether it comes back before that or after it.
+static void dropped_on_its_way(bool back_before)
+{
+    unsigned char message[MP__TALK_HEAD];
+    void *got;
+    char x;
+    serve(&tcp, NULL);
+    mp_queue *far = reach(&tcp);
+    mp_pipe *p;
+    connect_opts = url_opts(&tcp, false);
+    url_assert_ok(mp__connect(&p, mp_listener_url(listener), &connect_opts, MP__SP_QUEUE));
+    mp_assert_ok(mp_queue_put(queue, "long", 4, 0));
+    ck_assert_int_eq(mp_pipe_recv(p, message, sizeof message, LONG_MS), sizeof message);
+    mp__talk_write(message,
+                   &(struct mp__talk_head){.what = MP__TALK_GET, .ms = -1, .a = 1, .b = 4});
+    mp_assert_ok(mp_pipe_send(p, message, sizeof message, LONG_MS));
+    mp_assert_ok(mp_pipe_recv_new(p, &got, LONG_MS));
+    free(got);
+    mp_assert_ok(mp_queue_shutdown(queue, MP_DRAIN));
+    if (back_before) {
+        mp_pipe_free(p);
+        mp_assert_err(mp_queue_get(far, &x, 1, LONG_MS), MP_EMSGSIZE); // it is back, and too long
+        mp_assert_ok(mp_queue_shutdown(queue, MP_DROP));
+    } else {
+        mp_assert_ok(mp_queue_shutdown(queue, MP_DROP));
+        mp_pipe_free(p);
+    }
+    for (int i = 0; i < 20; i++)
+        mp_assert_err(mp_queue_get(far, &x, 1, 1), MP_EOF);
+    ck_assert_int_eq(mp_queue_size(queue), 0);
+    mp_queue_free(far);
+    stop_serving();
+}
+
+MP_TEST(what_was_on_its_way_is_dropped_with_the_rest)
+{
+    dropped_on_its_way(true);
+    dropped_on_its_way(false);
 }
 
 static int keep[2];
@@ -528,26 +565,9 @@ MP_TEST_TIMEOUT(any_byte_may_be_wrong, 60)
 
 // ---- many, and no descriptors ----------------------------------------------------------
 
-static int raw(const char *url)
-{
-    const char *p = strstr(url, "://") + 3;
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    bool path = *p == '/';
-    int fd = socket(path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    snprintf(un.sun_path, sizeof un.sun_path, "%s", p);
-    if (!path)
-        in.sin_port = htons((uint16_t)atoi(strchr(p, ':') + 1));
-    int r = path ? connect(fd, (struct sockaddr *)&un, sizeof un)
-                 : connect(fd, (struct sockaddr *)&in, sizeof in);
-    ck_assert_msg(r == 0, "%s: %s", url, strerror(errno));
-    return fd;
-}
-
 // Foreign peers that come in as PUSH or PULL, some with half a message, and go.
 static void come_and_go(const struct transport *t, int n)
 {
-    struct linger now = {1, 0};
     serve(t, &(mp_queue_opts){.max_items = 10});
     for (int i = 0; i < n; i++) {
         static const char hello[2][9] = {"\0SP\0\0\x50\0\0", "\0SP\0\0\x51\0\0"};
@@ -557,8 +577,7 @@ static void come_and_go(const struct transport *t, int n)
             if (i & 2) // a length of 2^63, or its beginning
                 (void)!send(fd, "\x01\x80\0\0\0\0\0\0\0", (size_t)(i % 10), MSG_NOSIGNAL);
         }
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-        close(fd);
+        reset(fd);
         if (i % 100 == 99)
             assert_serves(t);
     }

@@ -199,21 +199,32 @@ INTEROP(python, tcp)
 // ---- nngcat ----------------------------------------------------------------------------
 
 // It sends one message if it has `data`, and writes what it receives as it came.
-static struct started start_nngcat(const char *socket, const char *how, const char *url,
-                                   const char *data, int *out)
+static struct started start_nngcat(const struct transport *t, const char *socket, const char *how,
+                                   const char *url, const char *data, int *out)
 {
     int fds[2];
     struct started s;
     bool push = strcmp(socket, "--push0") == 0; // receives nothing, and wants no format for it
-    char *argv[8] = {(char[]){"nngcat"}, (char *)(uintptr_t)socket, (char *)(uintptr_t)how,
-                     (char *)(uintptr_t)url};
+    char *argv[14] = {(char[]){"nngcat"}, (char *)(uintptr_t)socket, (char *)(uintptr_t)how,
+                      (char *)(uintptr_t)url};
     int n = 4;
     static char raw[] = "--raw", with_data[] = "--data";
     if (!push)
         argv[n++] = raw;
     if (data) {
         argv[n++] = with_data;
-        argv[n] = (char *)(uintptr_t)data;
+        argv[n++] = (char *)(uintptr_t)data;
+    }
+    static char ca[] = "--cacert", cert[] = "--cert", key[] = "--key", insecure[] = "--insecure";
+    if (t == &tls) {
+        int side = strcmp(how, "--listen") == 0;
+        (void)url_opts(t, side);
+        if (side)
+            argv[n++] = ca, argv[n++] = pki_ca;
+        else // it has no way to say that 127.0.0.1 is localhost
+            argv[n++] = insecure;
+        argv[n++] = cert, argv[n++] = pki_cert[side];
+        argv[n++] = key, argv[n++] = pki_key[side];
     }
     ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
     int r = mp_spawn(&s.pid, &s.pidfd, argv,
@@ -256,13 +267,15 @@ static void nngcat(const struct transport *t)
     int out;
     mp_url_opts o = url_opts(t, true);
     url_assert_ok(mp_listen(&l, t->url, &o));
-    struct started s = start_nngcat("--pair0", "--dial", mp_listener_url(l), "from nngcat", &out);
+    struct started s =
+        start_nngcat(t, "--pair0", "--dial", mp_listener_url(l), "from nngcat", &out);
     mp_assert_ok(mp_accept(l, &p, LONG_MS));
     talk_to_nngcat(p, s, out);
     mp_listener_free(l);
 
     free_url(t, url, sizeof url);
-    s = start_nngcat("--pair0", "--listen", url, "from nngcat", &out);
+    s = start_nngcat(t, "--pair0", "--listen", url, "from nngcat", &out);
+    o = url_opts(t, false);
     ck_assert(mptest_eventually(mp_connect(&p, url, &o) == 0, LONG_MS));
     talk_to_nngcat(p, s, out);
     clean_up();
@@ -276,6 +289,11 @@ MP_TEST(nngcat_over_ipc)
 MP_TEST(nngcat_over_tcp)
 {
     nngcat(&tcp);
+}
+
+MP_TEST(nngcat_over_tls)
+{
+    nngcat(&tls);
 }
 
 MP_TEST(nngcat_over_ws)
@@ -349,12 +367,13 @@ static void nngcat_queue(const struct transport *t)
     int out;
     mp_assert_ok(mp_queue_new(&q, NULL));
     mp_listener *l = serve(t, q);
-    struct started s = start_nngcat("--push0", "--dial", mp_listener_url(l), "from nngcat", &out);
+    struct started s =
+        start_nngcat(t, "--push0", "--dial", mp_listener_url(l), "from nngcat", &out);
     ck_assert_int_eq(mp_queue_get(q, got, sizeof got, LONG_MS), 11);
     ck_assert_int_eq(memcmp(got, "from nngcat", 11), 0);
     close(out);
     await(s);
-    s = start_nngcat("--pull0", "--dial", mp_listener_url(l), NULL, &out);
+    s = start_nngcat(t, "--pull0", "--dial", mp_listener_url(l), NULL, &out);
     mp_assert_ok(mp_queue_put(q, "to nngcat", 9, LONG_MS));
     for (size_t n = 0; n < 9;) {
         ssize_t k = read(out, got + n, 9 - n);
@@ -378,6 +397,11 @@ MP_TEST(nngcat_uses_a_queue_over_ipc)
 MP_TEST(nngcat_uses_a_queue_over_tcp)
 {
     nngcat_queue(&tcp);
+}
+
+MP_TEST(nngcat_uses_a_queue_over_tls)
+{
+    nngcat_queue(&tls);
 }
 
 MP_TEST(nngcat_uses_a_queue_over_ws)

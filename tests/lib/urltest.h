@@ -6,10 +6,15 @@
 
 #include "mptest.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <mp/pipe.h>
 #include <mp/url.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #define LONG_MS 20000
 
@@ -116,6 +121,42 @@ __attribute__((unused)) static void pair_with(const struct transport *t, mp_pipe
 __attribute__((unused)) static void pair(const struct transport *t, mp_pipe **a, mp_pipe **b)
 {
     pair_with(t, a, b, NULL);
+}
+
+// A plain socket to a listener's URL, for peers that say what they like.
+__attribute__((unused)) static int raw(const char *url)
+{
+    const char *p = strstr(url, "://") + 3;
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    bool path = *p == '/';
+    int fd = socket(path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", p);
+    if (!path)
+        in.sin_port = htons((uint16_t)atoi(strchr(p, ':') + 1));
+    int r = path ? connect(fd, (struct sockaddr *)&un, sizeof un)
+                 : connect(fd, (struct sockaddr *)&in, sizeof in);
+    ck_assert_msg(r == 0, "%s: %s", url, strerror(errno));
+    return fd;
+}
+
+// With its last close the kernel sends a reset and keeps no port busy.
+__attribute__((unused)) static void reset(int fd)
+{
+    struct linger now = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+}
+
+// Whether the other side closes within ms; what it says meanwhile is dropped.
+__attribute__((unused)) static bool closes(int fd, int ms)
+{
+    char bytes[1000];
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (poll(&p, 1, ms) > 0)
+        if (recv(fd, bytes, sizeof bytes, 0) <= 0)
+            return true;
+    return false;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "urltest.h"
 
 #include <mp/handle.h>
+#include <mp/pack.h>
 #include <mp/process.h>
 #include <mp/wait.h>
 #include <poll.h>
@@ -131,6 +132,15 @@ MP_TEST_EACH(what_was_sent_before_the_end_can_be_read_later)
     end(NULL, b);
 }
 
+// The end that connected, or the one that was accepted.
+static void pair_by_side(const struct transport *t, int side, mp_pipe **a, mp_pipe **b)
+{
+    if (side == 0)
+        pair(t, a, b);
+    else
+        pair(t, b, a);
+}
+
 // Sends until that gives an error, and returns it.
 static int send_until_error(mp_pipe *p)
 {
@@ -143,12 +153,14 @@ static int send_until_error(mp_pipe *p)
 
 MP_TEST_EACH(who_sends_to_a_closed_end_is_told)
 {
-    mp_pipe *a, *b;
-    pair(t, &a, &b);
-    mp_pipe_close(b);
-    mp_assert_err(send_until_error(a), MP_EPIPE);
-    mp_assert_err(mp_pipe_send(b, "x", 1, 0), MP_ECLOSED);
-    end(a, b);
+    for (int side = 0; side < 2; side++) {
+        mp_pipe *a, *b;
+        pair_by_side(t, side, &a, &b);
+        mp_pipe_close(b);
+        mp_assert_err(send_until_error(a), MP_EPIPE);
+        mp_assert_err(mp_pipe_send(b, "x", 1, 0), MP_ECLOSED);
+        end(a, b);
+    }
 }
 
 static int send_and_die(void *arg)
@@ -159,11 +171,11 @@ static int send_and_die(void *arg)
     return 0;
 }
 
-MP_TEST_EACH(a_killed_sender_loses_nothing)
+static void sender_killed(const struct transport *t, int side)
 {
     mp_pipe *a, *b;
     int got;
-    pair(t, &a, &b);
+    pair_by_side(t, side, &a, &b);
     mp_process *p = start(send_and_die, b);
     ck_assert_int_eq(end_of(p), -SIGKILL);
     for (int i = 0; i < 100; i++) {
@@ -174,6 +186,12 @@ MP_TEST_EACH(a_killed_sender_loses_nothing)
     end(a, b);
 }
 
+MP_TEST_EACH(a_killed_sender_loses_nothing)
+{
+    sender_killed(t, 0);
+    sender_killed(t, 1);
+}
+
 static int receive_and_die(void *arg)
 {
     char byte;
@@ -182,10 +200,10 @@ static int receive_and_die(void *arg)
     return 0;
 }
 
-MP_TEST_EACH(who_sends_to_a_killed_reader_is_told)
+static void reader_killed(const struct transport *t, int side)
 {
     mp_pipe *a, *b;
-    pair(t, &a, &b);
+    pair_by_side(t, side, &a, &b);
     mp_process *p = start(receive_and_die, b);
     mp_assert_ok(mp_pipe_send(a, "x", 1, LONG_MS));
     ck_assert_int_eq(end_of(p), -SIGKILL);
@@ -197,6 +215,47 @@ static int send_too_much(void *arg)
 {
     size_t size = 64 << 20; // nobody reads so much
     return mp_pipe_send(arg, calloc(1, size), size, LONG_MS);
+}
+
+MP_TEST_EACH(who_sends_to_a_killed_reader_is_told)
+{
+    reader_killed(t, 0);
+    reader_killed(t, 1);
+}
+
+// Whatever goes to an end that nobody has any more, messages, descriptors, or word that there is
+// room again, with SIGPIPE as the system has it.
+static int write_to_the_dead(void *arg)
+{
+    mp_pipe *a, *b;
+    mp_handle h = mp_handle_fd(1);
+    void *data;
+    signal(SIGPIPE, SIG_DFL);
+    pair(arg, &a, &b);
+    mp_process *p = start(receive_and_die, b);
+    mptest_require(mp_pipe_send(a, "x", 1, LONG_MS) == 0);
+    mptest_require(end_of(p) == -SIGKILL);
+    int r = mp_pipe_send_handles(a, "x", 1, &h, 1, 0);
+    mptest_require(r == MP_EPIPE || r == MP_ENOTSUP);
+    mptest_require(send_until_error(a) == MP_EPIPE);
+    mptest_require(mp_pipe_send(a, "x", 1, LONG_MS) == MP_EPIPE);
+    mp_pipe_free(a);
+
+    pair(arg, &a, &b);
+    p = start(send_too_much, b);
+    mptest_require(mp_pipe_next_size(a, LONG_MS) == 64 << 20);
+    mptest_require(mp_process_join(p, 50) == MP_ETIMEDOUT); // it waits for room
+    mptest_require(mp_process_kill(p) == 0 && end_of(p) == -SIGKILL);
+    mptest_require(mp_pipe_recv_new(a, &data, LONG_MS) == MP_ETRUNCATED);
+    mp_pipe_free(a);
+    return 0;
+}
+
+MP_TEST_EACH(writing_to_the_dead_is_an_error_and_no_sigpipe)
+{
+    if (t->url)
+        (void)url_opts(t, true); // or skips
+    ck_assert_int_eq(mptest_in_child(write_to_the_dead, (void *)(uintptr_t)t), 0);
 }
 
 MP_TEST_EACH(a_sender_killed_inside_a_message_is_told)
@@ -348,6 +407,66 @@ MP_TEST_EACH(a_message_above_the_limit_is_refused)
     mp_assert_ok(mp_pipe_send(a, data, 100, LONG_MS));
     ck_assert_int_eq(mp_pipe_recv(b, data, sizeof data, LONG_MS), 100);
     mp_assert_err(mp_pipe_send(b, data, 101, LONG_MS), MP_EMSGSIZE);
+    end(a, b);
+}
+
+MP_TEST_EACH(a_buffer_too_small_leaves_the_message)
+{
+    mp_pipe *a, *b;
+    char data[100] = "";
+    void *got;
+    pair(t, &a, &b);
+    for (int i = 0; i < 3; i++) {
+        mp_assert_ok(mp_pipe_send(b, "0123456789", 10, LONG_MS));
+        mp_assert_err(mp_pipe_recv(a, data, 9, LONG_MS), MP_EMSGSIZE);
+        ck_assert_int_eq(mp_pipe_next_size(a, LONG_MS), 10);
+        mp_assert_err(mp_pipe_recv(a, data, 0, 0), MP_EMSGSIZE);
+        ck_assert_int_eq(
+            i & 1 ? mp_pipe_recv_new(a, &got, 0) : mp_pipe_recv(a, got = data, sizeof data, 0), 10);
+        ck_assert_int_eq(memcmp(got, "0123456789", 10), 0);
+        if (i & 1)
+            free(got);
+    }
+    end(a, b);
+}
+
+MP_TEST_EACH(packed_values_travel)
+{
+    mp_pipe *a, *b;
+    mp_buf buf = {0};
+    char text[16], room[4];
+    int i = 0;
+    double x = 0;
+    mp_buf fixed = {.data = room, .capacity = sizeof room, .fixed = true};
+    pair(t, &a, &b);
+    mp_assert_ok(mp_pipe_send_packed(b, LONG_MS, "{s:i s:[d]}", "n", 5, "x", 2.5));
+    mp_assert_ok(mp_pipe_recv_packed(a, &buf, LONG_MS, "{s:i s:[d]}", "n", &i, "x", &x));
+    ck_assert(i == 5 && x == 2.5);
+    mp_assert_ok(mp_pipe_send_packed(b, LONG_MS, "s", "longer"));
+    mp_assert_err(mp_pipe_recv_packed(a, &fixed, LONG_MS, "s", text, sizeof text), MP_EMSGSIZE);
+    mp_assert_err(mp_pipe_recv_packed(a, &buf, LONG_MS, "i", &i), MP_ETYPE);
+    mp_assert_ok(mp_unpack(buf.data, buf.size, "s", text, sizeof text));
+    ck_assert_str_eq(text, "longer");
+    mp_assert_ok(mp_pipe_send(b, "\xdd\xff\xff\xff\xff", 5, LONG_MS));
+    mp_assert_err(mp_pipe_recv_packed(a, &buf, LONG_MS, "_"), MP_EPROTO);
+    mp_buf_free(&buf);
+    end(a, b);
+}
+
+// Both ends of one process: with MP_TRANSPORT=nng over NNG as well.
+MP_TEST(oneway_goes_one_way)
+{
+    mp_pipe *a, *b;
+    char byte;
+    mp_assert_ok(mp_pipe_new(&a, &b, &(mp_pipe_opts){.oneway = true}));
+    mp_assert_err(mp_pipe_send(a, "x", 1, 0), MP_ESTATE);
+    mp_assert_err(mp_pipe_recv(b, &byte, 1, 0), MP_ESTATE);
+    mp_assert_err(mp_pipe_poll(b, 0), MP_ESTATE);
+    mp_assert_err(mp_pipe_fd(b), MP_ESTATE);
+    mp_assert_ok(mp_pipe_send(b, "x", 1, LONG_MS));
+    ck_assert_int_eq(mp_pipe_recv(a, &byte, 1, LONG_MS), 1);
+    mp_pipe_close(b);
+    mp_assert_err(mp_pipe_recv(a, &byte, 1, LONG_MS), MP_EOF);
     end(a, b);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What mp/pipe.h promises. Death, forks and damage are in fault/test_pipe_faults.c,
-// lost wake-ups in process/test_pipe_stress.c.
+// lost wake-ups in process/test_pipe_stress.c, foreign event loops in process/test_pipe_fd.c.
 #include "mptest.h"
 
 #include "base/clock.h"
@@ -14,10 +14,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <uv.h>
 
 #define LONG_MS 20000
 
@@ -303,17 +301,6 @@ MP_TEST(the_descriptor_is_truthful)
     free_both(a, b);
 }
 
-static int count_up(void *arg)
-{
-    for (int i = 0; i < 3000; i++) {
-        if (mp_pipe_send(arg, &i, sizeof i, LONG_MS) < 0)
-            return 1;
-        if (i % 100 == 0)
-            usleep(1000);
-    }
-    return 0;
-}
-
 static mp_process *start(mp_process_fn *fn, mp_pipe *p)
 {
     mp_process *proc;
@@ -330,73 +317,6 @@ static void join(mp_process *p)
     mp_assert_ok(mp_process_exitcode(p, &code));
     ck_assert_int_eq(code, 0);
     mp_process_free(p);
-}
-
-struct seen {
-    mp_pipe *pipe;
-    int next;
-    int64_t end;
-};
-
-// All that is there, as a loop's callback does.
-static void drain(struct seen *s)
-{
-    int n;
-    int64_t r;
-    while ((r = mp_pipe_recv(s->pipe, &n, sizeof n, 0)) == sizeof n)
-        ck_assert_int_eq(n, s->next++);
-    s->end = r;
-}
-
-MP_TEST(epoll_can_be_edge_triggered)
-{
-    mp_pipe *a, *b;
-    mp_assert_ok(mp_pipe_new(&a, &b, NULL));
-    struct seen s = {.pipe = a};
-    int ep = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
-    ck_assert_int_eq(epoll_ctl(ep, EPOLL_CTL_ADD, mp_pipe_fd(a), &ev), 0);
-    mp_process *p = start(count_up, b);
-    while (s.end != MP_EOF) {
-        ck_assert_int_eq(epoll_wait(ep, &ev, 1, LONG_MS), 1);
-        drain(&s);
-        ck_assert(s.end == MP_ETIMEDOUT || s.end == MP_EOF);
-    }
-    ck_assert_int_eq(s.next, 3000);
-    close(ep);
-    mp_pipe_free(a);
-    join(p);
-}
-
-static void on_readable(uv_poll_t *h, int status, int events)
-{
-    struct seen *s = h->data;
-    ck_assert_int_eq(status, 0);
-    ck_assert(events & UV_READABLE);
-    drain(s);
-    if (s->end != MP_ETIMEDOUT)
-        uv_close((uv_handle_t *)h, NULL);
-}
-
-MP_TEST(libuv_can_wait_for_it)
-{
-    mp_pipe *a, *b;
-    uv_loop_t loop;
-    uv_poll_t h;
-    mp_assert_ok(mp_pipe_new(&a, &b, NULL));
-    struct seen s = {.pipe = a};
-    mp_process *p = start(count_up, b);
-    ck_assert_int_eq(uv_loop_init(&loop), 0);
-    ck_assert_int_eq(uv_poll_init(&loop, &h, mp_pipe_fd(a)), 0);
-    h.data = &s;
-    ck_assert_int_eq(uv_poll_start(&h, UV_READABLE, on_readable), 0);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    ck_assert_int_eq(uv_loop_close(&loop), 0);
-    uv_library_shutdown();
-    ck_assert_int_eq(s.next, 3000);
-    mp_assert_err(s.end, MP_EOF);
-    mp_pipe_free(a);
-    join(p);
 }
 
 // ---- long messages -------------------------------------------------------------------

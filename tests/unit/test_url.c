@@ -3,6 +3,7 @@
 // URLs as text, and what is wrong with them; then listeners, connections, keys and
 // certificates as a user meets them: each mistake is an error that names the URL, what is
 // wrong and what helps.
+#include "base/clock.h"
 #include "channel/url.h"
 #include "urltest.h"
 
@@ -103,22 +104,39 @@ MP_TEST_EACH_URL(a_listener_tells_its_real_address)
     mp_listener_free(l);
 }
 
-MP_TEST(ipv6_works_alike)
+static void over_ipv6(const struct transport *t, const char *url)
 {
     mp_listener *l;
     mp_pipe *a, *b;
-    mp_url_opts o = url_opts(&tcp, true);
+    mp_url_opts o = url_opts(t, true), c = url_opts(t, false);
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         mp_skip("this machine has no IPv6");
     close(fd);
-    url_assert_ok(mp_listen(&l, "tcp://[::1]:0", &o));
-    ck_assert_int_eq(strncmp(mp_listener_url(l), "tcp://[::1]:", 12), 0);
-    url_assert_ok(mp_connect(&a, mp_listener_url(l), &o));
+    url_assert_ok(mp_listen(&l, url, &o));
+    size_t host = (size_t)(strchr(url, ']') + 2 - url);
+    ck_assert_int_eq(strncmp(mp_listener_url(l), url, host), 0);
+    ck_assert_int_ne(mp_listener_url(l)[host], '0'); // the port that was found
+    url_assert_ok(mp_connect(&a, mp_listener_url(l), &c));
     mp_assert_ok(mp_accept(l, &b, LONG_MS));
     mp_pipe_free(a);
     mp_pipe_free(b);
     mp_listener_free(l);
+}
+
+MP_TEST(ipv6_works_alike_tcp)
+{
+    over_ipv6(&tcp, "tcp://[::1]:0");
+}
+
+MP_TEST(ipv6_works_alike_tls)
+{
+    over_ipv6(&tls, "tls+tcp://[::1]:0");
+}
+
+MP_TEST(ipv6_works_alike_ws)
+{
+    over_ipv6(&ws, "ws://[::1]:0/pipe");
 }
 
 static int use_it(void *arg)
@@ -391,8 +409,10 @@ MP_TEST_EACH_URL(who_has_the_key_comes_in)
 
     // A wrong key and no key at all get the same answer, after a while.
     char first[sizeof url_error];
+    int64_t asked = mp__now();
     c.key_file = "other";
     assert_no_connect(url, &c, -EACCES, "key");
+    ck_assert_int_gt(mp__now() - asked, 500 * 1000000);
     snprintf(first, sizeof first, "%s", url_error);
     c.key_file = NULL;
     assert_no_connect(url, &c, -EACCES, "key");
