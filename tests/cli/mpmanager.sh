@@ -124,6 +124,31 @@ else
     echo "SKIP: the examples were not built: no custom type"
 fi
 
+# ---- tasks ----
+tasks=$(find "$MP_BIN/.." -name tasks_text.so | head -n 1)
+if [ -n "$tasks" ]; then
+    gives "no such tasks" 78 mpmanager --tasks=none.so
+    gives "no tasks in it" 78 mpmanager --tasks="$type"
+    has "no tasks in it" "MP_TASK" "$err"
+    gives "too many workers" 64 mpmanager --tasks="$tasks" --workers=5000
+    gives "a Pool without tasks" 0 mpmanager --background
+    gives "a Pool without tasks" 1 mpctl new pool Pool
+    has "a Pool without tasks" "cannot do that" "$err"
+    gives "its end" 0 mpctl shutdown
+    # What the daemon has beside it holds nobody's output open.
+    is "with tasks" "" "$(mpmanager --background --log-level=error --tasks="$tasks" --workers=2 2>&1)"
+    gives "a Pool" 0 mpctl new pool Pool
+    is "a Pool: apply" 6 "$(mpctl call pool apply words '"to be or not to be"')"
+    is "a Pool: map" "[1, 2, 0]" "$(mpctl call pool map words '["one", "and two", ""]')"
+    is "a Pool: its tasks" '["repeat", "words"]' "$(mpctl call pool tasks)"
+    gives "a Pool: a failure" 1 mpctl call pool map words '["one", 2]'
+    has "a Pool: a failure" "task 1: the task returned" "$err"
+    has "a Pool: seen" "tasks" "$(mpctl clients)"
+    gives "its end" 0 mpctl shutdown
+else
+    echo "SKIP: the examples were not built: no tasks"
+fi
+
 # ---- systemd ----
 if command -v python3 >/dev/null; then
     gives "sd_notify" 0 python3 "$MP_SRC/tests/lib/notify.py" mpmanager
