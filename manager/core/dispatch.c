@@ -92,8 +92,9 @@ static int permitted(const struct mp__call *c)
         return 0;
     if (c->session->flags & MP__SESSION_READ_ONLY)
         return MP_EDENIED;
-    bool admin = c->session->flags & MP__SESSION_ADMIN;
-    return strpbrk(info->flags, "SA") && !admin ? MP_EDENIED : 0;
+    if (c->session->flags & MP__SESSION_ADMIN)
+        return 0;
+    return flag(info, 'S') || flag(info, 'A') ? MP_EDENIED : 0;
 }
 
 static bool fits(const struct mp__call *c, size_t i, char letter)

@@ -435,8 +435,4 @@ static int call_locks(struct mp__call *c)
 #define call_metrics     NULL
 #define call_reload      NULL
 
-mp__method *const mp__manager_methods[32] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_MANAGER(ROW)
-#undef ROW
-};
+mp__method *const mp__manager_methods[32] = {MP__CALLS_MANAGER(MP__METHOD)};

@@ -97,7 +97,7 @@ void mp__watchers_tell(struct mp__call *c, size_t result);
 
 // tasks.c
 mp__method mp__serve_tasks, mp__task_done;
-void mp__jobs_free(struct mp__core *c);      // those that were dropped (types/pool.c)
+void mp__jobs_free(struct mp__core *c);      // those that were dropped (types/jobs.c)
 int mp__workers_begin(struct mp__waiter *w); // it has a place
 void mp__workers_end(struct mp__waiter *w);  // it is gone: so is what it had
 bool mp__tasks_deal(struct mp__core *c);     // to who has nothing to do; true: settle again

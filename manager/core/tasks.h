@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Tasks, between who has them (types/pool.c) and who runs them: sessions that called serve_tasks.
+// Tasks, between who has them (types/jobs.c) and who runs them: sessions that called serve_tasks.
 // The core runs nothing; what a task gave comes as a call, task_done, like everything else.
 #ifndef MP_MANAGER_TASKS_H
 #define MP_MANAGER_TASKS_H
@@ -30,14 +30,14 @@ struct mp__task_source {
     struct mp__task *(*next)(struct mp__task_source *s);
 };
 
-// What a task is, for those who run it. (types/pool.c)
+// What a task is, for those who run it. (types/jobs.c)
 struct mp__task_what {
     struct mp__slice name, args;
     uint64_t timeout_ms, retries;
 };
 struct mp__task_what mp__task_what(const struct mp__task *t);
 
-// A task has ended, however: result is one packed value, or a text. (types/pool.c)
+// A task has ended, however: result is one packed value, or a text. (types/jobs.c)
 void mp__task_ended(struct mp__task *t, int status, struct mp__slice result);
 
 // It shall end now; its end is told as any other.

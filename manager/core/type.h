@@ -88,6 +88,9 @@ enum mp__reason { MP__TIMED_OUT, MP__CANCELED, MP__GONE };
 
 typedef int mp__method(struct mp__call *c);
 
+// A row of a table of calls as a place in a table of methods: that of get is call_get().
+#define MP__METHOD(interface, name, number, args, result, flags, text) [number] = call_##name,
+
 struct mp__saver;
 
 struct mp__type {

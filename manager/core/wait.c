@@ -245,11 +245,12 @@ void mp__settle(struct mp__core *c)
             serve(MP__OF(c->woken.next, struct mp__queue, woken));
         } else if (!mp__list_empty(&c->doomed) && !c->replaying) {
             mp__object_bury(MP__OF(c->doomed.next, struct mp__object, doomed));
-        } else if (!mp__tasks_deal(c)) {
+        } else if (mp__list_empty(&c->ready) || !mp__tasks_deal(c)) {
             break;
         }
     }
-    mp__jobs_free(c);
+    if (c->dropped)
+        mp__jobs_free(c);
 }
 
 // ---- giving up -----------------------------------------------------------------------

@@ -62,6 +62,8 @@ struct option_list {
     X(N, max_session_objects, "max-client-objects", "N", "1000", true, "that a client refers to")  \
     X(B, max_object_bytes, "max-object-bytes", "BYTES", "64M", true, "in one object")              \
     X(B, max_bytes, "max-bytes", "BYTES", "512M", true, "in all objects")                          \
+    X(B, max_name, "max-name", "BYTES", "64", true, "in the name of an object")                    \
+    X(B, max_key, "max-key", "BYTES", "255", true, "in a key of a dict or element of a set")       \
     X(B, max_session_tasks, "max-client-tasks", "BYTES", "64M", true,                              \
       "in the tasks of a client and their results")                                                \
     X(N, max_waiting, "max-waiting", "N", "64", true, "calls of a client that wait")               \

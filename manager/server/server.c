@@ -271,6 +271,8 @@ static struct mp__core_limits limits_of(const struct options *o)
         .bytes = o->max_bytes,
         .waiting = o->max_waiting,
         .object_waiting = o->max_object_waiting,
+        .name = o->max_name,
+        .key = o->max_key,
         .session_tasks = o->max_session_tasks,
     };
 }
