@@ -96,11 +96,6 @@ void mp__watch_look(mp_loop *loop, int64_t wait_ns);
 void mp__watch_free_closed(mp_loop *loop);
 void mp__watch_shut(mp_loop *loop);
 
-// In a forked child that will use no loop any more: gives up what libuv keeps for the process.
-// Whoever closes descriptors there by their numbers does this first: libuv closes its own in each
-// further child.
-void mp__loop_leave(void);
-
 // Forgets the tasks that are left, with what they hold.
 void mp__coro_drop_all(mp_loop *loop);
 void mp__future_drop_all(mp_loop *loop);

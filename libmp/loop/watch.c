@@ -391,8 +391,3 @@ void mp_watch_close(mp_watch *w)
     w->next = w->loop->closed_watches;
     w->loop->closed_watches = w;
 }
-
-void mp__loop_leave(void)
-{
-    uv_library_shutdown();
-}

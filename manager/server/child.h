@@ -13,11 +13,9 @@ struct child_report {
 };
 
 // Forks: 0 in the child, with the descriptor that its report goes to; its pid, once it is
-// ready; or -errno, or what it reported, with *report.
+// ready; or -errno, or what it reported, with *report. The child has nothing else open that it
+// inherited.
 pid_t child_fork(int *fd, struct child_report *report);
-
-// In the child: closes all but this one and the three that everybody has.
-void child_leave_descriptors(int keep);
 
 // In the child: tells. False: nobody is there to hear it.
 bool child_tell(int fd, const struct child_report *report);

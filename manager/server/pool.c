@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "child.h"
 #include "logfmt.h"
-#include "loop/loop.h"
 #include "server.h"
 
 #include <errno.h>
@@ -71,8 +70,6 @@ static int start(struct server *s, struct child_report *report)
     int fd;
     pid_t pid = child_fork(&fd, report);
     if (pid == 0) {
-        mp__loop_leave();
-        child_leave_descriptors(fd);
         settle_in(o, daemon);
         _exit(pool_host(&plan, fd, report));
     }

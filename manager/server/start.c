@@ -76,7 +76,6 @@ _Noreturn static void child(const mp_manager_start_opts *opts, const char *path,
     struct child_report report = {0};
     struct options o;
     struct server *s = NULL;
-    child_leave_descriptors(fd);
     signal(SIGPIPE, SIG_IGN);
     logfmt_open("off", NULL);
     options_defaults(&o);
