@@ -24,6 +24,7 @@
 //   B  may have to wait, as long as the request's timeout says
 //   K  the first argument is the key that is changed (for who watches one key)
 //   S  the server does it, not the core
+//   A  for local clients of the manager's user only, as S without R is
 //   P  in the log only: how an object is made again as it was
 #ifndef MP_WIRE_CALLS_H
 #define MP_WIRE_CALLS_H
@@ -48,7 +49,8 @@
     X(CONDITION, 10)                                                                               \
     X(EVENT, 11)                                                                                   \
     X(BARRIER, 12)                                                                                 \
-    X(COUNTER, 13)
+    X(COUNTER, 13)                                                                                 \
+    X(POOL, 14)
 
 enum {
 #define MP__INTERFACE(name, number) MP__##name = number,
@@ -84,7 +86,10 @@ enum {
       "To wait until something changed; with a lock, or its own RLock")                            \
     X(Event, EVENT, "", "A flag to wait for")                                                      \
     X(Barrier, BARRIER, "u|u", "So many parties wait for each other; timeout in ms for all waits") \
-    X(counter, COUNTER, "|i", "An integer of 64 bits")
+    X(counter, COUNTER, "|i", "An integer of 64 bits")                                             \
+    X(Pool, POOL, "|uuu",                                                                          \
+      "Runs the tasks of the manager; at most so many at a time (0: as there are workers), time "  \
+      "limit of a task in ms, how often one that fails is run again")
 
 // ---- calls ---------------------------------------------------------------------------
 
@@ -131,7 +136,13 @@ enum {
     X(MANAGER, monitor, 24, "", "v", "RS", "Stays open: a reply of status 1 for each call made")   \
     X(MANAGER, metrics, 25, "", "s", "RS", "The numbers as Prometheus reads them")                 \
     X(MANAGER, reload, 26, "", "n", "S", "Reads the configuration again")                          \
-    X(MANAGER, load, 27, "sv", "n", "P", "An object of a custom type, from what its save() made")
+    X(MANAGER, load, 27, "sv", "n", "P", "An object of a custom type, from what its save() made")  \
+    X(MANAGER, serve_tasks, 28, "ua", "v", "A",                                                    \
+      "Stays open: runs tasks of these names, up to so many at a time. A reply of status 1 for "   \
+      "each: [ticket, name, arguments as bytes, time limit in ms, retries], or [ticket] when "     \
+      "one is not wanted any more; the first is nil, when it has begun. Ends with cancel")         \
+    X(MANAGER, task_done, 29, "uiv", "n", "A",                                                     \
+      "A task has ended: its ticket, status, and its result as bytes, or the text of its error")
 
 #define MP__CALLS_LIST(X)                                                                          \
     X(LIST, append, 1, "v", "n", "W", "Adds a value at the end")                                   \
@@ -312,6 +323,39 @@ enum {
     X(COUNTER, compare_and_set, 4, "ii", "t", "W", "Sets the second if it is the first")           \
     X(COUNTER, exchange, 5, "i", "i", "W", "Sets it and gives the one before")
 
+// A job is what apply and map begin: one task, or one for each element of an array. It is its
+// session's, and its number is good until the result is taken. What fails has its error with a
+// text; a task whose worker died has MP_EWORKERDIED, and costs no other.
+#define MP__CALLS_POOL(X)                                                                          \
+    X(POOL, apply, 1, "s*v", "v", "B", "Runs a task with these arguments, and gives its result")   \
+    X(POOL, apply_async, 2, "s*v", "u", "", "Has it run: the number of the job")                   \
+    X(POOL, map, 3, "sa", "a", "B",                                                                \
+      "Runs a task with each element of an array, and gives all results, or the first error")      \
+    X(POOL, map_async, 4, "sa", "u", "", "Has it run: the number of the job")                      \
+    X(POOL, starmap, 5, "sa", "a", "B", "As map; each element is the array of the arguments")      \
+    X(POOL, starmap_async, 6, "sa", "u", "", "As map_async; likewise")                             \
+    X(POOL, imap, 7, "sa", "u", "", "As map_async, for results one by one: see next")              \
+    X(POOL, imap_unordered, 8, "sa", "u", "", "The same, in the order in which they end")          \
+    X(POOL, next, 9, "u", "v", "B",                                                                \
+      "Waits for the next result of imap, and gives it, or its error; MP_EOF behind the last, "    \
+      "and the job is forgotten")                                                                  \
+    X(POOL, get, 10, "u", "v", "B",                                                                \
+      "Waits for a job: its result, those of a map, or the first error; and the job is forgotten") \
+    X(POOL, get_each, 11, "u", "a", "B",                                                           \
+      "The same: [status, result or text of the error] of each task")                              \
+    X(POOL, wait, 12, "u", "n", "RB", "Waits until a job is done")                                 \
+    X(POOL, ready, 13, "u", "t", "R", "Whether it is done")                                        \
+    X(POOL, successful, 14, "u", "t", "R", "Whether all went well; MP_ESTATE when not done")       \
+    X(POOL, cancel, 15, "u", "u", "",                                                              \
+      "Ends tasks of a job that have not ended, also those that run: how many")                    \
+    X(POOL, forget, 16, "u", "n", "",                                                              \
+      "Takes back what no worker has begun; of what runs the results are dropped")                 \
+    X(POOL, close, 17, "", "n", "", "No more jobs, from nobody: MP_ECLOSED")                       \
+    X(POOL, terminate, 18, "", "n", "", "The same, and everybody's jobs are cancelled")            \
+    X(POOL, join, 19, "", "n", "B", "After close: waits until all tasks have ended")               \
+    X(POOL, stats, 20, "", "m", "R", "Numbers by name: jobs, waiting, running, done, failed")      \
+    X(POOL, tasks, 21, "", "a", "R", "The names of tasks that can be run")
+
 #define MP__CALLS(X)                                                                               \
     MP__CALLS_MANAGER(X)                                                                           \
     MP__CALLS_LIST(X)                                                                              \
@@ -326,7 +370,8 @@ enum {
     MP__CALLS_CONDITION(X)                                                                         \
     MP__CALLS_EVENT(X)                                                                             \
     MP__CALLS_BARRIER(X)                                                                           \
-    MP__CALLS_COUNTER(X)
+    MP__CALLS_COUNTER(X)                                                                           \
+    MP__CALLS_POOL(X)
 
 // What travels: MP__OP(DICT, get).
 #define MP__OP(interface, name) MP__OP_##interface##_##name

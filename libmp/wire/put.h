@@ -128,6 +128,17 @@ static inline void mp__put_text(mp_buf *b, const char *text, size_t size)
     mp__put_packed(b, text, size);
 }
 
+static inline void mp__put_bin(mp_buf *b, const void *data, size_t size)
+{
+    if (size <= UINT8_MAX)
+        mp__put_number(b, 0xc4, size, 1);
+    else if (size <= UINT16_MAX)
+        mp__put_number(b, 0xc5, size, 2);
+    else
+        mp__put_number(b, 0xc6, size, 4);
+    mp__put_packed(b, data, size);
+}
+
 static inline void mp__put_str(mp_buf *b, const char *text)
 {
     mp__put_text(b, text, strlen(text));

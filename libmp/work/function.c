@@ -80,3 +80,8 @@ mp__any_fn *mp__function_find(const struct mp__function_ref *ref, const char *na
     unlock_list();
     return found;
 }
+
+const mp_function *mp__function_next(const mp_function *f)
+{
+    return f ? f->next : registered;
+}

@@ -21,4 +21,8 @@ int mp__function_refer(mp__any_fn *fn, struct mp__function_ref *ref, const char 
 mp__any_fn *mp__function_find(const struct mp__function_ref *ref, const char *name,
                               const char **why);
 
+// All that are registered: the first for NULL, then those behind it; NULL at the end. While
+// nothing is loaded or unloaded.
+const mp_function *mp__function_next(const mp_function *f);
+
 #endif

@@ -35,6 +35,13 @@ static struct mp__slice body_of(struct mp__slice s)
     return (struct mp__slice){s.data + s.size - n, n, false};
 }
 
+struct mp__slice mp__text_of(struct mp__slice s)
+{
+    mp_item_type type = head_of(s).type;
+    bool text = type == MP_ITEM_STR || type == MP_ITEM_BIN;
+    return text ? body_of(s) : (struct mp__slice){0};
+}
+
 struct mp__slice mp__arg_text(const struct mp__call *c, size_t i)
 {
     return body_of(mp__arg(c, i));
@@ -108,11 +115,8 @@ static void put_shortest(mp_buf *b, const struct mp__head *head, struct mp__slic
         mp__put_uint(b, head->n);
     else if (head->type == MP_ITEM_STR)
         mp__put_text(b, (const char *)body.data, body.size);
-    else {
-        int bytes = body.size <= UINT8_MAX ? 1 : body.size <= UINT16_MAX ? 2 : 4;
-        mp__put_number(b, (uint8_t)(0xc4 + (bytes == 4 ? 2 : bytes - 1)), body.size, bytes);
-        mp__put_packed(b, body.data, body.size);
-    }
+    else
+        mp__put_bin(b, body.data, body.size);
 }
 
 static int shortest(struct mp__call *c, struct mp__slice s, struct mp__slice *key)

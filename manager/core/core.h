@@ -68,6 +68,7 @@ struct mp__core_limits {
     size_t object_waiting;  // requests that wait for one object; 1,024
     size_t name;            // bytes of a name; 64
     size_t key;             // bytes of a key; 255
+    size_t session_tasks;   // bytes of a session's tasks and their results; 64 MiB
 };
 
 struct mp__core_opts {
@@ -75,6 +76,7 @@ struct mp__core_opts {
     struct mp__core_limits limits;
     uint8_t seed[16];  // random: the key of hashes; its own for each start of a manager
     uint64_t instance; // random, not 0: objects of another instance are told apart by it
+    bool tasks;        // somebody will serve_tasks: or there can be no Pool
     uint64_t token;    // the first fencing token is the next; the wall clock in ns, so that tokens
                        // grow over all starts of a manager
 };

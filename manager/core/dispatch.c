@@ -92,7 +92,9 @@ static int permitted(const struct mp__call *c)
         return 0;
     if (c->session->flags & MP__SESSION_READ_ONLY)
         return MP_EDENIED;
-    return flag(info, 'S') && !(c->session->flags & MP__SESSION_ADMIN) ? MP_EDENIED : 0;
+    if (c->session->flags & MP__SESSION_ADMIN)
+        return 0;
+    return flag(info, 'S') || flag(info, 'A') ? MP_EDENIED : 0;
 }
 
 static bool fits(const struct mp__call *c, size_t i, char letter)
@@ -317,6 +319,8 @@ static void answer(struct mp__call *c, uint64_t op, uint64_t object)
         r = mp__park(c, &w);
         if (r == 0 && op == MP__OP(MANAGER, watch))
             mp__watch_begin(w);
+        if (r == 0 && op == MP__OP(MANAGER, serve_tasks))
+            r = mp__workers_begin(w);
         if (r == 0)
             return;
     }

@@ -21,6 +21,7 @@ static const struct mp__type *const types[] = {&mp__type_list,
                                                &mp__type_event,
                                                &mp__type_barrier,
                                                &mp__type_counter,
+                                               &mp__type_pool,
                                                NULL};
 
 const struct mp__type *mp__type_find(const struct mp__core *c, const void *name, size_t size)
@@ -425,15 +426,13 @@ static int call_locks(struct mp__call *c)
 }
 
 // These the server does.
-#define call_clients  NULL
-#define call_snapshot NULL
-#define call_shutdown NULL
-#define call_monitor  NULL
-#define call_metrics  NULL
-#define call_reload   NULL
+#define call_clients     NULL
+#define call_serve_tasks mp__serve_tasks
+#define call_task_done   mp__task_done
+#define call_snapshot    NULL
+#define call_shutdown    NULL
+#define call_monitor     NULL
+#define call_metrics     NULL
+#define call_reload      NULL
 
-mp__method *const mp__manager_methods[32] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_MANAGER(ROW)
-#undef ROW
-};
+mp__method *const mp__manager_methods[32] = {MP__CALLS_MANAGER(MP__METHOD)};

@@ -197,6 +197,20 @@ void mp__discharge(struct mp__object *o, size_t bytes)
     o->core->stats.bytes -= bytes;
 }
 
+int mp__charge_tasks(struct mp__session *s, size_t bytes)
+{
+    size_t limit = s->core->limits.session_tasks;
+    if (bytes > limit || s->task_bytes > limit - bytes)
+        return MP_EQUOTA;
+    s->task_bytes += bytes;
+    return 0;
+}
+
+void mp__discharge_tasks(struct mp__session *s, size_t bytes)
+{
+    s->task_bytes -= bytes;
+}
+
 // ---- references of sessions ----------------------------------------------------------
 
 static struct mp__entry *ref_entry(const struct mp__session *s, uint64_t id)

@@ -27,6 +27,7 @@ void mp__core_set_limits(struct mp__core *c, const struct mp__core_limits *l)
         .object_waiting = or_default(l->object_waiting, 1024),
         .name = or_default(l->name, 64),
         .key = or_default(l->key, 255),
+        .session_tasks = or_default(l->session_tasks, 64 << 20),
     };
 }
 
@@ -46,6 +47,9 @@ int mp__core_new(struct mp__core **out, const struct mp__core_opts *opts)
     mp__list_init(&c->sessions);
     mp__list_init(&c->woken);
     mp__list_init(&c->doomed);
+    mp__list_init(&c->workers);
+    mp__list_init(&c->ready);
+    c->tasks = opts->tasks;
     mp__timers_init(&c->timers);
     *out = c;
     return 0;

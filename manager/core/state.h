@@ -22,6 +22,7 @@ struct mp__session {
     bool ending; // nothing is sent to it any more
     char name[65];
     struct mp__table refs; // object's number -> how many references
+    size_t task_bytes;     // that its tasks in pools take
 };
 
 struct mp__custom {
@@ -40,6 +41,9 @@ struct mp__core {
     unsigned object_bits;
     struct mp__table names; // name -> struct mp__object *
     struct mp__link sessions, woken, doomed;
+    struct mp__link workers, ready; // who runs tasks; pools that have some
+    bool tasks;                     // there will be somebody
+    struct mp__job *dropped;        // jobs that are to be freed
     struct timers timers;
     struct mp__wire_element *elements[2]; // of a message, and of a call in its batch
     size_t room[2];
@@ -87,8 +91,16 @@ struct mp__waiter *mp__waiter_find(struct mp__session *s, uint64_t id);
 void mp__settle(struct mp__core *c);
 
 // watch.c
+void mp__event_begin(mp_buf *b, const struct mp__waiter *w);
 void mp__watch_begin(struct mp__waiter *w);
 void mp__watchers_tell(struct mp__call *c, size_t result);
+
+// tasks.c
+mp__method mp__serve_tasks, mp__task_done;
+void mp__jobs_free(struct mp__core *c);      // those that were dropped (types/jobs.c)
+int mp__workers_begin(struct mp__waiter *w); // it has a place
+void mp__workers_end(struct mp__waiter *w);  // it is gone: so is what it had
+bool mp__tasks_deal(struct mp__core *c);     // to who has nothing to do; true: settle again
 
 // object.c
 struct mp__object *mp__object_make(struct mp__call *c, const struct mp__type *type, uint64_t id,

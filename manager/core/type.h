@@ -88,6 +88,9 @@ enum mp__reason { MP__TIMED_OUT, MP__CANCELED, MP__GONE };
 
 typedef int mp__method(struct mp__call *c);
 
+// A row of a table of calls as a place in a table of methods: that of get is call_get().
+#define MP__METHOD(interface, name, number, args, result, flags, text) [number] = call_##name,
+
 struct mp__saver;
 
 struct mp__type {
@@ -131,6 +134,9 @@ bool mp__arg_bool(const struct mp__call *c, size_t i);
 
 // The bytes of a text.
 struct mp__slice mp__arg_text(const struct mp__call *c, size_t i);
+
+// The bytes of a packed text, or of bytes; none of anything else.
+struct mp__slice mp__text_of(struct mp__slice s);
 
 // A number: an integer, or a double.
 struct mp__number {
@@ -201,6 +207,10 @@ static inline bool mp__others_wait(const struct mp__call *c, const struct mp__qu
 // For a method to return: MP__WAITS; or MP_EAGAIN, MP_EQUOTA.
 int mp__wait(struct mp__call *c, struct mp__queue *q);
 
+// Whether a call would be let wait for its object: 0, or the error. For who has to change
+// something before he waits.
+int mp__may_wait(struct mp__call *c);
+
 // Calls that wait there are made again, when the present one is done.
 void mp__wake(struct mp__queue *q);
 
@@ -222,6 +232,10 @@ struct mp__object *mp__object_own(struct mp__core *c, const char *type);
 // Charges an object for bytes of values (or gives them back): MP_EQUOTA.
 int mp__charge(struct mp__object *o, size_t bytes);
 void mp__discharge(struct mp__object *o, size_t bytes);
+
+// The same for a session, of what its tasks take.
+int mp__charge_tasks(struct mp__session *s, size_t bytes);
+void mp__discharge_tasks(struct mp__session *s, size_t bytes);
 
 uint64_t mp__token(struct mp__core *c); // larger than all before
 int64_t mp__core_now(const struct mp__core *c);
@@ -248,7 +262,7 @@ extern const struct mp__type mp__type_list, mp__type_dict, mp__type_set, mp__typ
     mp__type_value, mp__type_array, mp__type_queue, mp__type_lifo_queue, mp__type_priority_queue,
     mp__type_joinable_queue, mp__type_lock, mp__type_rlock, mp__type_semaphore,
     mp__type_bounded_semaphore, mp__type_condition, mp__type_event, mp__type_barrier,
-    mp__type_counter;
+    mp__type_counter, mp__type_pool;
 
 // Calls of a lock for who has one inside: a condition.
 bool mp__lock_held(struct mp__object *lock, mp_buf *describe); // packs what `locks` says of it

@@ -25,16 +25,20 @@ struct mp__waiter *mp__queue_first(const struct mp__queue *q)
     return q->count ? MP__OF(q->waiters.next, struct mp__waiter, in_queue) : NULL;
 }
 
+static int would_wait(struct mp__call *c, const struct mp__object *o)
+{
+    if (c->timeout == 0 || c->replay)
+        return MP_EAGAIN;
+    if (o->waiting >= c->core->limits.object_waiting)
+        return mp__fail(c, MP_EQUOTA, "too many wait for it");
+    return 0;
+}
+
 int mp__wait(struct mp__call *c, struct mp__queue *q)
 {
     c->queue = q;
-    if (c->waiter)
-        return MP__WAITS;
-    if (c->timeout == 0 || c->replay)
-        return MP_EAGAIN;
-    if (q->object->waiting >= c->core->limits.object_waiting)
-        return mp__fail(c, MP_EQUOTA, "too many wait for it");
-    return MP__WAITS;
+    int r = c->waiter ? 0 : would_wait(c, q->object);
+    return r < 0 ? r : MP__WAITS;
 }
 
 void mp__wake(struct mp__queue *q)
@@ -113,13 +117,27 @@ static struct mp__waiter *copy_of(const struct mp__call *c)
     return w;
 }
 
-int mp__park(struct mp__call *c, struct mp__waiter **out)
+static int has_room(struct mp__call *c)
 {
-    struct mp__session *s = c->session;
-    if (s->waiting >= c->core->limits.waiting)
+    if (c->session->waiting >= c->core->limits.waiting)
         return mp__fail(c, MP_EQUOTA, "too many requests of this session wait");
     if (c->core->waiting_bytes + copied(c) > c->core->limits.bytes)
         return mp__fail(c, MP_EQUOTA, "too many bytes wait");
+    return 0;
+}
+
+int mp__may_wait(struct mp__call *c)
+{
+    int r = would_wait(c, c->object);
+    return r < 0 ? r : has_room(c);
+}
+
+int mp__park(struct mp__call *c, struct mp__waiter **out)
+{
+    struct mp__session *s = c->session;
+    int r = has_room(c);
+    if (r < 0)
+        return r;
     struct mp__waiter *w = copy_of(c);
     if (!w || arm(w) < 0) {
         free(w);
@@ -154,6 +172,8 @@ void mp__waiter_end(struct mp__waiter *w)
         mp__object_unref(w->call.object);
     else if (w->call.info->op == MP__OP(MANAGER, watch))
         c->stats.watching--;
+    else if (w->call.info->op == MP__OP(MANAGER, serve_tasks))
+        mp__workers_end(w);
     free(w);
 }
 
@@ -225,10 +245,12 @@ void mp__settle(struct mp__core *c)
             serve(MP__OF(c->woken.next, struct mp__queue, woken));
         } else if (!mp__list_empty(&c->doomed) && !c->replaying) {
             mp__object_bury(MP__OF(c->doomed.next, struct mp__object, doomed));
-        } else {
-            return;
+        } else if (mp__list_empty(&c->ready) || !mp__tasks_deal(c)) {
+            break;
         }
     }
+    if (c->dropped)
+        mp__jobs_free(c);
 }
 
 // ---- giving up -----------------------------------------------------------------------

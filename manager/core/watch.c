@@ -15,7 +15,7 @@ static bool concerns(const struct mp__waiter *w, struct mp__call *c)
     return mp__slice_equal(w->key, key);
 }
 
-static void begin_event(mp_buf *b, const struct mp__waiter *w)
+void mp__event_begin(mp_buf *b, const struct mp__waiter *w)
 {
     mp_buf_clear(b);
     b->why = NULL;
@@ -32,7 +32,7 @@ void mp__watch_begin(struct mp__waiter *w)
     if (mp__given(&w->call, 0))
         w->key = mp__arg(&w->call, 0);
     mp__list_add(&w->call.object->watchers, &w->in_queue);
-    begin_event(begun.out, w);
+    mp__event_begin(begun.out, w);
     mp__put_nil(begun.out);
     mp__reply_send(&begun);
 }
@@ -41,7 +41,7 @@ void mp__watch_begin(struct mp__waiter *w)
 static void pack_event(mp_buf *b, const struct mp__waiter *w, const struct mp__call *c,
                        size_t result)
 {
-    begin_event(b, w);
+    mp__event_begin(b, w);
     mp__put_array(b, 3);
     mp__put_uint(b, c->info->op);
     mp__put_array(b, c->count);

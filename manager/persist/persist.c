@@ -10,6 +10,7 @@
 #include "persist/persist.h"
 
 #include "persist/records.h"
+#include "persist/syncer.h"
 #include "wire/buf.h"
 
 #include <dirent.h>
@@ -33,7 +34,9 @@ struct mp__persist {
     uint32_t generation; // of the log
     uint64_t log_size;
     mp_buf pending;               // records to be written
-    bool unsynced;                // written, and not on disk
+    bool unsynced;                // written, and neither on disk nor on its way there
+    bool syncing;                 // what was written before that is on its way, by the
+    struct mp__syncer *syncer;    // ... which is made when it is needed
     bool snapshot;                // one is on its way
     int64_t synced;               // when
     int failed;                   // the first error: it stays
@@ -382,13 +385,33 @@ static int sync_log(struct mp__persist *p, int64_t now)
     return 0;
 }
 
+// Another thread does it. One that takes longer than a second is let finish before the next
+// begins.
+static int sync_beside(struct mp__persist *p, int64_t now)
+{
+    if (now - p->synced < SECOND)
+        return 0;
+    int r = p->syncer ? mp__syncer_busy(p->syncer) : mp__syncer_new(&p->syncer);
+    p->syncing = r > 0;
+    p->synced = now;
+    if (r == 0 && p->unsynced) {
+        r = mp__syncer_begin(p->syncer, p->log);
+        p->syncing = r == 0;
+        p->unsynced = r < 0;
+    }
+    if (r >= 0)
+        return 0;
+    warn(p, "the log cannot be synced: %s", mp_strerror(r));
+    return fail(p, r);
+}
+
 int mp__persist_commit(struct mp__persist *p, int64_t now)
 {
     int r = write_pending(p);
-    bool due = p->opts.fsync == MP__FSYNC_ALWAYS ||
-               (p->opts.fsync == MP__FSYNC_EVERYSEC && now - p->synced >= SECOND);
-    if (r == 0 && p->unsynced && due)
+    if (r == 0 && p->unsynced && p->opts.fsync == MP__FSYNC_ALWAYS)
         r = sync_log(p, now);
+    if (r == 0 && p->opts.fsync == MP__FSYNC_EVERYSEC && (p->unsynced || p->syncing))
+        r = sync_beside(p, now);
     if (r == 0)
         let_go(p);
     return r;
@@ -398,7 +421,8 @@ int64_t mp__persist_deadline(const struct mp__persist *p)
 {
     if (p->pending.size > 0 || p->held.size > 0)
         return 0;
-    return p->unsynced && p->opts.fsync == MP__FSYNC_EVERYSEC ? p->synced + SECOND : INT64_MAX;
+    bool later = p->opts.fsync == MP__FSYNC_EVERYSEC && (p->unsynced || p->syncing);
+    return later ? p->synced + SECOND : INT64_MAX;
 }
 
 uint64_t mp__persist_log_size(const struct mp__persist *p)
@@ -448,7 +472,7 @@ static int begin_snapshot(struct mp__persist *p)
     if (p->snapshot)
         return MP_ESTATE;
     int r = write_pending(p);
-    if (r == 0 && p->unsynced)
+    if (r == 0 && (p->unsynced || p->syncing)) // what is in the next log is not to be there first
         r = sync_log(p, p->synced);
     if (r == 0)
         r = begin_log(p, p->generation + 1);
@@ -528,6 +552,7 @@ void mp__persist_close(struct mp__persist *p)
 {
     if (!p)
         return;
+    mp__syncer_free(p->syncer);
     if (!p->failed) {
         write_pending(p);
         if (p->unsynced)

@@ -80,6 +80,8 @@ int conn_local(struct server *s, int fd, pid_t pid, uid_t uid)
     c->fd = fd;
     c->pid = pid;
     c->uid = uid;
+    c->own = pid == getpid() || pool_is(s, pid);
+    s->own += c->own;
     c->from = "local";
     c->events = MP_LOOP_READ;
     int r = watch_process(c);
@@ -116,7 +118,7 @@ int conn_remote(struct server *s, mp_pipe *pipe, const char *from)
 int conn_greeted(struct conn *c)
 {
     struct server *s = c->server;
-    bool full = s->count > s->options->max_clients && c->pid != getpid(); // not for the watchdog
+    bool full = s->count - s->own > s->options->max_clients && !c->own;
     if (s->stopping || full) {
         s->total.refused++;
         return MP_EQUOTA;
@@ -250,7 +252,7 @@ void conn_send(struct conn *c, const void *data, size_t size)
     conn_touch(c);
     if (c->pipe && put_at_once(c, data, size, &done))
         return;
-    if (conn_waiting(c) > o->max_out) {
+    if (conn_waiting(c) > o->max_out && !c->own) {
         c->server->total.cut++;
         conn_die(c, "it takes too little of what it asked for");
     } else if (c->out_begun && !conn_waiting(c)) { // a part of this very message went in
@@ -368,6 +370,7 @@ static void unlink_conn(struct conn *c)
     else
         s->conns = c->next;
     s->count--;
+    s->own -= c->own;
 }
 
 void conn_free(struct conn *c)

@@ -36,6 +36,7 @@ struct conn {
     enum phase phase;
     uint64_t number; // 1, 2, ... for people
     pid_t pid;       // of a local client
+    bool own;        // it is the daemon's: the watchdog, or the pool
     uid_t uid;
     const char *from;   // "local", or the URL it came to
     int64_t since;      // ns

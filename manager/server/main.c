@@ -180,6 +180,11 @@ static int place(struct daemon *d)
         return r == -EADDRINUSE || r == -EEXIST ? IN_USE : BAD_CONFIG;
     }
     logfmt(MP_LOG_INFO, "listening", "path=%s pid=%d", path, (int)getpid());
+    r = pool_begin(d->server, text, sizeof text);
+    if (r < 0) {
+        complain("tasks", text);
+        return BAD_CONFIG;
+    }
     r = remote_open(d->server, text, sizeof text);
     if (r < 0) {
         complain("", *text ? text : mp_strerror(r));

@@ -297,6 +297,8 @@ static int check(const struct options *o, char *text, size_t size)
         snprintf(text, size, "max-message must be between 64 bytes and 1G");
     else if (o->max_clients == 0 || o->max_greeting == 0)
         snprintf(text, size, "max-clients and max-greeting must be at least 1");
+    else if (o->workers > 1024)
+        snprintf(text, size, "workers must be at most 1024");
     else if (o->alive_ms > 86400000 || o->slow_ms > 86400000 || o->greeting_ms > 86400000)
         snprintf(text, size, "no time may be longer than a day");
     else

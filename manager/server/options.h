@@ -36,7 +36,10 @@ struct option_list {
       "with --dir: always (before an answer), everysec, or no")                                    \
     X(B, snapshot_size, "snapshot-size", "BYTES", "64M", true,                                     \
       "with --dir: a new snapshot when the log is so long")                                        \
-    X(L, type, "type", "FILE.so", NULL, false, "take custom types from it (may be repeated)")
+    X(L, type, "type", "FILE.so", NULL, false, "take custom types from it (may be repeated)")      \
+    X(L, tasks, "tasks", "FILE.so", NULL, false,                                                   \
+      "run the tasks in it for objects of type Pool, in processes beside (may be repeated)")       \
+    X(N, workers, "workers", "N", "0", false, "that run tasks; 0: as many as there are CPUs")
 
 #define OPTIONS_RUN(X)                                                                             \
     X(F, background, "background", NULL, NULL, false,                                              \
@@ -59,6 +62,10 @@ struct option_list {
     X(N, max_session_objects, "max-client-objects", "N", "1000", true, "that a client refers to")  \
     X(B, max_object_bytes, "max-object-bytes", "BYTES", "64M", true, "in one object")              \
     X(B, max_bytes, "max-bytes", "BYTES", "512M", true, "in all objects")                          \
+    X(B, max_name, "max-name", "BYTES", "64", true, "in the name of an object")                    \
+    X(B, max_key, "max-key", "BYTES", "255", true, "in a key of a dict or element of a set")       \
+    X(B, max_session_tasks, "max-client-tasks", "BYTES", "64M", true,                              \
+      "in the tasks of a client and their results")                                                \
     X(N, max_waiting, "max-waiting", "N", "64", true, "calls of a client that wait")               \
     X(N, max_object_waiting, "max-object-waiting", "N", "1024", true, "that wait for one object")  \
     X(B, max_out, "max-out", "BYTES", "4M", true, "that wait for a client until it is cut off")    \
@@ -83,6 +90,7 @@ struct options {
 #undef OPTION_FIELD
     char *config;                        // the file that was read, or NULL
     const mp_manager_type *const *types; // of a program that has a manager of its own; or NULL
+    bool own_tasks;                      // and its tasks are run
 };
 
 void options_defaults(struct options *o);

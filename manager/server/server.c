@@ -93,7 +93,7 @@ static void leave_when_idle(void *arg)
 {
     struct server *s = arg;
     s->idle = 0;
-    if (s->count == 0 && mp__core_stats(s->core).names == 0) {
+    if (s->count == s->own && mp__core_stats(s->core).names == 0) {
         logfmt(MP_LOG_INFO, "idle", "seconds=%d", IDLE_MS / 1000);
         server_stop(s, false);
     }
@@ -101,9 +101,9 @@ static void leave_when_idle(void *arg)
 
 static void watch_idle(struct server *s)
 {
-    if (s->options->exit_idle && s->count == 0 && !s->idle && !s->stopping)
+    if (s->options->exit_idle && s->count == s->own && !s->idle && !s->stopping)
         s->idle = mp_loop_call_later(s->loop, IDLE_MS, leave_when_idle, s);
-    else if (s->count && s->idle > 0) {
+    else if (s->count > s->own && s->idle > 0) {
         mp_loop_cancel(s->loop, s->idle);
         s->idle = 0;
     }
@@ -272,6 +272,9 @@ static struct mp__core_limits limits_of(const struct options *o)
         .bytes = o->max_bytes,
         .waiting = o->max_waiting,
         .object_waiting = o->max_object_waiting,
+        .name = o->max_name,
+        .key = o->max_key,
+        .session_tasks = o->max_session_tasks,
     };
 }
 
@@ -296,6 +299,7 @@ static int make_core(struct server *s, char *text, size_t size)
     struct mp__core_opts opts = {
         .hooks = {.ctx = s, .send = on_send, .control = admin_control},
         .limits = limits_of(s->options),
+        .tasks = s->options->tasks.count > 0 || s->options->own_tasks,
     };
     struct timespec wall;
     clock_gettime(CLOCK_REALTIME, &wall); // so that tokens grow over restarts
@@ -313,8 +317,8 @@ static int make_core(struct server *s, char *text, size_t size)
     return r < 0 ? r : store_load(s, text, size);
 }
 
-// A child (for a snapshot) has nobody's connection: the kernel tells a client that we are gone
-// when the last descriptor is.
+// A child (for a snapshot, or the pool) has nobody's connection: the kernel tells a client that we
+// are gone when the last descriptor is. Nor has a child of its: the numbers may be others' then.
 static struct server *here;
 
 static void after_fork_child(void)
@@ -326,6 +330,7 @@ static void after_fork_child(void)
             close(c->fd);
     if (here->place.listener >= 0)
         close(here->place.listener);
+    here = NULL;
 }
 
 MP__FORK_HOOKS(MP__HOOKS_FORKSERVER + 1) static void set_hooks(void)
@@ -414,6 +419,7 @@ void server_free(struct server *s)
         conn_die(c, "the manager ends");
     if (s->core && s->loop)
         server_settle(s);
+    pool_end(s);
     remote_close_all(s);
     mp_watch_close(s->door);
     mp_watch_close(s->snapshot_watch);

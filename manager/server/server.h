@@ -13,6 +13,7 @@
 #include "os/pidfd.h"
 #include "os/spin.h"
 #include "place.h"
+#include "pool.h"
 #include "store.h"
 
 #define SERVER_SCRATCH ((size_t)64 << 10)
@@ -32,9 +33,11 @@ struct server {
     int reserve;        // a descriptor to close when there are none left
     int64_t door_opens; // the call that watches the door again; 0
     struct remote *remotes;
+    struct pool pool;
 
     struct conn *conns, *dirty, *dead, *hot;
     unsigned count, greeting; // connections; those that have not greeted
+    unsigned own;             // of them, those of the daemon itself
     uint64_t numbered;
     bool hot_due; // rings_run() will be called
     struct mp__spin spin;

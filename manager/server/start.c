@@ -5,6 +5,7 @@
 // nobody waits for the end of something that only the manager has open still.
 #include <mp/manager_start.h>
 
+#include "child.h"
 #include "logfmt.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
@@ -22,20 +23,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define READY_MS 20000
-
 struct mp_manager_process {
     uint64_t owner;
     pid_t pid;
     int pidfd;
     bool ended;
     char path[MP__SOCKET_PATH];
-};
-
-// What the child says when it is ready, or is not.
-struct report {
-    int err;
-    char text[300];
 };
 
 // ---- the child -----------------------------------------------------------------------
@@ -65,39 +58,33 @@ static int watch_owner(struct server *s, pid_t owner)
 }
 
 static int begin(struct server **s, const struct options *o, const char *path, pid_t owner,
-                 struct report *report)
+                 struct child_report *report)
 {
     int r = server_new(s, o, report->text, sizeof report->text);
     if (r == 0)
         r = watch_owner(*s, owner);
     if (r == 0)
         r = server_listen(*s, path, report->text, sizeof report->text);
+    if (r == 0)
+        r = pool_begin(*s, report->text, sizeof report->text);
     return r;
-}
-
-static void leave_descriptors(int keep)
-{
-    if (keep > 3)
-        syscall(SYS_close_range, 3, keep - 1, 0);
-    syscall(SYS_close_range, keep + 1, INT_MAX, 0);
 }
 
 _Noreturn static void child(const mp_manager_start_opts *opts, const char *path, pid_t owner,
                             int fd)
 {
-    struct report report = {0};
+    struct child_report report = {0};
     struct options o;
     struct server *s = NULL;
-    leave_descriptors(fd);
     signal(SIGPIPE, SIG_IGN);
     logfmt_open("off", NULL);
     options_defaults(&o);
     o.types = opts->types;
     o.max_clients = opts->max_clients ? opts->max_clients : o.max_clients;
+    o.own_tasks = opts->workers != 0;
+    o.workers = opts->workers > 0 ? (size_t)opts->workers : 0;
     report.err = begin(&s, &o, path, owner, &report);
-    bool told = write(fd, &report, sizeof report) == sizeof report;
-    close(fd);
-    int r = told && report.err == 0 ? server_run(s) : report.err;
+    int r = child_tell(fd, &report) && report.err == 0 ? server_run(s) : report.err;
     if (s && report.err == 0) {
         char lock[MP__SOCKET_PATH + 8]; // nobody else will ever want this place
         snprintf(lock, sizeof lock, "%s.lock", path);
@@ -121,45 +108,23 @@ static int choose_path(char path[MP__SOCKET_PATH], const char *wish)
     return mp__socket_path(path, name);
 }
 
-static int await_report(int fd, struct report *report)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int n;
-    do
-        n = poll(&p, 1, READY_MS);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0)
-        return MP_ETIMEDOUT;
-    if (read(fd, report, sizeof *report) != sizeof *report)
-        return MP_EBROKEN;
-    report->text[sizeof report->text - 1] = '\0';
-    return report->err;
-}
-
 static int fork_server(mp_manager_process *p, const mp_manager_start_opts *opts,
-                       struct report *report)
+                       struct child_report *report)
 {
-    int fds[2];
     pid_t owner = getpid();
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    p->pid = mp__fork();
+    int fd;
+    p->pid = child_fork(&fd, report);
     if (p->pid == 0)
-        child(opts, p->path, owner, fds[1]);
-    close(fds[1]);
-    int r = p->pid < 0 ? (int)p->pid : await_report(fds[0], report);
-    close(fds[0]);
+        child(opts, p->path, owner, fd);
     if (p->pid > 0)
         p->pidfd = mp__pidfd_open(p->pid);
-    if (r == 0 && p->pidfd < 0)
-        r = p->pidfd;
-    return r;
+    return p->pid < 0 ? (int)p->pid : p->pidfd < 0 ? p->pidfd : 0;
 }
 
 int mp_manager_start(mp_manager_process **out, const mp_manager_start_opts *opts)
 {
     static const mp_manager_start_opts defaults;
-    struct report report = {0};
+    struct child_report report = {0};
     if (!out)
         return MP_EINVAL;
     *out = NULL;
@@ -169,7 +134,9 @@ int mp_manager_start(mp_manager_process **out, const mp_manager_start_opts *opts
         return -ENOMEM;
     p->pidfd = -1;
     p->owner = mp__fork_token();
-    int r = p->owner ? choose_path(p->path, opts->path) : -ENOMEM;
+    int r = opts->workers < -1 || opts->workers > 1024 ? MP_EINVAL : 0;
+    if (r == 0)
+        r = p->owner ? choose_path(p->path, opts->path) : -ENOMEM;
     if (r == 0)
         r = fork_server(p, opts, &report);
     if (r < 0) {

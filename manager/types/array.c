@@ -246,11 +246,7 @@ static const char *check(struct mp__object *o)
     return a->count * sizeof *a->numbers == o->bytes ? NULL : "bytes of an Array";
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_ARRAY(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_ARRAY(MP__METHOD)};
 
 const struct mp__type mp__type_array = {.name = "Array",
                                         .interface = MP__ARRAY,

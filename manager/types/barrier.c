@@ -140,11 +140,7 @@ static const char *check(struct mp__object *o)
     return b->broken && b->arrived ? "somebody waits at a broken barrier" : NULL;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_BARRIER(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_BARRIER(MP__METHOD)};
 
 const struct mp__type mp__type_barrier = {.name = "Barrier",
                                           .interface = MP__BARRIER,

@@ -163,11 +163,7 @@ static int save_make(struct mp__object *o, mp_buf *args)
     return 1;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_CONDITION(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_CONDITION(MP__METHOD)};
 
 const struct mp__type mp__type_condition = {.name = "Condition",
                                             .interface = MP__CONDITION,

@@ -62,11 +62,7 @@ static int save_make(struct mp__object *o, mp_buf *args)
     return 1;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_COUNTER(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_COUNTER(MP__METHOD)};
 
 const struct mp__type mp__type_counter = {.name = "counter",
                                           .interface = MP__COUNTER,

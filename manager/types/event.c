@@ -63,11 +63,7 @@ static const char *check(struct mp__object *o)
     return e->set && e->waiting.count ? "somebody waits for an Event that is set" : NULL;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_EVENT(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_EVENT(MP__METHOD)};
 
 const struct mp__type mp__type_event = {.name = "Event",
                                         .interface = MP__EVENT,

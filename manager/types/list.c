@@ -504,11 +504,7 @@ static const char *check(struct mp__object *o)
     return bytes == o->bytes && objects == o->inner ? NULL : "bytes or objects of a list";
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_LIST(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_LIST(MP__METHOD)};
 
 const struct mp__type mp__type_list = {.name = "list",
                                        .interface = MP__LIST,

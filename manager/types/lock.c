@@ -253,11 +253,7 @@ static const char *check(struct mp__object *o)
     return l->holder.session && l->depth == 0 ? "a lock that is held no times" : NULL;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_LOCK(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_LOCK(MP__METHOD)};
 
 #define TYPE(as)                                                                                   \
     {                                                                                              \

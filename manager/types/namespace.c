@@ -83,11 +83,7 @@ static int save(struct mp__object *o, struct mp__saver *s)
     return r;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_NAMESPACE(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_NAMESPACE(MP__METHOD)};
 
 const struct mp__type mp__type_namespace = {.name = "Namespace",
                                             .interface = MP__NAMESPACE,

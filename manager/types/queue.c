@@ -508,11 +508,7 @@ static const char *check(struct mp__object *o)
     return NULL;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_QUEUE(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_QUEUE(MP__METHOD)};
 
 #define TYPE(as)                                                                                   \
     {                                                                                              \

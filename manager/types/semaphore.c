@@ -147,11 +147,7 @@ static const char *check(struct mp__object *o)
     return s->returns && bounded(s) && s->value + out < s->initial ? "units are lost" : NULL;
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_SEMAPHORE(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_SEMAPHORE(MP__METHOD)};
 
 #define TYPE(as)                                                                                   \
     {                                                                                              \

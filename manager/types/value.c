@@ -134,11 +134,7 @@ static const char *check(struct mp__object *o)
     return v->size == o->bytes && v->objects == o->inner ? NULL : "bytes or objects of a Value";
 }
 
-static mp__method *const methods[] = {
-#define ROW(interface, name, number, args, result, flags, text) [number] = call_##name,
-    MP__CALLS_VALUE(ROW)
-#undef ROW
-};
+static mp__method *const methods[] = {MP__CALLS_VALUE(MP__METHOD)};
 
 const struct mp__type mp__type_value = {.name = "Value",
                                         .interface = MP__VALUE,

@@ -146,6 +146,25 @@ int mp_call_lead_args(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method
     return r;
 }
 
+int64_t mp_remote_pool_begin_args(mp_proxy *p, const char *method, const char *task,
+                                  const char *types, const char *format, ...)
+{
+    const struct lead lead = {MP_LEAD_KEY, task, 0};
+    uint8_t room[16];
+    mp_buf b = {.data = room, .capacity = sizeof room, .borrowed = true};
+    int64_t job = 0;
+    va_list args;
+    if (format && *result_of(format))
+        return MP_EINVAL;
+    va_start(args, format);
+    int r = call(p, &b, MP_FOREVER, method, &lead, types, format, &args);
+    va_end(args);
+    if (r == 0)
+        r = mp_unpack(b.data, b.size, "I", &job);
+    mp_buf_free(&b);
+    return r < 0 ? r : job;
+}
+
 int mp__call_begin(mp_proxy *p, struct mp__waiting **w, int timeout_ms, const char *method,
                    const char *types, const char *format, va_list *args)
 {

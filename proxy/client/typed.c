@@ -147,3 +147,54 @@ int64_t mp_remote_barrier_wait(mp_proxy *b, int timeout_ms)
     int r = mp_call(b, NULL, timeout_ms, "wait", "> U", &index);
     return r < 0 ? r : (int64_t)index;
 }
+
+// ---- Pool ----------------------------------------------------------------------------
+
+int mp_remote_pool_wait(mp_proxy *p, int64_t job, int timeout_ms)
+{
+    return mp_call(p, NULL, timeout_ms, "wait", "I", job);
+}
+
+static int ask_job(mp_proxy *p, const char *method, int64_t job)
+{
+    bool is = false;
+    int r = mp_call(p, NULL, 0, method, "I > t", job, &is);
+    return truth_of(r, is);
+}
+
+int mp_remote_pool_ready(mp_proxy *p, int64_t job)
+{
+    return ask_job(p, "ready", job);
+}
+
+int mp_remote_pool_successful(mp_proxy *p, int64_t job)
+{
+    return ask_job(p, "successful", job);
+}
+
+int64_t mp_remote_pool_cancel(mp_proxy *p, int64_t job)
+{
+    uint64_t n = 0;
+    int r = mp_call(p, NULL, 0, "cancel", "I > U", job, &n);
+    return r < 0 ? r : (int64_t)n;
+}
+
+int mp_remote_pool_forget(mp_proxy *p, int64_t job)
+{
+    return mp_call(p, NULL, 0, "forget", "I", job);
+}
+
+int mp_remote_pool_close(mp_proxy *p)
+{
+    return mp_call(p, NULL, 0, "close", "");
+}
+
+int mp_remote_pool_terminate(mp_proxy *p)
+{
+    return mp_call(p, NULL, 0, "terminate", "");
+}
+
+int mp_remote_pool_join(mp_proxy *p, int timeout_ms)
+{
+    return mp_call(p, NULL, timeout_ms, "join", "");
+}

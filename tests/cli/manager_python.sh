@@ -19,6 +19,8 @@ if command -v openssl >/dev/null && [ -x "$MP_BIN/mpproxy" ]; then
         --tls-key=pki/listener.key
 fi
 [ -x "$MP_BIN/mpproxy" ] || { echo "SKIP: mpproxy was not built: only the local socket"; set --; }
+tasks=$(find "$MP_BIN/.." -name tasks_text.so | head -n 1)
+[ -n "$tasks" ] && set -- "$@" --tasks="$tasks"
 mpmanager --log-file=log "$@" &
 pid=$!
 eventually mpctl ping >/dev/null 2>&1

@@ -11,10 +11,10 @@ listens() { grep -qs event=listening "$1"; }
 # ---- options ----
 gives "--help" 0 mpmanager --help
 has "--help" "usage: mpmanager" "$out"
-for option in name socket listen dir fsync snapshot-size key-file tls-ca tls-cert tls-key tls-any-client insecure type background \
+for option in name socket listen dir fsync snapshot-size key-file tls-ca tls-cert tls-key tls-any-client insecure type tasks workers background \
     exit-idle log-level log-file metrics-file no-rings max-clients max-greeting greeting-time \
     max-message max-nodes max-objects max-client-objects max-object-bytes max-bytes max-waiting \
-    max-object-waiting max-out slow-out slow-time alive-time config; do
+    max-object-waiting max-name max-key max-client-tasks max-out slow-out slow-time alive-time config; do
     has "--help" "--$option" "$out"
     grep -q "Fl -$option\|, -$option" "$MP_SRC/docs/man/mpmanager.8" || is "mpmanager(8) has --$option" yes no
 done
@@ -122,6 +122,48 @@ if [ -n "$type" ]; then
     gives "its end" 0 mpctl shutdown now
 else
     echo "SKIP: the examples were not built: no custom type"
+fi
+
+# ---- limits: test_manager_core.c has those of the core, these are options of the daemon's ----
+gives "limits" 0 mpmanager --background --log-level=error --max-name=6 --max-key=8 --max-nodes=20 \
+    --max-object-bytes=1K --max-bytes=1500 --max-objects=3 --max-client-objects=2 --max-message=4K
+gives "limits: within" 0 mpctl set prices tea 1
+gives "limits: a name" 1 mpctl set pricesss tea 1
+gives "limits: a key" 1 mpctl set prices a-key-that-is-longer 1
+gives "limits: values in a message" 1 mpctl set prices tea '[1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0]'
+gives "limits: an object" 1 mpctl set prices tea "$(head -c 1500 /dev/zero | tr '\0' x)"
+has "limits: an object" "limit" "$err"
+gives "limits: a message" 1 mpctl set prices tea "$(head -c 5000 /dev/zero | tr '\0' x)"
+gives "limits: one more" 0 mpctl set a b "$(head -c 900 /dev/zero | tr '\0' x)"
+gives "limits: and one more" 0 mpctl set c d 1
+gives "limits: in all" 1 mpctl set c d "$(head -c 850 /dev/zero | tr '\0' x)"
+gives "limits: objects" 1 mpctl set e f 1
+has "limits: objects" "limit" "$err"
+gives "its end" 0 mpctl shutdown
+
+# ---- tasks ----
+tasks=$(find "$MP_BIN/.." -name tasks_text.so | head -n 1)
+if [ -n "$tasks" ]; then
+    gives "no such tasks" 78 mpmanager --tasks=none.so
+    gives "no tasks in it" 78 mpmanager --tasks="$type"
+    has "no tasks in it" "MP_TASK" "$err"
+    gives "too many workers" 64 mpmanager --tasks="$tasks" --workers=5000
+    gives "a Pool without tasks" 0 mpmanager --background
+    gives "a Pool without tasks" 1 mpctl new pool Pool
+    has "a Pool without tasks" "cannot do that" "$err"
+    gives "its end" 0 mpctl shutdown
+    # What the daemon has beside it holds nobody's output open.
+    is "with tasks" "" "$(mpmanager --background --log-level=error --tasks="$tasks" --workers=2 2>&1)"
+    gives "a Pool" 0 mpctl new pool Pool
+    is "a Pool: apply" 6 "$(mpctl call pool apply words '"to be or not to be"')"
+    is "a Pool: map" "[1, 2, 0]" "$(mpctl call pool map words '["one", "and two", ""]')"
+    is "a Pool: its tasks" '["repeat", "words"]' "$(mpctl call pool tasks)"
+    gives "a Pool: a failure" 1 mpctl call pool map words '["one", 2]'
+    has "a Pool: a failure" "task 1: the task returned" "$err"
+    has "a Pool: seen" "tasks" "$(mpctl clients)"
+    gives "its end" 0 mpctl shutdown
+else
+    echo "SKIP: the examples were not built: no tasks"
 fi
 
 # ---- systemd ----

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct kept {
@@ -432,6 +433,56 @@ MP_TEST_TIMEOUT(kill_inside_snapshots_loses_nothing, 900)
 {
     kill_adders(true);
     clean("d");
+}
+
+// ---- a disk that is slow, or broken ------------------------------------------------------
+
+static _Atomic int slow = -1;    // a byte from there lets it go on
+static _Atomic int broken_errno; // it fails like this
+
+// In place of the C library's, in this program.
+int fdatasync(int fd)
+{
+    char byte;
+    if (slow >= 0)
+        (void)!read(slow, &byte, 1);
+    errno = broken_errno;
+    return broken_errno ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+// With everysec nobody waits for the disk, and the next sync for the one before it.
+MP_TEST(a_slow_disk_stops_nobody)
+{
+    struct kept k;
+    int fds[2];
+    int64_t now = INT64_C(10000000000);
+    ck_assert_int_eq(mkdir("slow", 0700), 0);
+    ck_assert_int_eq(pipe(fds), 0);
+    mp_assert_ok(start(&k, "slow", MP__FSYNC_EVERYSEC));
+    struct mgr_peer *p = mgr_peer(&k.m);
+    uint64_t d = mgr_create(p, "s", "dict");
+    slow = fds[0];
+    for (int i = 0; i < 5; i++) { // it is at the first one all the time
+        mp_assert_ok(mgr_ask(p, MP__OP(DICT, set), d, 0, "i i", i, i));
+        mp_assert_ok(mp__persist_commit(k.p, now += 1000000000));
+        ck_assert_int_eq(mp__persist_deadline(k.p), now + 1000000000);
+    }
+    ck_assert_int_eq(write(fds[1], "xx", 2), 2); // the first, and the others together
+    ck_assert(mptest_eventually(mp__persist_commit(k.p, now += 1000000000) == 0 &&
+                                    mp__persist_deadline(k.p) == INT64_MAX,
+                                20000));
+    slow = -1;
+    broken_errno = EIO;
+    mp_assert_ok(mgr_ask(p, MP__OP(DICT, set), d, 0, "i i", 9, 9));
+    ck_assert(mptest_eventually(mp__persist_commit(k.p, now += 1000000000) == -EIO, 20000));
+    ck_assert_msg(strstr(k.warning, "cannot be synced") != NULL, "%s", k.warning);
+    broken_errno = 0;
+    mgr_gone(p);
+    stop(&k);
+    close(fds[0]);
+    close(fds[1]);
+    mp_buf_free(&k.m.record);
+    clean("slow");
 }
 
 MP_TEST(snapshot_in_a_child)

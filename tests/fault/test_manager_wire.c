@@ -2,73 +2,11 @@
 //
 // What no client of ours would say to a manager: after each of it the daemon lives, and serves
 // the next client.
-#include "managertest.h"
+#include "managerraw.h"
 
-#include <endian.h>
+#include "wire/calls.h"
+
 #include <errno.h>
-
-static const unsigned char hello[8] = "\0SP\0MP\0\0";
-
-static void put64(unsigned char *p, uint64_t v)
-{
-    v = htobe64(v);
-    memcpy(p, &v, 8);
-}
-
-// A whole greeting: hello and OPEN.
-static size_t greeting(unsigned char *p)
-{
-    memset(p, 0, 64);
-    memcpy(p, hello, 8);
-    put64(p + 8, UINT64_C(2) << 56 | 48);
-    p[17] = 1;    // version
-    p[19] = 0x10; // PAIR
-    put64(p + 24, 1 << 20);
-    return 64;
-}
-
-static size_t frame(unsigned char *p, unsigned kind, const void *data, size_t size)
-{
-    put64(p, (uint64_t)kind << 56 | size);
-    memcpy(p + 8, data, size);
-    return 8 + size;
-}
-
-static void say(int fd, const void *data, size_t size)
-{
-    ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-    (void)n; // it may have hung up already
-}
-
-// A socket that has greeted.
-static int greeted(void)
-{
-    unsigned char p[64];
-    int fd = manager_socket();
-    say(fd, p, greeting(p));
-    for (size_t n = 0; n < 64;) {
-        ssize_t k = recv(fd, p, 64 - n, 0);
-        ck_assert_int_gt(k, 0);
-        n += (size_t)k;
-    }
-    return fd;
-}
-
-static void check_alive(void)
-{
-    mp_manager *m = manager_connect(NULL);
-    mp_assert_ok(mp_call(mp_manager_self(m), NULL, 0, "ping", ""));
-    mp_manager_free(m);
-}
-
-// Says it after `after`: the other side hangs up.
-static void refused(int fd, const void *data, size_t size)
-{
-    say(fd, data, size);
-    ck_assert(manager_hangs_up(fd, LONG_MS));
-    close(fd);
-    check_alive();
-}
 
 // The status of the answer to a message, or 1 when the connection was closed instead.
 static int ask_raw(const void *data, size_t size)
@@ -320,6 +258,107 @@ MP_TEST_TIMEOUT(who_reads_nothing_is_cut_off, 60)
     mp_buf_free(&b);
     mp_proxy_free(d);
     mp_manager_free(m);
+    manager_end();
+}
+
+// A request as a frame: "add" of a counter, whose answer says how many were done before it.
+static size_t add_request(unsigned char *p, const mp_proxy *counter)
+{
+    unsigned char message[40];
+    mp_buf b = {.data = message, .capacity = sizeof message, .borrowed = true, .fixed = true};
+    mp_assert_ok(mp_pack(&b, "[iiUi]", 1, MP__OP(COUNTER, add), mp_proxy_number(counter), 0));
+    return frame(p, 0, message, b.size);
+}
+
+// Sends whole requests until no more fit: how many.
+static int64_t fill(int fd, const unsigned char *request, size_t size)
+{
+    enum { AT_A_TIME = 500 };
+    unsigned char *many = malloc(AT_A_TIME * size);
+    int64_t n = 0;
+    ssize_t k;
+    for (size_t i = 0; i < AT_A_TIME; i++)
+        memcpy(many + i * size, request, size);
+    while ((k = send(fd, many, AT_A_TIME * size, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+        n += k / (ssize_t)size;
+    free(many);
+    return n;
+}
+
+// Clients send as much as their sockets take, while the daemon stands still. One that comes behind
+// all of them has its answer when each had its share, of one look at its socket; counted, not
+// timed.
+MP_TEST(a_flood_does_not_keep_others_out)
+{
+    enum { FLOODS = 4, SHARE = 64 << 10 };
+    unsigned char request[64], answer[64];
+    int fds[FLOODS];
+    int64_t sent = 0, done = 0;
+    mp_proxy *counter;
+    manager_begin(NULL);
+    mp_manager *m = manager_connect(NULL);
+    mp_assert_ok(mp_manager_get(m, &counter, "n", "counter", ""));
+    size_t size = add_request(request, counter);
+    int victim = greeted();
+    for (int i = 0; i < FLOODS; i++)
+        fds[i] = greeted();
+    kill(manager_pid, SIGSTOP);
+    for (int i = 0; i < FLOODS; i++)
+        sent += fill(fds[i], request, size);
+    say(victim, request, size);
+    kill(manager_pid, SIGCONT);
+    ck_assert_int_ge(recv(victim, answer, sizeof answer, 0), 8 + 4);
+    mp_assert_ok(mp_unpack(answer + 8, (size_t)answer[7], "[_ _ I]", &done));
+    int64_t fair = FLOODS * (SHARE / (int64_t)size + 1) + 1;
+    ck_assert_int_le(done, fair);
+    ck_assert_int_gt(sent, fair); // there was more to be done
+    for (int i = 0; i < FLOODS; i++)
+        close(fds[i]);
+    close(victim);
+    mp_proxy_free(counter);
+    mp_manager_free(m);
+    manager_end();
+}
+
+// A client that goes through rings.
+static mp_manager *with_rings(mp_proxy **counter)
+{
+    mp_manager *m = manager_connect(NULL);
+    mp_manager_info info = {0};
+    mp_assert_ok(mp_manager_get(m, counter, "n", "counter", ""));
+    for (int i = 0; i < 100000 && !info.rings; i++) { // a slow machine takes longer to burst
+        mp_assert_ok(mp_counter_add(*counter, 0, NULL));
+        mp_assert_ok(mp_manager_get_info(m, &info));
+    }
+    ck_assert(info.rings);
+    return m;
+}
+
+// The same through rings.
+MP_TEST(a_flood_through_rings_does_not_keep_others_out)
+{
+    enum { UNDER_WAY = 240, SHARE = 64 }; // of calls
+    int64_t calls[UNDER_WAY], first, done;
+    mp_proxy *flood, *victim;
+    manager_begin(NULL);
+    mp_manager *m = with_rings(&flood), *v = with_rings(&victim);
+    mp_assert_ok(mp_counter_add(victim, 0, &first));
+    kill(manager_pid, SIGSTOP);
+    for (int i = 0; i < UNDER_WAY; i++) {
+        calls[i] = mp_call_begin(flood, MP_FOREVER, "add", "");
+        ck_assert_int_gt(calls[i], 0);
+    }
+    int64_t one = mp_call_begin(victim, MP_FOREVER, "add", "");
+    ck_assert_int_gt(one, 0);
+    kill(manager_pid, SIGCONT);
+    mp_assert_ok(mp_call_end(v, NULL, one, "I", &done));
+    ck_assert_int_le(done - first, SHARE + 1);
+    for (int i = 0; i < UNDER_WAY; i++)
+        mp_assert_ok(mp_call_end(m, NULL, calls[i], ""));
+    mp_proxy_free(flood);
+    mp_proxy_free(victim);
+    mp_manager_free(m);
+    mp_manager_free(v);
     manager_end();
 }
 

@@ -38,6 +38,7 @@ static struct mp__core *core(void)
     struct mp__core *c;
     struct mp__core_opts o = {.hooks = {.send = answered},
                               .limits = {.objects = 100, .object_bytes = 100000, .bytes = 1000000},
+                              .tasks = true,
                               .instance = UINT64_C(0x77) << 40};
     require(mp__core_new(&c, &o) == 0);
     return c;
@@ -75,9 +76,9 @@ static void gone(struct history *h, unsigned i)
 
 static void message(struct history *h, unsigned i, const uint8_t *data, size_t size)
 {
+    static const unsigned flags[CLIENTS] = {0, 0, MP__SESSION_ADMIN, MP__SESSION_READ_ONLY};
     if (!h->clients[i])
-        require(mp__session_begin(h->core, &h->clients[i], h, i == 3 ? MP__SESSION_READ_ONLY : 0) ==
-                0);
+        require(mp__session_begin(h->core, &h->clients[i], h, flags[i]) == 0);
     uint8_t *copy = malloc(size ? size : 1); // to its last byte, for AddressSanitizer
     if (size)
         memcpy(copy, data, size);

@@ -4,8 +4,8 @@
 # shellcheck disable=SC2086,SC2046 # lists of words are meant to be
 #
 # run.sh SECONDS [TARGET ...]: builds fuzz_TARGET.c with clang's libFuzzer, the sanitizers
-# and those files of the library that it needs, and runs it for so long on its corpus;
-# without a target, all of them. What it finds new stays in FUZZ_DIR (a temporary directory
+# and those files of the library that it needs, and runs it for so long on its corpus, one on
+# each CPU at a time; without a target, all of them. What it finds new stays in FUZZ_DIR (a temporary directory
 # without), and so does the input that broke something. Exit 77: cannot be run here.
 set -eu
 
@@ -62,19 +62,34 @@ xargs -P "$(nproc)" -I FILE sh -c 'out=$1/$(echo "$2" | tr / _).o; shift 2; exec
 ar rc "$tmp/library.a" $(grep -v /fuzz_ "$tmp/sources" | tr / _ | sed "s|^|$tmp/|; s|\$|.o|")
 
 dir=${FUZZ_DIR:-$tmp}
-for target; do
+run() {
+    target=$1
     clang $flags -fsanitize=fuzzer -o "$tmp/fuzz_$target" \
         "$tmp/$(echo "$here/fuzz_$target.c" | tr / _).o" "$tmp/library.a" $(pkg-config --libs $packages)
     mkdir -p "$dir/$target"
     if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -malloc_limit_mb=64 -max_len=4096 -artifact_prefix="$dir/$target-" -print_final_stats=1 \
-        "$dir/$target" "$here/corpus/$target" >"$tmp/log" 2>&1; then
-        tail -60 "$tmp/log"
+        "$dir/$target" "$here/corpus/$target" >"$tmp/log.$target" 2>&1; then
+        tail -60 "$tmp/log.$target"
         echo "FAIL: fuzz_$target; inputs in hexadecimal:"
         for f in "$dir/$target"-*; do
             [ -f "$f" ] && od -An -tx1 "$f"
         done
-        exit 1
+        return 1
     fi
-    echo "fuzz_$target: $(awk '/number_of_executed_units/ { print $2 }' "$tmp/log") inputs, nothing found"
+    echo "fuzz_$target: $(awk '/number_of_executed_units/ { print $2 }' "$tmp/log.$target") inputs, nothing found"
+}
+
+failed=0
+while [ $# -gt 0 ]; do
+    running=
+    while [ $# -gt 0 ] && [ "$(echo $running | wc -w)" -lt "$(nproc)" ]; do
+        run "$1" &
+        running="$running $!"
+        shift
+    done
+    for pid in $running; do
+        wait "$pid" || failed=1
+    done
 done
+exit $failed

@@ -54,6 +54,17 @@ def check(where, key_file, pki):
         d.set("long", b"x" * 1000000)
         assert len(d.get("long")) == 1000000
 
+        try:
+            pool = m.create("Pool")
+        except Error as e:
+            assert e.code == -1013, e  # it has no tasks
+        else:
+            assert pool.apply("words", "to be or not") == 4
+            assert pool.map("words", ["a b", "", "c"]) == [2, 0, 1]
+            job = pool.imap("repeat", ["x"])
+            fails(-1301, pool.next, job)  # a task with an argument too few
+            fails(-1102, pool.next, job)
+
         inner = m.create("list", [1, 2])
         d.set("inner", inner)
         d.get("inner").append(3)

@@ -67,6 +67,7 @@ static inline struct mgr *mgr_new_with(const struct mp__core_limits *limits, uin
     struct mgr *m = calloc(1, sizeof *m);
     struct mp__core_opts o = {.hooks = {.ctx = m, .send = mgr__send, .record = mgr__record},
                               .seed = {1, 2, 3},
+                              .tasks = true,
                               .instance = instance};
     if (limits)
         o.limits = *limits;

@@ -4,7 +4,9 @@
 #include "managertest.h"
 
 #include <errno.h>
+#include <mp/loop.h>
 #include <mp/manager_start.h>
+#include <unistd.h>
 
 struct account {
     int64_t sum;
@@ -176,5 +178,49 @@ MP_TEST(a_type_that_makes_no_sense)
     ck_assert_msg(strstr(manager_error, "type dict") != NULL, "%s", manager_error);
     mp_assert_err(mp_manager_start(NULL, NULL), MP_EINVAL);
     mp_manager_process_free(NULL);
+    manager_clean();
+}
+
+static void stop_loop(mp_watch *w, int sig, void *arg)
+{
+    (void)w;
+    (void)sig;
+    mp_loop_stop(arg);
+}
+
+// What a loop has of its own in this process (libuv's pipe for signals, which stays open: so a
+// process of its own) is not closed under it, there and in the manager.
+static int have_a_loop(void)
+{
+    mp_loop *loop;
+    mp_watch *w;
+    mp_manager *m;
+    mp_manager_process *p;
+    mptest_require(mp_loop_new(&loop) == 0);
+    mptest_require(mp_loop_add_signal(loop, &w, SIGUSR1, stop_loop, loop) == 0);
+    raise(SIGUSR1);
+    mptest_require(mp_loop_run_forever(loop) == 0);
+    mptest_require(mp_manager_start(&p, NULL) == 0);
+    mptest_require(mp_connect_manager(&m, mp_manager_process_path(p), NULL) == 0);
+    mptest_require(mp_call(mp_manager_self(m), NULL, 0, "ping", "") == 0);
+    mp_manager_free(m);
+    mptest_require(mp_manager_process_stop(p, LONG_MS) == 0); // by a signal, in time:
+    mptest_require(access(mp_manager_process_path(p), F_OK) < 0);
+    mp_manager_process_free(p);
+    raise(SIGUSR1);
+    mptest_require(mp_loop_run_forever(loop) == 0);
+    mp_loop_free(loop);
+    return 0;
+}
+
+MP_TEST(a_program_that_has_a_loop)
+{
+    int status;
+    manager_place();
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(have_a_loop());
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
     manager_clean();
 }

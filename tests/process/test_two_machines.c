@@ -4,6 +4,8 @@
 // one, who connects in the other, and the link between them goes down and up.
 #include "urltest.h"
 
+#include "managertest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/queue.h>
@@ -50,10 +52,14 @@ struct scene {
     void (*here)(int tell);
 };
 
+static void tell_url(int go, const char *url)
+{
+    ck_assert_int_gt(write(go, url, strlen(url) + 1), 0);
+}
+
 static void tell(int go, const mp_listener *l)
 {
-    const char *url = mp_listener_url(l);
-    ck_assert_int_gt(write(go, url, strlen(url) + 1), 0);
+    tell_url(go, mp_listener_url(l));
 }
 
 static mp_pipe *meet(int go, int alive_ms)
@@ -182,6 +188,102 @@ static void lose_nothing(int go)
     mp_queue_free(q);
 }
 
+// ---- a manager: locks of a machine that is cut off -------------------------------------
+
+static mp_manager *join(const char *url)
+{
+    mp_manager *m = NULL;
+    mp_url_opts o = opts(2000);
+    const mp_manager_opts mo = {.url = &o, .patience_ms = 2000};
+    if (mp_connect_manager(&m, url, &mo) < 0)
+        dprintf(2, "%s\n", url_error);
+    mptest_require(m);
+    return m;
+}
+
+// Holds two locks, one with a lease, is cut off, and comes back.
+static int hold_and_be_cut_off(const char *url)
+{
+    mp_manager *m = join(url);
+    mp_proxy *l, *leased, *e;
+    uint64_t token, leased_token;
+    mptest_require(mp_manager_open(m, &l, "l") == 0);
+    mptest_require(mp_manager_open(m, &leased, "leased") == 0);
+    mptest_require(mp_manager_open(m, &e, "back") == 0);
+    mptest_require(mp_remote_lock_acquire_lease(leased, 0, 30000, &leased_token) == 0);
+    mptest_require(mp_remote_lock_renew(leased, leased_token, 500) == 0);
+    mptest_require(mp_remote_lock_acquire(l, 0, &token) == 0);
+    mptest_require(
+        mptest_eventually(mp_call(mp_manager_self(m), NULL, 0, "ping", "") == MP_ELOST, 60000));
+    mptest_require(mp_remote_lock_validate(l, token) == MP_ELOST);
+    mptest_require(mptest_eventually(mp_manager_reconnect(m) == 0, 60000));
+    mptest_require(mp_remote_lock_validate(l, token) == 0);
+    mptest_require(mp_remote_lock_validate(leased, leased_token) == 0);
+    mptest_require(mp_remote_lock_release(l) == MP_ENOTHELD);
+    mptest_require(mp_remote_event_set(e) == 0);
+    mp_proxy_free(l);
+    mp_proxy_free(leased);
+    mp_proxy_free(e);
+    mp_manager_free(m);
+    return 0;
+}
+
+// Where it listens, as it says in its log.
+static bool listens(char url[100])
+{
+    char line[500];
+    bool found = false;
+    FILE *f = fopen("log", "re");
+    while (f && !found && fgets(line, sizeof line, f)) {
+        const char *at = strstr(line, "url=");
+        found = at && sscanf(at, "url=%99s", url) == 1;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+static uint64_t sessions(mp_manager *m)
+{
+    uint64_t n = 0;
+    mp_assert_ok(mp_call(mp_manager_self(m), NULL, 0, "stats", "> {s:U *}", "sessions", &n));
+    return n;
+}
+
+// The lease first, while the manager does not know yet that the machine is gone; then the lock.
+static void take_their_locks(int go)
+{
+    char url[100];
+    mp_proxy *l, *leased, *e;
+    uint64_t before, leased_token, token;
+    manager_begin((const char *const[]){"--listen=tcp://" HERE ":0", "--key-file=key",
+                                        "--alive-time=2", "--log-file=log", "--log-level=info",
+                                        NULL});
+    mp_manager *m = manager_connect(NULL);
+    mp_assert_ok(mp_manager_get(m, &l, "l", "Lock", ""));
+    mp_assert_ok(mp_manager_get(m, &leased, "leased", "Lock", ""));
+    mp_assert_ok(mp_manager_get(m, &e, "back", "Event", ""));
+    ck_assert(mptest_eventually(listens(url), LONG_MS));
+    mp_assert_ok(mp_remote_lock_acquire(l, 0, &before));
+    mp_assert_ok(mp_remote_lock_release(l));
+    tell_url(go, url);
+    ck_assert(mptest_eventually(mp_call_number(l, "locked") == 1, LONG_MS));
+    ip("link set here down");
+    mp_assert_err(mp_remote_lock_acquire(leased, 60000, &leased_token), MP_EOWNERDEAD);
+    mp_assert_err(mp_remote_lock_acquire(l, 60000, &token), MP_EOWNERDEAD);
+    ck_assert(token > leased_token && leased_token > before);
+    ck_assert_uint_eq(sessions(m), 1);
+    ip("link set here up");
+    mp_assert_ok(mp_remote_event_wait(e, 60000));
+    mp_assert_ok(mp_remote_lock_release(l)); // not theirs to release
+    mp_proxy_free(l);
+    mp_proxy_free(leased);
+    mp_proxy_free(e);
+    mp_manager_free(m);
+    manager_end();
+    unlink("log");
+}
+
 // ---- the machines ----------------------------------------------------------------------
 
 static int be_there(int go, int ready, const struct scene *scene)
@@ -247,4 +349,9 @@ MP_TEST_TIMEOUT(a_machine_that_falls_silent_is_given_up, 120)
 MP_TEST_TIMEOUT(what_a_lost_machine_had_taken_goes_to_others, 120)
 {
     two_machines(&(struct scene){take_and_be_cut_off, lose_nothing});
+}
+
+MP_TEST_TIMEOUT(locks_of_a_lost_machine_go_to_others, 120)
+{
+    two_machines(&(struct scene){hold_and_be_cut_off, take_their_locks});
 }

@@ -7,6 +7,7 @@
 //  - each request has one last answer, unless its session ended;
 //  - a lock is one session's at a time, and its tokens grow;
 //  - an item of a JoinableQueue is with one session at a time, is done once, and is not lost;
+//  - who runs tasks is given no more than it said it takes;
 //  - another core that replays the log has the same objects in the end.
 //
 // A seed is a history: SIM_SEED=n runs that one only. MP_TEST_LONG=1: a thousand seeds of 10,000
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PEERS = 6, OBJECTS = 24, SPARE = 6, ASKED = 70, ITEMS = 4096 };
+enum { SERVES = 4, PEERS = 6, OBJECTS = 24, SPARE = 6, ASKED = 70, ITEMS = 4096 };
 
 struct asked {
     uint64_t id, op, object, owner;
@@ -34,6 +35,8 @@ struct peer {
     uint64_t number, next_id;
     struct asked asked[ASKED]; // and not answered
     size_t count;
+    uint64_t tickets[SERVES + 2]; // of tasks that it is at
+    size_t ticket_count;
 };
 
 struct lock_model {
@@ -61,24 +64,18 @@ struct sim {
     mp_buf log; // sizes (8 bytes) and records
 };
 
-static const char *const types[] = {"list",
-                                    "dict",
-                                    "set",
-                                    "Namespace",
-                                    "Value",
-                                    "Queue",
-                                    "LifoQueue",
-                                    "PriorityQueue",
-                                    "JoinableQueue",
-                                    "Lock",
-                                    "RLock",
-                                    "Semaphore",
-                                    "BoundedSemaphore",
-                                    "Condition",
-                                    "Event",
-                                    "Barrier",
-                                    "counter",
+static const char *const types[] = {"list",          "dict",
+                                    "Pool",          "set",
+                                    "Namespace",     "Value",
+                                    "Queue",         "LifoQueue",
+                                    "PriorityQueue", "JoinableQueue",
+                                    "Lock",          "RLock",
+                                    "Semaphore",     "BoundedSemaphore",
+                                    "Condition",     "Event",
+                                    "Barrier",       "counter",
                                     "Array"};
+
+static uint64_t all_tasks; // that were given to somebody, in all histories
 
 static void require(struct sim *s, bool holds, const char *what)
 {
@@ -151,6 +148,20 @@ static void took(struct peer *p, const uint8_t *at, const uint8_t *end)
     s->items[n].ticket = ticket;
 }
 
+// [ticket, name, arguments, time limit, retries]; or [ticket], of one that is not wanted.
+static void given(struct peer *p, const uint8_t *at, const uint8_t *end)
+{
+    if (at == end || (*at & 0xf0) != 0x90)
+        return;
+    bool wanted = *at++ == 0x95;
+    uint64_t ticket = read_uint(&at, end, NULL);
+    if (!wanted)
+        return;
+    require(p->sim, p->ticket_count < SERVES + 2, "more tasks than were asked for");
+    p->tickets[p->ticket_count++] = ticket;
+    all_tasks++;
+}
+
 static void succeeded(struct peer *p, const struct asked *a, const uint8_t *at, const uint8_t *end)
 {
     if (a->op == MP__OP(LOCK, acquire))
@@ -183,8 +194,13 @@ static void on_send(void *ctx, void *user, const void *data, size_t size)
     require(p->sim, i < p->count, "an answer that nobody waits for");
     struct asked a = p->asked[i];
     require(p->sim, status != 1 || a.watching, "an answer that is not the last");
-    if (status == 1 && !negative)
+    if (status == 1 && !negative) {
+        if (a.op == MP__OP(MANAGER, serve_tasks))
+            given(p, at, end);
         return;
+    }
+    if (a.op == MP__OP(MANAGER, serve_tasks) && a.watching)
+        p->ticket_count = 0;
     p->asked[i] = p->asked[--p->count];
     if (!negative || (int64_t)status == MP_EOWNERDEAD)
         succeeded(p, &a, at, end);
@@ -328,7 +344,8 @@ static int ask(struct peer *p, uint64_t op, uint64_t object, uint64_t owner, siz
                                           .op = op,
                                           .object = object,
                                           .owner = owner,
-                                          .watching = op == MP__OP(MANAGER, watch),
+                                          .watching = op == MP__OP(MANAGER, watch) ||
+                                                      op == MP__OP(MANAGER, serve_tasks),
                                           .leased = op == MP__OP(LOCK, acquire) && args > 1};
     return mp__core_feed(s->core, p->session, s->message.data, s->message.size, s->now);
 }
@@ -413,6 +430,33 @@ static void ask_tasks(struct peer *p)
     }
 }
 
+// It begins to serve, or tells what became of a task. What it says of others is not heard.
+static void ask_to_work(struct peer *p)
+{
+    struct sim *s = p->sim;
+    static const char *const names[] = {"x", "y"};
+    if (p->ticket_count == 0) {
+        begin(p, MP__OP(MANAGER, serve_tasks), 0);
+        mp__put_uint(&s->message, 1 + draw(s, SERVES));
+        mp__put_array(&s->message, 2);
+        mp__put_str(&s->message, names[0]);
+        mp__put_str(&s->message, names[1]);
+        ask(p, MP__OP(MANAGER, serve_tasks), 0, 0, 2);
+        return;
+    }
+    size_t i = draw(s, p->ticket_count);
+    bool good = draw(s, 3);
+    begin(p, MP__OP(MANAGER, task_done), 0);
+    mp__put_uint(&s->message, draw(s, 20) ? p->tickets[i] : draw(s, 50));
+    mp__put_int(&s->message, good ? 0 : MP_ETASK);
+    if (good)
+        mp__put_bin(&s->message, "\xa9nine char", draw(s, 2) * 10);
+    else
+        mp__put_str(&s->message, "it went wrong");
+    p->tickets[i] = p->tickets[--p->ticket_count];
+    ask(p, MP__OP(MANAGER, task_done), 0, 0, 3);
+}
+
 static void ask_cancel(struct peer *p)
 {
     struct sim *s = p->sim;
@@ -439,7 +483,8 @@ static bool ask_broken(struct peer *p)
 static void come(struct sim *s, struct peer *p)
 {
     *p = (struct peer){.sim = s};
-    mp_assert_ok(mp__session_begin(s->core, &p->session, p, 0));
+    unsigned flags = p < &s->peers[PEERS / 2] ? MP__SESSION_ADMIN : 0;
+    mp_assert_ok(mp__session_begin(s->core, &p->session, p, flags));
     p->number = ++s->sessions;
 }
 
@@ -514,7 +559,9 @@ static void step(struct sim *s)
         ask_lock(p);
     } else if (what < 55) {
         ask_tasks(p);
-    } else if (what < 65) {
+    } else if (what < 60) {
+        ask_to_work(p);
+    } else if (what < 68) {
         ask_anything(p);
     } else {
         ask_fitting(p);
@@ -610,6 +657,7 @@ static void history(uint64_t seed, uint64_t events)
     struct mp__core_opts o = {.hooks = {.ctx = s, .send = on_send, .record = on_record},
                               .limits = {.objects = 60, .object_bytes = 20000, .bytes = 100000},
                               .seed = {(uint8_t)seed},
+                              .tasks = true,
                               .instance = UINT64_C(0x77) << 40};
     s->seed = seed;
     s->random = seed * 0x9e3779b97f4a7c15u + 1;
@@ -647,4 +695,5 @@ MP_TEST_TIMEOUT(any_history_keeps_what_is_promised, 3600)
     ck_assert_uint_gt(all.owners_died, seeds);
     ck_assert_uint_gt(all.items_returned, seeds);
     ck_assert_uint_gt(all.leases_expired, seeds);
+    ck_assert_uint_gt(all_tasks, seeds);
 }
