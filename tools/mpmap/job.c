@@ -218,6 +218,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                        &(mp_spawn_opts){.path = l->path,
                                         .fds = fds,
                                         .env = l->env,
+                                        .signals = &l->signals,
                                         .own_group = true,
                                         .die_with_caller = true});
     for (int i = 0; i <= STREAMS; i++)

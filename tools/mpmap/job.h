@@ -12,6 +12,7 @@
 #include "say.h"
 
 #include <mp/loop.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -72,7 +73,8 @@ struct launch {
     mp_loop *loop;
     const char *path; // of the program, or NULL to search argv[0]
     char **env;
-    int null; // /dev/null, opened
+    sigset_t signals; // that are not at their default here
+    int null;         // /dev/null, opened
     bool capture;
     bool lines;                      // output is passed on line by line
     const struct blocks *blocks;     // what jobs get as stdin, or NULL
