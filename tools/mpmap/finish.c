@@ -50,9 +50,13 @@ static bool try_again(struct run *r, struct job *j)
     return true;
 }
 
-static void say_end(struct job *j)
+void finish_say(struct job *j)
 {
-    if (j->code < 0 && !j->timed_out)
+    if (j->out_of_memory)
+        job_say(
+            j, "job %ld (%s): out of memory: more than the %.1f MiB of --mem: killed by the kernel",
+            j->seq, j->label, (double)j->run->args->job_memory / (1024 * 1024));
+    else if (j->code < 0 && !j->timed_out)
         job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
                 sigdescr_np(-j->code));
     if (j->left_behind && !j->term_step)
@@ -128,10 +132,13 @@ void finish_child(struct job *j)
     slot_give(r, j->slot);
     if (r->stopping || j->term_step)
         stop_left(r, j);
+    j->out_of_memory = group_out_of_memory(&r->groups, j);
+    if (j->out_of_memory && j->code == 0)
+        j->code = -SIGKILL; // of a part of it, and it may not have noticed
     group_end(&r->groups, j);
     if (!try_again(r, j)) {
         if (!r->stopping)
-            say_end(j);
+            finish_say(j);
         finish_job(r, j, !ours || r->args->at_most_once);
     }
     run_step(r);

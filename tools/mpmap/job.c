@@ -202,6 +202,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                        &(mp_spawn_opts){.path = l->path,
                                         .fds = fds,
                                         .env = l->env,
+                                        .groups = l->groups,
                                         .own_group = true,
                                         .die_with_caller = true});
     for (int i = 0; i <= STREAMS; i++)
@@ -232,10 +233,11 @@ void job_kill(struct job *j, int sig)
 void job_json(FILE *f, const struct job *j)
 {
     fprintf(f,
-            "\"runtime\":%.3f,\"exit\":%d,\"signal\":%d,\"timed_out\":%s,\"tries\":%d,"
-            "\"received\":%ld,\"cpu\":%.3f,\"memory_kib\":%ld",
+            "\"runtime\":%.3f,\"exit\":%d,\"signal\":%d,\"timed_out\":%s,\"out_of_memory\":%s,"
+            "\"tries\":%d,\"received\":%ld,\"cpu\":%.3f,\"memory_kib\":%ld",
             j->runtime, j->code < 0 ? 0 : j->code, j->code < 0 ? -j->code : 0,
-            j->timed_out ? "true" : "false", j->tries, j->received, j->cpu, j->memory);
+            j->timed_out ? "true" : "false", j->out_of_memory ? "true" : "false", j->tries,
+            j->received, j->cpu, j->memory);
 }
 
 void job_again(struct job *j)
@@ -247,7 +249,7 @@ void job_again(struct job *j)
     results_free(j->results);
     j->results = NULL;
     j->pid = 0;
-    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = false;
+    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = j->out_of_memory = false;
     j->term_step = 0;
     j->received = 0;
 }
@@ -258,7 +260,6 @@ void job_free(struct job *j)
     kept_free(j->kept);
     free(j->command);
     free(j->tag);
-    free(j->group);
     mp_watch_close(j->child);
     feed_free(j->feed);
     if (j->pidfd >= 0)

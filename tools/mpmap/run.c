@@ -340,6 +340,7 @@ static int prepare(struct run *r)
     }
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
+    r->launch.groups = r->groups.joins;
     r->launch.capture = !r->args->ungroup;
     r->launch.lines = r->args->line_buffer && !r->args->keep_order;
     r->launch.on_output = on_output;
@@ -347,9 +348,20 @@ static int prepare(struct run *r)
     r->launch.on_idle = run_step_again;
     output_init(&r->output, r->loop, r->args, &r->live, run_step_again, r);
     int status = open_results(r);
-    if (status == 0)
-        status = group_init(&r->groups, r->args);
     return status ? status : gate_init(&r->gate, r->args, r->loop, run_step_again, r);
+}
+
+static void close_groups(void *run)
+{
+    group_close(&((struct run *)run)->groups);
+}
+
+static int begin_family(struct run *r)
+{
+    int err = family_begin(&r->family, close_groups, r);
+    if (err)
+        say("cannot start: %s", mp_strerror(err));
+    return err ? EXIT_IO : 0;
 }
 
 static void release(struct run *r)
@@ -394,17 +406,17 @@ static int result(const struct run *r)
 int run_jobs(const struct args *a, int *sig)
 {
     static struct run r;
-    r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1, .groups.own = -1};
-    int status = family_begin(&r.family); // before files are open that it would share
-    if (status) {
-        say("cannot start: %s", mp_strerror(status));
-        return EXIT_IO;
-    }
-    status = open_all(&r);
+    r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1};
+    int status = group_init(&r.groups, a); // before there is a guardian, which goes with us
+    if (status == 0)
+        status = begin_family(&r); // before files are open that it would share
+    if (status == 0)
+        status = open_all(&r);
     if (status == 0)
         status = prepare(&r);
     if (status) {
         family_end(&r.family);
+        group_close(&r.groups);
         return status;
     }
     run_step(&r);

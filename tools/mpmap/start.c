@@ -64,9 +64,11 @@ static void say_too_big(struct run *r, struct job *j, char *const argv[])
             j->seq, j->label);
 }
 
-static bool is_shortage(int err)
+// With --mem it is the job that has no memory, and that will not change.
+static bool is_shortage(const struct run *r, int err)
 {
-    return err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+    return err == -EAGAIN || (err == -ENOMEM && !r->args->job_memory) || err == -EMFILE ||
+           err == -ENFILE;
 }
 
 static int status_of(int err)
@@ -113,8 +115,12 @@ static void on_refused(struct run *r, struct job *j, char *const argv[], int err
     if (err == -E2BIG) {
         say_too_big(r, j, argv);
         fail_job(r, j, EXIT_CANNOT_RUN);
-    } else if (is_shortage(err) || fixed) {
-        if (is_shortage(err))
+    } else if (err == -ENOMEM && r->args->job_memory) {
+        j->out_of_memory = true;
+        finish_say(j);
+        fail_job(r, j, EXIT_CANNOT_RUN);
+    } else if (is_shortage(r, err) || fixed) {
+        if (is_shortage(r, err))
             fail_short(r, err);
         else
             fail_all(r, fixed, err);
@@ -281,7 +287,7 @@ static bool start_job(struct run *r, struct job *j, const struct item *item)
 {
     char **argv = template_expand(&r->template, item, j->seq, j->slot);
     int err = spawn(r, j, argv);
-    if (is_shortage(err) && r->running > 0)
+    if (is_shortage(r, err) && r->running > 0)
         return false;
     if (err) {
         on_refused(r, j, argv, err);

@@ -87,6 +87,7 @@ void slot_give(struct run *r, int slot);
 // ---- finish.c ----
 
 void finish_child(struct job *j); // its process has ended
+void finish_say(struct job *j);   // how, if there is something to say about it
 void finish_job(struct run *r, struct job *j, bool log);
 void finish_waiting(struct run *r); // those that wait for another try get none
 
