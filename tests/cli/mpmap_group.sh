@@ -45,7 +45,7 @@ has "--mem: the others" "done 1${nl}" "$out$nl"
 has "--mem: the others" "done 2" "$out"
 is "--mem: logged" "1 2" "$(grep -c '"out_of_memory":true' log.json) $(grep -c '"out_of_memory":false' log.json)"
 is "--mem: no group is left" "" "$(groups_left)"
-gives "--mem: of a part that nobody asks for" 1 ./inside mpmap --mem 64M -s "(setsid sh -c '$eats' sh 300 &) ; sleep 3; : {}" ::: a
+gives "--mem: of a part that nobody asks for" 1 ./inside mpmap --mem 64M -s "setsid sh -c '$eats' sh 300 & wait \$!; : {}" ::: a
 has "--mem: of a part: told" "job 1 (a): out of memory" "$err"
 gives "--mem, too little for any program" 2 ./inside mpmap -j1 --mem 4K true ::: 1 2
 has "--mem, too little: told" "mpmap: job 2 (2): out of memory" "$err"

@@ -100,6 +100,19 @@ eventually test -e began.3 || is "-j FILE is read again" yes no
 wait $pid
 is "-j FILE: status" 0 $?
 
+# -p asks at the terminal, also when the items come from elsewhere.
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    seq 4 >four
+    printf 'y\nn\nYes\n\n' | script -qec "mpmap -p -j1 -s 'echo {} >>went' <four; echo status \$?" /dev/null >asked.txt
+    is "-p: what was said yes to" "1 3" "$(xargs <went)"
+    is "-p: asks about each" 4 "$(grep -o '?\.\.\.' asked.txt | wc -l)"
+    has "-p: a no is no failure" "status 0" "$(cat asked.txt)"
+else
+    echo "not tested: -p: there is no script(1) to make a terminal"
+fi
+setsid -w mpmap -p echo ::: 1 >out.txt 2>err.txt
+is "-p without a terminal" "2 mpmap: -p: no terminal to ask at: No such device or address" "$? $(cat err.txt)"
+
 # Few descriptors: all the jobs, or a message; nothing between.
 if ! sanitized; then # which need some themselves
     gives "ulimit -n 6" 74 sh -c "ulimit -n 6; exec mpmap true ::: 1"

@@ -54,6 +54,7 @@ struct args {
     bool shell;
     bool quoted; // -q: no shell, also under the name `parallel`
     bool dry_run;
+    bool interactive;
     const char *replace; // instead of {}
 
     // -- running: opts_run.c

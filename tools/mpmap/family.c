@@ -100,6 +100,11 @@ int family_begin(struct family *f, void (*at_end)(void *), void *arg)
     return f->guardian < 0 ? -errno : 0;
 }
 
+const char *family_name(const struct family *f)
+{
+    return strchr(f->env, '=') + 1;
+}
+
 int family_kill(const struct family *f, long seq, int sig)
 {
     char word[40];

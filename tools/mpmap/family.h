@@ -20,6 +20,9 @@ struct family {
 // that came, it kills all that is left, and calls at_end(arg). 0 or -errno.
 int family_begin(struct family *f, void (*at_end)(void *), void *arg);
 
+// The name of the run: no other has it.
+const char *family_name(const struct family *f);
+
 // Sends sig to what is left of the job with this number, or of all: 0. How many.
 int family_kill(const struct family *f, long seq, int sig);
 

@@ -49,8 +49,8 @@ void job_say(struct job *j, const char *format, ...)
     va_end(ap);
     size_t len = strlen(line);
     line[len] = '\n'; // there is room: the text was cut a byte earlier
-    // One that cannot be held is said at once.
-    if (held_add(&j->stream[ERR].held, line, len + 1) < 0)
+    // One that cannot be held is said at once, too.
+    if (j->says_at_once || held_add(&j->stream[ERR].held, line, len + 1) < 0)
         say("%.*s", (int)(len - at), line + at);
 }
 

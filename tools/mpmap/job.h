@@ -42,6 +42,7 @@ struct job {
     bool current;      // its turn to be written: output is passed on as it comes
     bool whole;        // but not this one, as it may be tried again
     bool lost;         // output that could not be held
+    bool says_at_once; // messages are no part of its output
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages
 

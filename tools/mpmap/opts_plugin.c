@@ -6,8 +6,8 @@
 
 static int check_plugin(const struct args *a)
 {
-    if (a->so && (a->shell || a->ungroup || a->dry_run))
-        return usage_error("--so goes with none of -s, -u and --dry-run: it runs no commands");
+    if (a->so && (a->shell || a->ungroup || a->dry_run || a->interactive))
+        return usage_error("--so goes with none of -s, -u, -p and --dry-run: it runs no commands");
     if (a->so && (a->csv || a->json || a->colsep || a->header || a->pack || a->max_args))
         return usage_error("--so takes whole records: none of --csv, --json, --colsep, --header, "
                            "-n, -m and -X");

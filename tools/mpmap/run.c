@@ -300,10 +300,8 @@ static int open_all(struct run *r)
 static int open_results(struct run *r)
 {
     const char *name = r->args->results;
-    if (!name || !results_is_file(name))
-        return 0;
-    r->output.json = fopen(name, "we");
-    return r->output.json ? 0 : usage_error("--results %s: %s", name, mp_strerror(-errno));
+    int err = name && table_is(name) ? table_open(&r->output.table, name, r->args->resume) : 0;
+    return err ? usage_error("--results %s: %s", name, mp_strerror(err)) : 0;
 }
 
 static int open_loop(struct run *r)
@@ -348,6 +346,8 @@ static int prepare(struct run *r)
     r->launch.on_idle = run_step_again;
     output_init(&r->output, r->loop, r->args, &r->live, run_step_again, r);
     int status = open_results(r);
+    if (status == 0)
+        status = ask_init(&r->ask, r->args->interactive, run_step_again, r);
     return status ? status : gate_init(&r->gate, r->args, r->loop, run_step_again, r);
 }
 
@@ -371,11 +371,10 @@ static void release(struct run *r)
         job_free(j); // else the output has it
     family_end(&r->family);
     gate_close(&r->gate);
+    ask_close(&r->ask);
     group_close(&r->groups);
     joblog_close(&r->joblog);
     resume_free(&r->resume);
-    if (r->output.json)
-        fclose(r->output.json);
     output_close(&r->output);
     order_free(&r->order);
     input_close(&r->input);
@@ -396,7 +395,7 @@ static int result(const struct run *r)
 {
     if (r->status)
         return r->status;
-    if (r->output.lost || r->output.json_err || r->output.sink[ERR].err)
+    if (r->output.lost || r->output.table.err || r->output.sink[ERR].err)
         return EXIT_IO;
     if (r->halted && r->halt_status >= 0)
         return r->halt_status;

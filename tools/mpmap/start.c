@@ -207,24 +207,43 @@ static char *tag_text(struct run *r, const struct job *j, const struct item *ite
     return strdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
 }
 
-// Whether a joblog says that this item is not to be run. It has its place among the jobs.
+// It has its place among the jobs, and nothing is run.
+static bool leave_out(struct run *r, struct job *j)
+{
+    slot_give(r, j->slot);
+    j->ended = true;
+    r->ended++;
+    output_ended(&r->output, j);
+    return true;
+}
+
+// Whether somebody has said that this item is not to be run, or a joblog does.
 static bool is_left_out(struct run *r, struct job *j)
 {
+    if (ask_declines(&r->ask))
+        return leave_out(r, j);
     enum resume_answer a = r->resume.mode == RETRY_FAILED || !r->resume.mode
                                ? MUST_RUN
                                : resume_ask(&r->resume, j->command);
     if (a == MUST_RUN)
         return false;
-    slot_give(r, j->slot);
-    j->ended = true;
-    r->ended++;
     if (a == MAY_HAVE_RUN) {
         job_say(j, "job %ld (%s): unknown: it was begun in an earlier run, its end is not logged",
                 j->seq, j->label);
         r->failed++;
     }
-    output_ended(&r->output, j);
-    return true;
+    return leave_out(r, j);
+}
+
+// -p: whether it is known if the item is to be run.
+static bool is_decided(struct run *r)
+{
+    if (!r->args->interactive)
+        return true;
+    char *text = command_text(r, &(struct job){.seq = r->started + 1}, &r->item);
+    bool known = ask_knows(&r->ask, r->loop, text);
+    free(text);
+    return known;
 }
 
 // What a job needs beside its command, before its first try.
@@ -237,16 +256,15 @@ static void prepare(struct run *r, struct job *j)
     if (r->args->tag)
         j->tag = tag_text(r, j, &r->item);
     j->whole = r->retry.tries || r->args->memfree;
-    if (r->keeps_items)
-        j->kept = kept_new(&r->item);
 }
 
 static bool open_results(struct run *r, struct job *j, const struct item *item)
 {
     char path[PATH_MAX];
-    if (!r->args->results || r->output.json)
+    if (!r->args->results || r->output.table.file)
         return true;
-    int err = results_open(&j->results, r->args->results, item, j->seq, path, sizeof path);
+    int err = results_open(&j->results, r->args->results, item, family_name(&r->family), j->seq,
+                           path, sizeof path);
     if (err == 0)
         return true;
     say("%s: %s", path, mp_strerror(err));
@@ -311,6 +329,9 @@ static bool start_item(struct run *r)
     struct job *j = job_new(r, r->started + 1, slot_take(r), &r->item);
     const char *why = start_refuses(r);
     r->started++;
+    j->says_at_once = r->output.table.file;
+    if (r->keeps_items)
+        j->kept = kept_new(&r->item);
     output_add(&r->output, j);
     if (why) {
         job_say(j, "job %ld (%s): %s", j->seq, j->label, why);
@@ -421,10 +442,11 @@ void start_jobs(struct run *r)
 {
     start_waiting(r);
     while (may_start(r) && has_room(r) && start_get_item(r) && find_program(r) &&
-           gate_is_open(&r->gate)) {
+           gate_is_open(&r->gate) && is_decided(r)) {
         if (!start_item(r))
             break;
         r->has_item = false;
+        ask_next(&r->ask);
     }
     feed_jobs(r);
 }

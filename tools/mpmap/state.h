@@ -5,6 +5,7 @@
 #ifndef MPMAP_STATE_H
 #define MPMAP_STATE_H
 
+#include "ask.h"
 #include "blocks.h"
 #include "deadline.h"
 #include "family.h"
@@ -52,6 +53,7 @@ struct run {
 
     struct family family;
     struct gate gate;
+    struct ask ask;
     struct group_maker groups;
     struct joblog joblog;
     struct resume resume;
