@@ -39,7 +39,7 @@ groups_left() { find "$memory" "$cpu" -mindepth 1 -type d; }
 
 eats='head -c $((1000000 * $1)) /dev/zero | tail -c +0 | tail >/dev/null; echo "done $1"'
 gives "--mem" 1 ./inside mpmap -k --mem 64M --joblog log.json sh -c "set -e; $eats" sh ::: 1 300 2
-has "--mem: told" "mpmap: job 2 (300): out of memory: more than the 64.0 MiB of --mem: killed by the kernel" "$err"
+has "--mem: told" "mpmap: job 2 (300): out of memory: more than the 64 MiB of --mem: killed by the kernel" "$err"
 is "--mem: not as a signal" "" "$(echo "$err" | grep signal)"
 has "--mem: the others" "done 1${nl}" "$out$nl"
 has "--mem: the others" "done 2" "$out"

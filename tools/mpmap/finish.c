@@ -54,7 +54,7 @@ void finish_say(struct job *j)
 {
     if (j->out_of_memory)
         job_say(
-            j, "job %ld (%s): out of memory: more than the %.1f MiB of --mem: killed by the kernel",
+            j, "job %ld (%s): out of memory: more than the %.3g MiB of --mem: killed by the kernel",
             j->seq, j->label, (double)j->run->args->job_memory / (1024 * 1024));
     else if (j->code < 0 && !j->timed_out)
         job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,

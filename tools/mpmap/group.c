@@ -16,9 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PERIOD_US = 100000 }; // in which a job may use its share of the CPUs
+enum {
+    PERIOD_US = 100000, // in which a job may use its share of the CPUs
+    REMOVE_TRIES = 20,
+};
 
 static int write_file(const char *dir, const char *name, const char *text)
 {
@@ -89,6 +93,14 @@ int group_init(struct group_maker *g, const struct args *a)
     return status == 0 && a->job_cpus > 0 ? prepare(g, GROUP_CPU) : status;
 }
 
+// What was killed is in its group for a moment more; what a job has left stays, and so does
+// its group.
+static void remove_dir(const char *path)
+{
+    for (int i = 0; rmdir(path) < 0 && errno == EBUSY && i < REMOVE_TRIES; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
 // Those of jobs that had left something, and our own.
 static void remove_all(const struct group_maker *g, const char *dir)
 {
@@ -98,7 +110,7 @@ static void remove_all(const struct group_maker *g, const char *dir)
     for (struct dirent *e; d && (e = readdir(d));)
         if (!strncmp(e->d_name, begin, (size_t)n)) {
             snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-            rmdir(path); // one with something in it stays
+            remove_dir(path);
         }
     if (d)
         closedir(d);
