@@ -4,7 +4,7 @@
 // blocks: jobs that run are heard meanwhile.
 #include "ask.h"
 #include "say.h"
-#include "watch.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "output.h"
-#include "results.h"
 #include "say.h"
-#include "watch.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -4,8 +4,6 @@
 // there is replaced. Of equal items in one run each has to have its own: the run and the job
 // that a folder belongs to are in its job.json from the start.
 #include "results.h"
-#include "job.h"
-#include "json.h"
 #include "key.h"
 #include "say.h"
 
@@ -19,8 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FILES = 2 }; // stdout and stderr
+
 struct results {
-    int dir, fd[STREAMS];
+    int dir, fd[FILES];
     const char *run;
     int err; // the first
 };
@@ -144,14 +144,14 @@ int results_open(struct results **out, const char *dir, const struct item *item,
         return fd;
     struct results *r = *out = xrealloc(NULL, sizeof *r);
     *r = (struct results){.dir = fd, .run = run};
-    r->fd[OUT] = make_file(fd, "stdout");
-    r->fd[ERR] = make_file(fd, "stderr");
+    r->fd[0] = make_file(fd, "stdout");
+    r->fd[1] = make_file(fd, "stderr");
     snprintf(text, sizeof text, "%ld\n", seq);
     r->err = put_file(fd, "seq", text, strlen(text));
     snprintf(text, sizeof text, "{\"run\":\"%s\",\"seq\":%ld}\n", run, seq);
     if (r->err == 0)
         r->err = put_file(fd, "job.json", text, strlen(text));
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < FILES; i++)
         if (r->fd[i] < 0)
             r->err = r->fd[i];
     return r->err;
@@ -163,30 +163,23 @@ void results_add(struct results *r, int stream, const char *data, size_t n)
         r->err = put(r->fd[stream], data, n);
 }
 
-int results_end(struct results *r, const struct job *j)
+int results_end(struct results *r, const char *rest, size_t len)
 {
     char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    if (!f)
+    int n = asprintf(&text, "{\"run\":\"%s\",%.*s", r->run, (int)len, rest);
+    if (n < 0)
         return -ENOMEM;
-    fprintf(f, "{\"run\":\"%s\",\"seq\":%ld,\"start\":%.3f,", r->run, j->seq, j->began);
-    job_json(f, j);
-    fputs(",\"command\":", f);
-    json_string(f, j->command, strlen(j->command));
-    fputs("}\n", f);
-    int err = fclose(f) ? -ENOMEM : r->err;
-    if (err == 0)
-        err = put_file(r->dir, "job.json", text, len);
+    if (r->err == 0)
+        r->err = put_file(r->dir, "job.json", text, (size_t)n);
     free(text);
-    return err;
+    return r->err;
 }
 
 void results_free(struct results *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < FILES; i++)
         if (r->fd[i] >= 0)
             close(r->fd[i]);
     close(r->dir);

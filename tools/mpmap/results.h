@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 
-struct job;
 struct results; // the files of a job
 
 // Opens the files of a job of this run, whose name lives as long. 0 or -errno; `path` is then
@@ -19,8 +18,8 @@ int results_open(struct results **out, const char *dir, const struct item *item,
 // Adds output; an error is kept for results_end().
 void results_add(struct results *r, int stream, const char *data, size_t n);
 
-// Writes how the job ended. 0 or -errno of anything that went wrong.
-int results_end(struct results *r, const struct job *j);
+// Writes how the job ended: the rest of a JSON object. 0 or -errno of anything that went wrong.
+int results_end(struct results *r, const char *rest, size_t len);
 
 void results_free(struct results *r);
 

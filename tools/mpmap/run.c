@@ -46,7 +46,7 @@ static bool is_done(const struct run *r)
     if (r->stopping && !r->halted)
         return true;
     bool no_more = r->stopping || r->halting || (r->input_ended && !r->has_item);
-    return no_more && !r->retry.waiting && output_is_idle(&r->output);
+    return no_more && !r->waiting && output_is_idle(&r->output);
 }
 
 void run_step(struct run *r)
@@ -290,9 +290,8 @@ static int open_all(struct run *r)
     int status = r->args->resume == RETRY_FAILED ? open_retry_failed(r) : open_input(r);
     if (status == 0 && r->args->resume != RETRY_FAILED)
         status = open_joblog(r);
-    r->retry = r->args->retry;
     r->halt = r->args->halt;
-    r->keeps_items = r->retry.tries || r->args->memfree || r->args->results;
+    r->keeps_items = r->args->retry.tries || r->args->memfree || r->args->results;
     r->wants_command = r->args->joblog || r->args->results || r->args->verbose;
     return status;
 }
@@ -367,7 +366,7 @@ static int begin_family(struct run *r)
 static void release(struct run *r)
 {
     struct job *j;
-    while ((j = retry_take(&r->retry, INT64_MAX)) && !r->args->keep_order)
+    while ((j = waiting_take(&r->waiting, INT64_MAX)) && !r->args->keep_order)
         job_free(j); // else the output has it
     family_end(&r->family);
     gate_close(&r->gate);

@@ -255,7 +255,7 @@ static void prepare(struct run *r, struct job *j)
         j->log_seq = r->resume.failed_seq[j->seq - 1];
     if (r->args->tag)
         j->tag = tag_text(r, j, &r->item);
-    j->whole = r->retry.tries || r->args->memfree;
+    j->whole = r->args->retry.tries || r->args->memfree;
 }
 
 static bool open_results(struct run *r, struct job *j, const struct item *item)
@@ -356,7 +356,8 @@ static bool start_again(struct run *r, struct job *j)
     if (!open_results(r, j, &j->kept->item) || start_job(r, j, &j->kept->item))
         return true;
     slot_give(r, j->slot);
-    retry_add(&r->retry, j, mp_loop_time(r->loop), true);
+    j->due_ms = mp_loop_time(r->loop);
+    waiting_add(&r->waiting, j);
     wait_for_room(r);
     return false;
 }
@@ -431,8 +432,8 @@ static bool may_start(const struct run *r)
 
 static void start_waiting(struct run *r)
 {
-    while (r->retry.waiting && may_start(r) && gate_is_open(&r->gate)) {
-        struct job *j = retry_take(&r->retry, mp_loop_time(r->loop));
+    while (r->waiting && may_start(r) && gate_is_open(&r->gate)) {
+        struct job *j = waiting_take(&r->waiting, mp_loop_time(r->loop));
         if (!j || !start_again(r, j))
             return;
     }

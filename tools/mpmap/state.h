@@ -19,9 +19,9 @@
 #include "kept.h"
 #include "output.h"
 #include "resume.h"
-#include "retry.h"
 #include "say.h"
 #include "template.h"
+#include "waiting.h"
 #include "watch.h"
 
 #include <limits.h>
@@ -57,7 +57,7 @@ struct run {
     struct group_maker groups;
     struct joblog joblog;
     struct resume resume;
-    struct retry retry;
+    struct job *waiting; // for another try
     struct halt halt;
     struct times times; // of jobs that succeeded
     struct watch watch;
