@@ -170,11 +170,12 @@ def text(size):
     return made_once(f"text-{size}", lines)
 
 
-def pieces(file):
-    """The file as two, cut at a line."""
-    if not Path(f"{file}-ab").exists():
-        sh(f"split -n l/2 {file} {file}-")
-    return f"{file}-aa {file}-ab"
+def pieces(file, how):
+    """A pattern for the blocks as files: as many as the runners make of it."""
+    size = "-C 10M" if how == "pipe" else "-n l/2"
+    if not Path(f"{file}-{how}-aa").exists():
+        sh(f"split {size} {file} {file}-{how}-")
+    return f"{file}-{how}-??"
 
 
 def pipe():
@@ -188,8 +189,8 @@ def pipe():
     run = {
         "mpmap": f"{MPMAP} -k -j2 {source} {command} {stdin}",
         "gnu_parallel": f"parallel -k -j2 {source} {command} {stdin}",
-        "pieces": f"ls {pieces(file)} | xargs -P2 -I% sh -c '{command} < % > %.out' && "
-                  f"cat {file}-aa.out {file}-ab.out",
+        "pieces": f"ls {pieces(file, how)} | xargs -P2 -I% sh -c '{command} < % > %.out' && "
+                  f"cat {pieces(file, how)}.out",
     }[who]
     want = {"wc": "awk '{ n += $1 } END { print n }'", "gzip": "gunzip | wc -l"}[program]
     checked = TMP / f"checked-{test}-{who}"

@@ -305,7 +305,7 @@ _GNU = dict(peer="GNU parallel")
 _SPAWN = dict(target="batch_spawn")
 _MPMAP = dict(target="mpmap")
 
-# `pieces` is the limit: the file was cut before, a piece for each of two processes.
+# `pieces` is the limit: the file was cut into the same blocks before.
 _PIPE = {"pieces": {}, "mpmap": _MPMAP, "gnu_parallel": _GNU}
 
 # Test: (metric, {who: what it needs}). The commands are in peers/batch.py.

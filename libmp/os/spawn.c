@@ -49,12 +49,12 @@ CHILD static void signal_mask(const kernel_sigset *set, kernel_sigset *old)
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, set, old, sizeof *set);
 }
 
-CHILD static void child_default_signals(void)
+CHILD static void child_default_signals(const sigset_t *changed)
 {
     // An all-zero struct of the kernel's is SIG_DFL without flags on every architecture.
     static const unsigned long deflt[8];
     for (int sig = 1; sig <= LAST_SIGNAL; sig++)
-        if (sig != SIGKILL && sig != SIGSTOP)
+        if (sig != SIGKILL && sig != SIGSTOP && (!changed || sigismember(changed, sig)))
             syscall(SYS_rt_sigaction, sig, deflt, NULL, sizeof(kernel_sigset));
 }
 
@@ -111,7 +111,7 @@ CHILD static int child_main(void *arg)
     static const kernel_sigset none;
     struct child *c = arg;
     const mp_spawn_opts *o = c->opts;
-    child_default_signals();
+    child_default_signals(o->signals);
     bool ok = child_join(o->groups) == 0 && (!o->own_group || setpgid(0, 0) == 0) &&
               (!o->die_with_caller || child_bind_to_parent(c->parent) == 0) &&
               (!o->cwd || chdir(o->cwd) == 0) && (!o->fds || child_descriptors(o->fds) == 0) &&

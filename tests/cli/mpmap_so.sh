@@ -68,8 +68,10 @@ wait
 # Records that are no lines, and what a worker does first.
 if command -v cc >/dev/null && [ -n "${MP_SRC:-}" ]; then
     cat >kinds.c <<'END'
+#include <fcntl.h>
 #include <mp/plugin.h>
 #include <stdlib.h>
+#include <unistd.h>
 int hex(const char *r, size_t n, mp_out *out, void *ctx)
 {
     (void)ctx;
@@ -96,6 +98,15 @@ int never_init(mp_plugin_args *args)
 {
     return (void)args, 1;
 }
+int meet(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    const char *other = *r == '1' ? "met2" : "met1";
+    (void)n, (void)ctx;
+    close(open(*r == '1' ? "met1" : "met2", O_CREAT, 0600));
+    while (access(other, F_OK) < 0)
+        usleep(1000);
+    return mp_out_printf(out, "%s\n", r);
+}
 int die(const char *r, size_t n, mp_out *out, void *ctx)
 {
     (void)n, (void)ctx;
@@ -114,6 +125,13 @@ END
         "$(seq 100000 199999 | mpmap --records 7 --so kinds.so:die | cksum)"
     gives "a fixed record that crashes" 1 sh -c 'printf aabbccdd | mpmap --records 2 --so kinds.so:die'
     is "a fixed record that crashes: the others" aabbdd "$out"
+    # Each needs the other to run.
+    is "few short records have all workers" "1${nl}2" \
+        "$(printf '1\n2\n' | timeout 60 mpmap -j2 --so kinds.so:meet)"
+    rm met1 met2
+    is "a record that comes while another is in work" "1${nl}2" \
+        "$({ echo 1; until [ -e met1 ]; do sleep 0.01; done; echo 2; } | timeout 60 mpmap -j2 --so kinds.so:meet)"
+    rm met1 met2
     # 1, "a", [1, 2], {"k": nil}, a float, bin, str8, ext, array16, -1
     printf '\001\241a\222\001\002\201\241k\300\312\001\002\003\004\304\002xy\331\003abc\307\002\005xy\334\000\002\001\241b\377' >values
     is "msgpack" "01 a161 920102 81a16bc0 ca01020304 c4027879 d903616263 c702057879 dc000201a162 ff" \
@@ -126,6 +144,9 @@ END
     has "half a value" "ends within a value, after record 1" "$err"
     gives "no msgpack" 74 sh -c "printf '\\301' | mpmap --records msgpack --so kinds.so:hex"
     has "no msgpack" "not msgpack" "$err"
+    gives "no msgpack after some" 74 sh -c "printf '\\001\\002\\301' | mpmap --records msgpack --so kinds.so:hex"
+    is "no msgpack after some: those" "01${nl}02" "$out"
+    has "no msgpack after some" "not msgpack, after record 2" "$err"
 fi
 for bad in x '' 0 -1; do
     gives "--records '$bad'" 2 mpmap --records "$bad" --so "$lines:upper" </dev/null
@@ -196,15 +217,13 @@ END
         is "failures of all kinds, -j$j: the others" \
             "$(grep -vx '3\|503\|1003\|1503\|2003\|2503' list)" "$out"
     done
-    # All three die in the first round: the pool has the cause of the first.
     has "the cause of a crash" "was killed by signal 6 (Aborted)" "$(echo "$err" | grep 'record 3 ')"
-    has "no cause of another" "crashed: its worker died" "$(echo "$err" | grep 'record 1503 ')"
-    is "one cause" 1 "$(echo "$err" | grep -c 'signal 6')"
+    has "that of another" "exited with code 9" "$(echo "$err" | grep 'record 1503 ')"
 
-    # In two batches.
-    gives "failures in a second batch" 6 sh -c \
+    # Input that pauses.
+    gives "failures after a pause" 6 sh -c \
         '{ head -1000 list; sleep 0.5; tail -2000 list; } | mpmap --so crash.so:late'
-    is "failures in a second batch: told" "$(cat expected)" \
+    is "failures after a pause: told" "$(cat expected)" \
         "$(echo "$err" | sed 's/crashed: .*/crashed/')"
     gives "all crash" 101 sh -c 'seq 300 | mpmap -j2 --so crash.so:all'
     is "all crash: told" "$(seq 8 | sed 's/.*/record & (&)/')" \

@@ -189,6 +189,18 @@ MP_TEST(signals_are_default_and_unblocked)
     sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
+MP_TEST(only_the_given_signals_are_set)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    const char *text = output_of("exec grep -h ^SigIgn /proc/self/status | cut -f2",
+                                 (mp_spawn_opts){.signals = &set});
+    ck_assert_str_eq(text, "0000000000000001");
+}
+
 MP_TEST(cwd_env_group)
 {
     ck_assert_str_eq(output_of("pwd", (mp_spawn_opts){.cwd = "/"}), "/");

@@ -151,6 +151,7 @@ void finish_child(struct job *j)
     struct run *r = j->run;
     bool ours = r->stopping && !j->timed_out;
     live_remove(r, j);
+    listen_ended(r, j);
     slot_give(r, j->slot);
     if (r->stopping || j->term_step)
         stop_left(r, j);

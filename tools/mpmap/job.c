@@ -75,6 +75,7 @@ static ssize_t take(struct stream *s, size_t max)
         n = read(s->fd, piece, max < PIECE ? max : PIECE);
     while (n < 0 && errno == EINTR);
     if (n > 0) {
+        s->job->wrote += n;
         s->job->received += s == &s->job->stream[OUT] ? n : 0;
         hold(s->job, s, piece, (size_t)n);
         if (s->job->results)
@@ -108,27 +109,31 @@ void job_resume(struct job *j)
     }
 }
 
-// Whether somebody could still write to it.
-static bool still_open(int fd)
+// With writers left, as much as there is: a read beyond that would block.
+static void take_rest(struct stream *s, bool writers)
 {
-    struct pollfd p = {.fd = fd};
-    return poll(&p, 1, 0) == 0;
+    int left = 0;
+    if (writers && ioctl(s->fd, FIONREAD, &left) < 0)
+        return;
+    for (ssize_t n = 1; n > 0 && left > 0; left -= (int)n)
+        n = take(s, (size_t)left);
+    while (!writers && take(s, PIECE) == PIECE) // less is all there was
+        continue;
 }
 
 void job_drain(struct job *j)
 {
+    struct pollfd p[STREAMS];
+    for (int i = 0; i < STREAMS; i++)
+        p[i] = (struct pollfd){.fd = j->stream[i].fd, .events = POLLIN};
+    while (poll(p, STREAMS, 0) < 0 && errno == EINTR)
+        continue;
     for (int i = 0; i < STREAMS; i++) {
         struct stream *s = &j->stream[i];
-        int left = 0;
-        if (s->fd >= 0 && ioctl(s->fd, FIONREAD, &left) < 0)
-            left = 0;
-        while (left > 0) {
-            ssize_t n = take(s, (size_t)left);
-            if (n <= 0)
-                break;
-            left -= (int)n;
-        }
-        if (s->fd >= 0 && still_open(s->fd))
+        bool writers = s->fd >= 0 && !(p[i].revents & POLLHUP);
+        if (p[i].revents & POLLIN)
+            take_rest(s, writers);
+        if (writers)
             j->left_behind = true;
         stream_close(s);
     }
@@ -179,14 +184,25 @@ static int open_streams(struct job *j, int *fds)
     return 0;
 }
 
-static int watch_all(struct job *j)
+// No memory: what cannot be watched cannot be kept.
+static void check_watch(struct job *j, int err)
 {
-    int err = mp_loop_add_child(launch->loop, &j->child, j->pidfd, on_child, j);
+    if (!err)
+        return;
+    say("cannot watch job %ld: %s", j->seq, mp_strerror(err));
+    job_kill(j, SIGKILL);
+    exit(EXIT_IO);
+}
+
+void job_listen(struct job *j)
+{
+    int err = 0;
     for (int i = 0; i < STREAMS && err == 0; i++)
         if (j->stream[i].fd >= 0)
             err = mp_loop_add_fd(launch->loop, &j->stream[i].watch, j->stream[i].fd, MP_LOOP_READ,
                                  on_readable, &j->stream[i]);
-    return err;
+    check_watch(j, err);
+    j->listening = true;
 }
 
 int job_start(struct job *j, const struct launch *l, char *const argv[])
@@ -203,6 +219,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                                         .fds = fds,
                                         .env = l->env,
                                         .groups = l->groups,
+                                        .signals = &l->signals,
                                         .own_group = true,
                                         .die_with_caller = true});
     for (int i = 0; i <= STREAMS; i++)
@@ -215,12 +232,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
             stream_close(&j->stream[i]);
         return err;
     }
-    err = watch_all(j);
-    if (err) { // no memory: what cannot be watched cannot be kept
-        say("cannot watch job %ld: %s", j->seq, mp_strerror(err));
-        job_kill(j, SIGKILL);
-        exit(EXIT_IO);
-    }
+    check_watch(j, mp_loop_add_child(l->loop, &j->child, j->pidfd, on_child, j));
     return 0;
 }
 
@@ -250,8 +262,9 @@ void job_again(struct job *j)
     j->results = NULL;
     j->pid = 0;
     j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = j->out_of_memory = false;
+    j->listening = false;
     j->term_step = 0;
-    j->received = 0;
+    j->received = j->wrote = 0;
 }
 
 void job_free(struct job *j)

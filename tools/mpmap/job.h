@@ -12,6 +12,7 @@
 #include "say.h"
 
 #include <mp/loop.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -39,6 +40,7 @@ struct job {
     struct stream stream[STREAMS];
     struct feed *feed; // its stdin, or NULL: /dev/null
     bool ended;
+    bool listening;    // to what it writes, or only to its end
     bool current;      // its turn to be written: output is passed on as it comes
     bool whole;        // but not this one, as it may be tried again
     bool lost;         // output that could not be held
@@ -50,7 +52,8 @@ struct job {
     int64_t began_ms; // of the loop's
     double runtime, cpu;
     long memory;   // high-water mark, KiB
-    long received; // bytes of its output
+    long received; // bytes of its standard output
+    long wrote;    // bytes of both
     int tries;
     bool timed_out, put_back; // why it was ended: it took too long; others need the memory
     bool out_of_memory;       // more than --mem gives it
@@ -73,6 +76,7 @@ struct launch {
     const char *path; // of the program, or NULL to search argv[0]
     char **env;
     const int *groups; // control groups, as mp_spawn() takes them
+    sigset_t signals;  // that are not at their default here
     int null;          // /dev/null, opened
     bool capture;
     bool lines;                      // output is passed on line by line
@@ -86,6 +90,9 @@ struct job *job_new(struct run *run, long seq, int slot, const struct item *item
 
 // Starts it. 0 or mp_spawn()'s error; then the job is as it was.
 int job_start(struct job *j, const struct launch *l, char *const argv[]);
+
+// Has the loop take what it writes, as it comes.
+void job_listen(struct job *j);
 
 // Takes what is in the pipes of a job that has ended, and closes them.
 void job_drain(struct job *j);

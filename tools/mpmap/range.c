@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "range.h"
 
-#include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 struct setup range_setup;
 
@@ -63,31 +63,45 @@ size_t range_record_len(const struct records *how, const char *s, size_t left)
     return len && len <= left ? len : left;
 }
 
-int range_work(const void *in, void *unused, void *ctx)
+static void do_records(struct range *r, struct progress *now, struct range_out *o)
 {
-    (void)unused, (void)ctx;
-    struct range *r = (struct range *)(uintptr_t)in; // it lies in the arena: ours to write
-    struct progress now = *range_progress(r);
-    struct range_out o = {{r->out, now.out_len, r->out_cap, grow}, r};
     mp_record_fn *fn = range_setup.function;
     struct records how = range_setup.records;
-    while (now.pos < r->len) {
-        char *record = r->data + now.pos;
-        size_t len = range_record_len(&how, record, r->len - now.pos), next = now.pos + len;
+    while (now->pos < r->len) {
+        char *record = r->data + now->pos;
+        size_t len = range_record_len(&how, record, r->len - now->pos), next = now->pos + len;
         r->next = next;
         atomic_signal_fence(memory_order_seq_cst); // else a kill could leave no trace of the end
         if (how.kind == LINES)
             record[--len] = '\0';
-        int code = fn(record, len, &o.out, &range_setup.arguments);
+        int code = fn(record, len, &o->out, &range_setup.arguments);
         if (code) {
-            range_add_failure(r, &now, (struct failure){.code = code});
-            o.out.len = now.out_len;
+            range_add_failure(r, now, (struct failure){.code = code});
+            o->out.len = now->out_len;
         }
-        now.out_len = o.out.len;
-        now.record++;
-        now.pos = next;
-        range_publish(r, &now);
+        now->out_len = o->out.len;
+        now->record++;
+        now->pos = next;
+        range_publish(r, now);
     }
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int range_work(mp_task *task, const void *unused, size_t size, void *range)
+{
+    (void)task, (void)unused, (void)size;
+    struct range *r = range;
+    int64_t begin = now_ns();
+    struct progress now = *range_progress(r);
+    struct range_out o = {{r->out, now.out_len, r->out_cap, grow}, r};
+    do_records(r, &now, &o);
+    r->ns = now_ns() - begin;
     return 0;
 }
 

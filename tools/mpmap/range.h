@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A piece of a batch of --so, and what a worker does with it.
+// A piece of the input of --so, and what a worker does with it.
 //
 // A range says at any moment how far it has come, in one store, so when the function
 // crashes or its worker is killed, we know the record, keep the results before it, and
@@ -12,7 +12,9 @@
 
 #include <mp/arena.h>
 #include <mp/plugin.h>
+#include <mp/task.h>
 #include <stdatomic.h>
+#include <stdint.h>
 
 enum { FAILURES = 8 }; // told one by one, of a range and in all
 
@@ -26,18 +28,18 @@ struct progress {
 
 struct failure {
     size_t record, pos;
-    int code;    // what the function returned, or:
-    bool crash;  // it took its worker with it
-    char *cause; // of a crash, if known; memory of the main process
+    int code;   // what the function returned, or:
+    bool crash; // it took its worker with it
 };
 
-// A piece of a batch, in shared memory. Changed by the worker that has it, and between
-// two maps by the main process.
+// A piece, in shared memory. Changed by the worker that has it, and while none has it by the
+// main process.
 struct range {
     char *data;
     size_t len;
     size_t next;            // the end of the record in work; up to pos if none is
-    char *_Atomic out;      // kept from batch to batch
+    int64_t ns;             // that the worker took
+    char *_Atomic out;      // kept from piece to piece
     _Atomic size_t out_cap; // never more than `out` has
     _Atomic unsigned turn;  // which of the two is valid; the other one is written
     struct progress state[2];
@@ -65,8 +67,8 @@ void range_add_failure(struct range *r, struct progress *now, struct failure f);
 // the last of fixed ones may be short.
 size_t range_record_len(const struct records *how, const char *s, size_t left);
 
-// In a worker: calls the function for the records that are left. An mp_item_fn.
-int range_work(const void *range, void *unused, void *ctx);
+// In a worker: calls the function for the records that are left of a range. An mp_task_fn.
+int range_work(mp_task *task, const void *unused, size_t size, void *range);
 
 // What a worker does first.
 int range_start_worker(void *unused);

@@ -18,6 +18,7 @@
 enum {
     FDS_OWN = 32,    // descriptors that are not jobs'
     FDS_CAPTURE = 5, // a job's: pidfd, two pipes, two files
+    FDS_BLOCKS = 2,  // the pipe to it and a timer
     FDS_RESULTS = 3,
     FDS_PLAIN = 1,
     FDS_LEAST = 12, // the loop's, before there is any job
@@ -111,8 +112,8 @@ static int jobs_of_file(const struct run *r, int before)
 static void limit_jobs(struct run *r)
 {
     struct rlimit lim;
-    r->fds_job = (r->args->ungroup ? FDS_PLAIN : FDS_CAPTURE) + (r->launch.blocks ? 1 : 0) +
-                 (r->args->results ? FDS_RESULTS : 0);
+    r->fds_job = (r->args->ungroup ? FDS_PLAIN : FDS_CAPTURE) +
+                 (r->launch.blocks ? FDS_BLOCKS : 0) + (r->args->results ? FDS_RESULTS : 0);
     r->fds_max = getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > INT_MAX / 2
                      ? INT_MAX / 2
                      : (int)lim.rlim_cur;

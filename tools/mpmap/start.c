@@ -316,6 +316,7 @@ static bool start_job(struct run *r, struct job *j, const struct item *item)
     j->began_ms = mp_loop_time(r->loop);
     j->tries++;
     live_add(r, j);
+    listen_started(r, j);
     gate_started(&r->gate);
     if (j->feed)
         give_block(r, j);

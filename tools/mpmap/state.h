@@ -62,6 +62,7 @@ struct run {
     struct times times; // of jobs that succeeded
     struct watch watch;
     bool keeps_items, wants_command;
+    bool loud; // the last job wrote more than a little
 
     long ended, failed;
     int status; // to end with, if it is none of failed jobs
@@ -69,7 +70,7 @@ struct run {
     bool halting, halted; // no more jobs are started; and the status is
     int halt_status;      // this, or < 0: the number of jobs that failed
     int signal;           // that stopped it
-    mp_watch *signals[SIGNALS], *grace, *shortage, *deadline, *retry_timer, *tick;
+    mp_watch *signals[SIGNALS], *grace, *shortage, *deadline, *retry_timer, *tick, *youth;
 };
 
 // ---- run.c ----
@@ -85,6 +86,11 @@ void start_jobs(struct run *r);
 bool start_get_item(struct run *r);             // whether there is one
 const char *start_refuses(const struct run *r); // why the item cannot be run, or NULL
 void slot_give(struct run *r, int slot);
+
+// ---- listen.c ----
+
+void listen_started(struct run *r, struct job *j);
+void listen_ended(struct run *r, const struct job *j);
 
 // ---- finish.c ----
 

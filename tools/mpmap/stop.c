@@ -93,6 +93,16 @@ static void on_signal(mp_watch *w, int sig, void *arg)
     run_step(r);
 }
 
+// Those that jobs are to have at their default again.
+static void find_changed(sigset_t *set)
+{
+    struct sigaction now;
+    sigemptyset(set);
+    for (int sig = 1; sig <= SIGRTMAX; sig++)
+        if (sigaction(sig, NULL, &now) < 0 || now.sa_handler != SIG_DFL)
+            sigaddset(set, sig);
+}
+
 int stop_watch_signals(struct run *r)
 {
     for (int i = 0; i < SIGNALS; i++) {
@@ -104,6 +114,7 @@ int stop_watch_signals(struct run *r)
         if (err)
             return err;
     }
+    find_changed(&r->launch.signals);
     return 0;
 }
 
