@@ -101,7 +101,8 @@ struct args {
     bool round_robin;
 
     // -- functions: opts_plugin.c
-    const char *so;      // "lib.so:function", or NULL
+    const char *so; // "lib.so:function", or NULL
+    bool unordered;
     const char *records; // "lines", a size, or "msgpack"
 
     // -- not from options
