@@ -33,6 +33,8 @@ typedef struct mp_spawn_opts {
     const int *fds;       // three: for its 0, 1 and 2; they stay the caller's. NULL = inherit
     char *const *env;     // its environment; NULL = the caller's
     const char *cwd;      // where it runs; NULL = here. A relative path counts from there
+    const int *groups;    // control groups it joins: their cgroup.procs, opened for writing;
+                          // the last is -1. NULL = those of the caller
     bool own_group;       // make it the leader of a process group of its own
     bool die_with_caller; // SIGKILL it when the calling thread ends: that is what the kernel
                           // offers, so call from a thread that lives as long as the process
@@ -53,7 +55,7 @@ typedef struct mp_spawn_opts {
 // file exists; or no such cwd), -EACCES (not executable), -ENOEXEC (not a program,
 // or a script without #!), -E2BIG (an argument of 128 KiB, or arguments and
 // environment longer together than the system takes), MP_EINVAL (a NULL or empty
-// argv), -EBADF (an entry of fds), -EAGAIN (too many processes), -ENOMEM, -EMFILE,
+// argv), -EBADF (an entry of fds or groups), -EAGAIN (too many processes), -ENOMEM, -EMFILE,
 // and what else exec gives. Since 0.1.
 MP_API
 MP_NODISCARD

@@ -89,6 +89,14 @@ CHILD static int child_descriptors(const int *fds)
     return 0;
 }
 
+CHILD static int child_join(const int *groups)
+{
+    for (; groups && *groups >= 0; groups++)
+        if (write(*groups, "0", 1) < 0) // who writes it
+            return -1;
+    return 0;
+}
+
 CHILD static int child_bind_to_parent(pid_t parent)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -104,7 +112,7 @@ CHILD static int child_main(void *arg)
     struct child *c = arg;
     const mp_spawn_opts *o = c->opts;
     child_default_signals(o->signals);
-    bool ok = (!o->own_group || setpgid(0, 0) == 0) &&
+    bool ok = child_join(o->groups) == 0 && (!o->own_group || setpgid(0, 0) == 0) &&
               (!o->die_with_caller || child_bind_to_parent(c->parent) == 0) &&
               (!o->cwd || chdir(o->cwd) == 0) && (!o->fds || child_descriptors(o->fds) == 0) &&
               (c->keep < 0 || fcntl(c->keep, F_SETFD, 0) == 0);

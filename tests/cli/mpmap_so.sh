@@ -152,6 +152,12 @@ for bad in x '' 0 -1; do
     gives "--records '$bad'" 2 mpmap --records "$bad" --so "$lines:upper" </dev/null
 done
 gives "--records without --so" 2 mpmap --records 3 echo
+gives "--unordered without --so" 2 mpmap --unordered echo ::: 1
+for option in --joblog=log --results=r --timeout=1 --retries=2 --halt=now,fail=1 --tag --bar --mem=1G \
+    --load=1 --summary --nice=3 --progress-fd=1 -d, --trim=lr --csv -n2 -X -p -u -s; do
+    gives "--so with $option" 2 mpmap $option --so "$lines:upper" ::: a
+    has "--so with $option" "--so" "$err"
+done
 
 # A function that crashes costs the record it was at.
 if command -v cc >/dev/null && [ -n "${MP_SRC:-}" ]; then
@@ -159,6 +165,14 @@ if command -v cc >/dev/null && [ -n "${MP_SRC:-}" ]; then
 #include <mp/plugin.h>
 #include <stdlib.h>
 #include <unistd.h>
+// The record "wait" takes until there is a file "go".
+int wait_for(const char *r, size_t n, mp_out *out, void *ctx)
+{
+    (void)n, (void)ctx;
+    while (*r == 'w' && access("go", F_OK) < 0)
+        usleep(1000);
+    return mp_out_printf(out, "%s\n", r);
+}
 int crash(const char *r, size_t n, mp_out *out, void *ctx)
 {
     long i = atol(r);
@@ -219,6 +233,20 @@ END
     done
     has "the cause of a crash" "was killed by signal 6 (Aborted)" "$(echo "$err" | grep 'record 3 ')"
     has "that of another" "exited with code 9" "$(echo "$err" | grep 'record 1503 ')"
+
+    # As they come: a record that takes long does not hold up what others have, and the numbers
+    # of those that fail are those of the input all the same.
+    mkfifo come
+    { echo wait; seq 100; } | mpmap -j2 --unordered --so crash.so:wait_for >come &
+    exec 3<come
+    is "--unordered: the others come first" "$(seq 100)" "$(head -100 <&3 | sort -n)"
+    : >go
+    is "--unordered: the slow one comes last" wait "$(cat <&3)"
+    exec 3<&-
+    wait
+    gives "--unordered: failures of all kinds" 6 mpmap -j7 --unordered -a list --so crash.so:late
+    is "--unordered: told" "$(cat expected)" "$(echo "$err" | sed 's/crashed: .*/crashed/')"
+    is "--unordered: the others" "$(grep -vx '3\|503\|1003\|1503\|2003\|2503' list)" "$(echo "$out" | sort -n)"
 
     # Input that pauses.
     gives "failures after a pause" 6 sh -c \

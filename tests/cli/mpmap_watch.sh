@@ -34,6 +34,32 @@ mpmap --results two echo ::: a ::: b >/dev/null
 is "--results: two arguments" "a b" "$(cat two/1/a/2/b/stdout)"
 is "--results FILE.json prints nothing" "" "$(mpmap --results r.json -s 'printf "\377\303\274\n"; : {}' ::: q)"
 has "--results FILE.json: bytes" '"stdout":"\udcffü\n","stderr":""}' "$(cat r.json)"
+mpmap -j1 --results twice -s 'echo {#}' ::: a b a a >/dev/null
+is "--results: equal items, each its own" "1 2 3 4" "$(cat twice/1/a/stdout twice/1/b/stdout 'twice/1/a\3/stdout' 'twice/1/a\4/stdout' | xargs)"
+mpmap -j1 --results twice -s 'echo new {#}' ::: a b a a >/dev/null
+is "--results: what an earlier run left is replaced" "new 1 new 2 new 3 new 4" "$(cat twice/1/a/stdout twice/1/b/stdout 'twice/1/a\3/stdout' 'twice/1/a\4/stdout' | xargs)"
+is "--results: nothing else" 4 "$(find twice -name stdout | wc -l)"
+rm -rf twice
+gives "--results with --retries" 2 mpmap -j1 --results twice --retries 2 -s 'echo {#}; false' ::: a a
+is "--results with --retries: the same place" "1 2" "$(find twice -name stdout | sort | xargs -d '\n' cat | xargs)"
+{
+    printf 'it,is "a"\nx'
+    printf '\0%s\0' "$(head -c 200000 /dev/zero | tr '\0' y)"
+} | mpmap -0 -k -a - --results r.csv -s 'printf "%s\n" {1}; echo err >&2; exit 3' ::: b 2>err.txt
+is "--results FILE.csv: the columns" "Seq,Host,Starttime,JobRuntime,Send,Receive,Exitval,Signal,Command,V1,V2,Stdout,Stderr" "$(head -1 r.csv)"
+if command -v python3 >/dev/null; then
+    is "--results FILE.csv, read back" "['1', '3', 'it,is \"a\"\\nx', 'b', 'it,is \"a\"\\nx\\n', 'err\\n'] 13 ['2', '126', 13]" \
+        "$(python3 -c 'import csv
+a, b, c = csv.reader(open("r.csv", newline=""))
+print([b[0], b[6]] + b[9:], len(b), [c[0], c[6], len(c)])')"
+fi
+has "--results FILE: messages are no part of it" "longer than an argument may be" "$(cat err.txt)"
+mpmap --results r.tsv echo ::: a b ::: c
+is "--results FILE.tsv" "a${tab}c${tab}\"a c" "$(sed -n 2p r.tsv | cut -f10-)"
+mpmap --joblog log --results r.jsonl echo ::: 1 2
+mpmap --joblog log --results r.jsonl --resume echo ::: 1 2 3
+is "--results FILE with --resume" 3 "$(wc -l <r.jsonl)"
+gives "--results with a replacement string" 2 mpmap --results 'r/{}' true ::: 1
 gives "--results: no such directory" 2 mpmap --results no/r.json true ::: 1
 gives "--results: a file in the way" 74 mpmap --results r.json/x true ::: 1
 

@@ -216,6 +216,23 @@ MP_TEST(cwd_env_group)
     ck_assert_int_eq(status_of(pid), -SIGKILL);
 }
 
+// What a file of a control group would be told: any descriptor shows it.
+MP_TEST(joins_groups_before_it_begins)
+{
+    int p[2];
+    char told[8];
+    ck_assert_int_eq(pipe2(p, O_CLOEXEC), 0);
+    mp_spawn_opts opts = {.groups = (int[]){p[1], p[1], -1}};
+    ck_assert_str_eq(output_of("echo joined", opts), "joined");
+    ck_assert_int_eq(read(p[0], told, sizeof told), 2);
+    ck_assert_mem_eq(told, "00", 2);
+    ck_assert_int_eq(mp_spawn(NULL, NULL, (char *[]){(char *)"true", NULL},
+                              &(mp_spawn_opts){.groups = (int[]){999, -1}}),
+                     -EBADF);
+    close(p[0]);
+    close(p[1]);
+}
+
 static int spawn_and_die(void *arg)
 {
     pid_t pid;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The command line, read into a struct. What an option does to it is in the table of
-// options (options.h).
+// The command line, as a struct: read by parse.c, by the table of options (options.h).
 #ifndef MPMAP_ARGS_H
 #define MPMAP_ARGS_H
 
@@ -54,6 +53,7 @@ struct args {
     bool shell;
     bool quoted; // -q: no shell, also under the name `parallel`
     bool dry_run;
+    bool interactive;
     const char *replace; // instead of {}
 
     // -- running: opts_run.c
@@ -101,7 +101,8 @@ struct args {
     bool round_robin;
 
     // -- functions: opts_plugin.c
-    const char *so;      // "lib.so:function", or NULL
+    const char *so; // "lib.so:function", or NULL
+    bool unordered;
     const char *records; // "lines", a size, or "msgpack"
 
     // -- not from options
@@ -110,10 +111,6 @@ struct args {
     int words_len;
     bool sigpipe; // set by main(): a broken pipe shall end mpmap by SIGPIPE
 };
-
-// Parses. -1: go on; else the exit status to end with (help was printed, or a
-// message). The strings stay argv's.
-int args_parse(struct args *a, int argc, char **argv);
 
 // Adds a source of items. -1, so that an option can return it.
 int args_add_source(struct args *a, struct source s);

@@ -68,7 +68,7 @@ static int kill_once(const char *run, const char *seq, int sig)
 
 // Waits for our end, which the kernel tells by a signal. It holds no descriptor, so
 // nobody waits for the end of a file because of it, and no terminal reaches it.
-_Noreturn static void guard(const char *run, pid_t parent)
+_Noreturn static void guard(const char *run, pid_t parent, void (*at_end)(void *), void *arg)
 {
     sigset_t set;
     int sig;
@@ -83,10 +83,11 @@ _Noreturn static void guard(const char *run, pid_t parent)
         sigwait(&set, &sig);
     for (int i = 0; i < ROUNDS && kill_once(run, NULL, SIGKILL) > 0; i++)
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL); // they take a moment to go
+    at_end(arg);
     _exit(0);
 }
 
-int family_begin(struct family *f)
+int family_begin(struct family *f, void (*at_end)(void *), void *arg)
 {
     struct timespec now;
     pid_t self = getpid();
@@ -95,8 +96,13 @@ int family_begin(struct family *f)
              now.tv_nsec);
     f->guardian = fork();
     if (f->guardian == 0)
-        guard(f->env, self);
+        guard(f->env, self, at_end, arg);
     return f->guardian < 0 ? -errno : 0;
+}
+
+const char *family_name(const struct family *f)
+{
+    return strchr(f->env, '=') + 1;
 }
 
 int family_kill(const struct family *f, long seq, int sig)

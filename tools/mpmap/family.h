@@ -16,9 +16,12 @@ struct family {
     pid_t guardian;
 };
 
-// Names the run, and starts a process that outlives us: if we end without
-// family_end(), however that came, it kills all that is left. 0 or -errno.
-int family_begin(struct family *f);
+// Names the run, and starts a process that outlives us: if we end without family_end(), however
+// that came, it kills all that is left, and calls at_end(arg). 0 or -errno.
+int family_begin(struct family *f, void (*at_end)(void *), void *arg);
+
+// The name of the run: no other has it.
+const char *family_name(const struct family *f);
 
 // Sends sig to what is left of the job with this number, or of all: 0. How many.
 int family_kill(const struct family *f, long seq, int sig);

@@ -2,9 +2,12 @@
 //
 // What is done when a job has ended: whether it is tried again, what is counted and
 // logged of it, and whether that was a reason to halt.
+#include "json.h"
 #include "state.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void live_remove(struct run *r, struct job *j)
@@ -28,7 +31,7 @@ static void on_retry_timer(mp_watch *w, void *arg)
 
 static void wait_for_retry(struct run *r)
 {
-    int ms = retry_due(&r->retry, mp_loop_time(r->loop));
+    int ms = waiting_due(r->waiting, mp_loop_time(r->loop));
     mp_watch_close(r->retry_timer);
     r->retry_timer = NULL;
     if (ms >= 0 && mp_loop_add_timer(r->loop, &r->retry_timer, ms, on_retry_timer, r) < 0)
@@ -40,19 +43,25 @@ static bool try_again(struct run *r, struct job *j)
 {
     if (r->stopping || r->halting || !j->kept)
         return false;
-    if (!j->put_back && (j->code == 0 || !retry_wants(&r->retry, j)))
+    if (!j->put_back &&
+        (j->code == 0 || !retry_wants(&r->args->retry, j->tries, j->code, j->timed_out)))
         return false;
     bool at_once = j->put_back;
     j->tries -= at_once; // that was none
     job_again(j);
-    retry_add(&r->retry, j, mp_loop_time(r->loop), at_once);
+    j->due_ms = mp_loop_time(r->loop) + (at_once ? 0 : retry_delay_ms(&r->args->retry, j->tries));
+    waiting_add(&r->waiting, j);
     wait_for_retry(r);
     return true;
 }
 
-static void say_end(struct job *j)
+void finish_say(struct job *j)
 {
-    if (j->code < 0 && !j->timed_out)
+    if (j->out_of_memory)
+        job_say(
+            j, "job %ld (%s): out of memory: more than the %.3g MiB of --mem: killed by the kernel",
+            j->seq, j->label, (double)j->run->args->job_memory / (1024 * 1024));
+    else if (j->code < 0 && !j->timed_out)
         job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
                 sigdescr_np(-j->code));
     if (j->left_behind && !j->term_step)
@@ -60,6 +69,23 @@ static void say_end(struct job *j)
                 "job %ld (%s): left processes in the background: what they write from now on is "
                 "lost",
                 j->seq, j->label);
+}
+
+static int end_results(struct job *j)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&text, &len);
+    if (!f)
+        return -ENOMEM;
+    fprintf(f, "\"seq\":%ld,\"start\":%.3f,", j->seq, j->began);
+    job_json(f, j);
+    fputs(",\"command\":", f);
+    json_string(f, j->command, strlen(j->command));
+    fputs("}\n", f);
+    int err = fclose(f) ? -ENOMEM : results_end(j->results, text, len);
+    free(text);
+    return err;
 }
 
 static void log_job(struct run *r, struct job *j)
@@ -71,7 +97,7 @@ static void log_job(struct run *r, struct job *j)
     }
     if (!j->results)
         return;
-    err = results_end(j->results, j);
+    err = end_results(j);
     results_free(j->results);
     j->results = NULL;
     if (err) {
@@ -114,7 +140,7 @@ void finish_job(struct run *r, struct job *j, bool log)
 void finish_waiting(struct run *r)
 {
     struct job *j;
-    while ((j = retry_take(&r->retry, INT64_MAX)))
+    while ((j = waiting_take(&r->waiting, INT64_MAX)))
         finish_job(r, j, true);
 }
 
@@ -129,10 +155,13 @@ void finish_child(struct job *j)
     slot_give(r, j->slot);
     if (r->stopping || j->term_step)
         stop_left(r, j);
+    j->out_of_memory = group_out_of_memory(&r->groups, j);
+    if (j->out_of_memory && j->code == 0)
+        j->code = -SIGKILL; // of a part of it, and it may not have noticed
     group_end(&r->groups, j);
     if (!try_again(r, j)) {
         if (!r->stopping)
-            say_end(j);
+            finish_say(j);
         finish_job(r, j, !ours || r->args->at_most_once);
     }
     run_step(r);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A process is in the group of its parent when it is made. So we go into the job's group,
-// start it, and come back: at no moment is any of it outside.
+// A process joins its job's group between its clone and its exec, so that at no moment is any
+// of the job outside, and we ourselves are never inside.
 //
-// A group that has limits for groups in it may hold no processes itself, so we go into one
-// of our own, beside the jobs'.
+// In version 2 a group that has limits for groups in it may hold no processes itself, so we go
+// into one of our own, beside the jobs'. That of version 1 has no such rule.
 #include "group.h"
 #include "say.h"
-#include "system.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mp/error.h>
@@ -16,13 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PERIOD_US = 100000 }; // of cpu.max
+enum {
+    PERIOD_US = 100000, // in which a job may use its share of the CPUs
+    REMOVE_TRIES = 20,
+};
 
 static int write_file(const char *dir, const char *name, const char *text)
 {
-    char path[PATH_MAX + 64];
+    char path[2 * PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -32,111 +36,173 @@ static int write_file(const char *dir, const char *name, const char *text)
     return err;
 }
 
-static char *name_group(const struct group_maker *g, const char *name)
+static int make_dir(const char *path)
 {
-    char *path;
-    if (asprintf(&path, "%s/mpmap.%d.%s", g->dir, (int)getpid(), name) < 0)
-        xrealloc(NULL, SIZE_MAX); // says so, and ends
+    return mkdir(path, 0777) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+// The directory of the group with this number, of `which` limit; 0 is our own.
+static char *name_group(const struct group_maker *g, int which, long number)
+{
+    static char path[PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s/mpmap.%d.%ld", g->at[which]->dir, (int)g->pid, number);
     return path;
 }
 
-static int make_own(struct group_maker *g)
+// ---- ours ---------------------------------------------------------------------------------
+
+// Version 2: we go aside, and what is in this group may have limits.
+static int allow(struct group_maker *g, int which)
 {
-    char *own = name_group(g, "own");
-    char path[PATH_MAX + 64];
-    snprintf(path, sizeof path, "%s/cgroup.procs", own);
-    int err = mkdir(own, 0777) < 0 ? -errno : 0;
-    if (err == 0 && (g->own = open(path, O_WRONLY | O_CLOEXEC)) < 0)
-        err = -errno;
-    if (err == 0 && write(g->own, "0", 1) < 0)
-        err = -errno;
-    free(own);
+    static const char *const words[] = {"+memory", "+cpu"};
+    const char *dir = g->at[which]->dir, *own = name_group(g, which, 0);
+    char list[512] = "";
+    int err = make_dir(own);
+    if (err == 0)
+        err = write_file(own, "cgroup.procs", "0");
+    system_read(dir, "cgroup.subtree_control", list, sizeof list);
+    if (err || system_has_word(list, words[which] + 1))
+        return err;
+    err = write_file(dir, "cgroup.subtree_control", words[which]);
+    g->allowed[which] = err == 0;
     return err;
 }
 
-int group_init(struct group_maker *g, const struct args *a)
+static int prepare(struct group_maker *g, int which)
 {
-    *g = (struct group_maker){.args = a, .own = -1};
-    if (!(a->job_cpus > 0) && !a->job_memory)
-        return 0;
-    const char *option = a->job_memory ? "--mem" : "--cpus";
-    if (!*system_group())
-        return usage_error("%s: there are no control groups of version 2 here", option);
-    snprintf(g->dir, sizeof g->dir, "%s", system_group());
-    int err = make_own(g);
-    if (err == 0 && a->job_memory)
-        err = write_file(g->dir, "cgroup.subtree_control", "+memory");
-    if (err == 0 && a->job_cpus > 0)
-        err = write_file(g->dir, "cgroup.subtree_control", "+cpu");
+    static const char *const options[] = {"--mem", "--cpus"};
+    g->at[which] = system_group((enum controller)which);
+    if (!g->at[which])
+        return usage_error("%s: there are no control groups here that limit this", options[which]);
+    int err = g->at[which]->v1 ? 0 : allow(g, which);
+    if (err == 0 && access(g->at[which]->dir, W_OK) < 0)
+        err = -errno;
     if (err == 0)
         return 0;
     usage_error("%s: %s: %s: may not make groups with limits here (try: systemd-run --user "
                 "--scope -p Delegate=yes mpmap ...)",
-                option, g->dir, mp_strerror(err));
+                options[which], g->at[which]->dir, mp_strerror(err));
     group_close(g);
     return EXIT_USAGE;
 }
 
-static int set_limits(const struct group_maker *g, const char *group)
+int group_init(struct group_maker *g, const struct args *a)
+{
+    *g = (struct group_maker){.args = a, .pid = getpid(), .joins = {-1}};
+    int status = a->job_memory ? prepare(g, GROUP_MEMORY) : 0;
+    return status == 0 && a->job_cpus > 0 ? prepare(g, GROUP_CPU) : status;
+}
+
+// What was killed is in its group for a moment more; what a job has left stays, and so does
+// its group.
+static void remove_dir(const char *path)
+{
+    for (int i = 0; rmdir(path) < 0 && errno == EBUSY && i < REMOVE_TRIES; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+// Those of jobs that had left something, and our own.
+static void remove_all(const struct group_maker *g, const char *dir)
+{
+    char begin[32], path[2 * PATH_MAX];
+    int n = snprintf(begin, sizeof begin, "mpmap.%d.", (int)g->pid);
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (!strncmp(e->d_name, begin, (size_t)n)) {
+            snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+            remove_dir(path);
+        }
+    if (d)
+        closedir(d);
+}
+
+void group_close(struct group_maker *g)
+{
+    static const char *const words[] = {"-memory", "-cpu"};
+    for (int i = 0; i < GROUP_ANY; i++)
+        if (g->at[i] && g->allowed[i])
+            write_file(g->at[i]->dir, "cgroup.subtree_control", words[i]);
+    for (int i = 0; i < GROUP_ANY; i++) {
+        if (!g->at[i])
+            continue;
+        if (!g->at[i]->v1)
+            write_file(g->at[i]->dir, "cgroup.procs", "0");
+        remove_all(g, g->at[i]->dir);
+        g->at[i] = NULL;
+    }
+}
+
+// ---- a job's ------------------------------------------------------------------------------
+
+static int limit(const struct group_maker *g, int which, const char *dir)
 {
     char text[64];
-    int err = 0;
-    if (g->args->job_memory) {
-        snprintf(text, sizeof text, "%ld", g->args->job_memory);
-        err = write_file(group, "memory.max", text);
-        write_file(group, "memory.swap.max", "0");  // where there is swap
-        write_file(group, "memory.oom.group", "1"); // the job as a whole
+    long bytes = g->args->job_memory, us = (long)(g->args->job_cpus * PERIOD_US);
+    bool v1 = g->at[which]->v1;
+    if (which == GROUP_MEMORY) {
+        snprintf(text, sizeof text, "%ld", bytes);
+        int err = write_file(dir, v1 ? "memory.limit_in_bytes" : "memory.max", text);
+        // Where there is swap; and the job as a whole.
+        write_file(dir, v1 ? "memory.memsw.limit_in_bytes" : "memory.swap.max", v1 ? text : "0");
+        write_file(dir, "memory.oom.group", "1");
+        return err;
     }
-    if (err == 0 && g->args->job_cpus > 0) {
-        snprintf(text, sizeof text, "%ld %d", (long)(g->args->job_cpus * PERIOD_US), PERIOD_US);
-        err = write_file(group, "cpu.max", text);
-    }
+    snprintf(text, sizeof text, v1 ? "%ld" : "%ld %d", us, PERIOD_US);
+    return write_file(dir, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
+}
+
+static int make(struct group_maker *g, int which, long number, int *join)
+{
+    char *dir = name_group(g, which, number);
+    int err = make_dir(dir);
+    if (err == 0)
+        err = limit(g, which, dir);
+    if (err == 0 && (*join = open(strcat(dir, "/cgroup.procs"), O_WRONLY | O_CLOEXEC)) < 0)
+        err = -errno;
     return err;
 }
 
 int group_begin(struct group_maker *g, struct job *j)
 {
-    char name[32];
-    if (!*g->dir)
+    int n = 0, err = 0;
+    if (!g->at[GROUP_MEMORY] && !g->at[GROUP_CPU])
         return 0;
-    free(j->group);
-    snprintf(name, sizeof name, "%ld", j->seq);
-    j->group = name_group(g, name);
-    int err = mkdir(j->group, 0777) < 0 && errno != EEXIST ? -errno : 0;
-    if (err == 0)
-        err = set_limits(g, j->group);
-    return err ? err : write_file(j->group, "cgroup.procs", "0");
+    j->group = ++g->made;
+    for (int i = 0; i < GROUP_ANY && err == 0; i++)
+        if (g->at[i] && (err = make(g, i, j->group, &g->joins[n])) == 0)
+            g->joins[++n] = -1;
+    if (err)
+        say("job %ld (%s): cannot make its control group: %s", j->seq, j->label, mp_strerror(err));
+    return err;
 }
 
 void group_started(struct group_maker *g)
 {
-    if (*g->dir && write(g->own, "0", 1) < 0)
-        say("%s: cannot go back from a job's control group: %s", g->dir, mp_strerror(-errno));
+    for (int i = 0; g->joins[i] >= 0; i++)
+        close(g->joins[i]);
+    g->joins[0] = -1;
 }
 
 void group_kill(const struct group_maker *g, const struct job *j)
 {
-    if (*g->dir && j->group)
-        write_file(j->group, "cgroup.kill", "1");
+    for (int i = 0; i < GROUP_ANY && j->group; i++)
+        if (g->at[i])
+            write_file(name_group(g, i, j->group), "cgroup.kill", "1"); // version 2 only
 }
 
-void group_end(const struct group_maker *g, struct job *j)
+bool group_out_of_memory(const struct group_maker *g, const struct job *j)
 {
-    if (*g->dir && j->group)
-        rmdir(j->group); // one with something in it stays as long as that
+    char text[512];
+    const struct system_group *at = g->at[GROUP_MEMORY];
+    return j->group && at &&
+           system_read(name_group(g, GROUP_MEMORY, j->group),
+                       at->v1 ? "memory.oom_control" : "memory.events", text, sizeof text) &&
+           system_number(text, "oom_kill", 0) > 0;
 }
 
-void group_close(struct group_maker *g)
+void group_end(const struct group_maker *g, const struct job *j)
 {
-    if (!*g->dir)
-        return;
-    char *own = name_group(g, "own");
-    if (g->own >= 0) {
-        close(g->own);
-        write_file(g->dir, "cgroup.subtree_control", "-memory -cpu");
-        write_file(g->dir, "cgroup.procs", "0");
-    }
-    rmdir(own);
-    free(own);
-    *g->dir = '\0';
+    for (int i = 0; i < GROUP_ANY && j->group; i++)
+        if (g->at[i])
+            rmdir(name_group(g, i, j->group)); // if not now, at the end
 }

@@ -49,8 +49,8 @@ void job_say(struct job *j, const char *format, ...)
     va_end(ap);
     size_t len = strlen(line);
     line[len] = '\n'; // there is room: the text was cut a byte earlier
-    // One that cannot be held is said at once.
-    if (held_add(&j->stream[ERR].held, line, len + 1) < 0)
+    // One that cannot be held is said at once, too.
+    if (j->says_at_once || held_add(&j->stream[ERR].held, line, len + 1) < 0)
         say("%.*s", (int)(len - at), line + at);
 }
 
@@ -218,6 +218,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                        &(mp_spawn_opts){.path = l->path,
                                         .fds = fds,
                                         .env = l->env,
+                                        .groups = l->groups,
                                         .signals = &l->signals,
                                         .own_group = true,
                                         .die_with_caller = true});
@@ -244,10 +245,11 @@ void job_kill(struct job *j, int sig)
 void job_json(FILE *f, const struct job *j)
 {
     fprintf(f,
-            "\"runtime\":%.3f,\"exit\":%d,\"signal\":%d,\"timed_out\":%s,\"tries\":%d,"
-            "\"received\":%ld,\"cpu\":%.3f,\"memory_kib\":%ld",
+            "\"runtime\":%.3f,\"exit\":%d,\"signal\":%d,\"timed_out\":%s,\"out_of_memory\":%s,"
+            "\"tries\":%d,\"received\":%ld,\"cpu\":%.3f,\"memory_kib\":%ld",
             j->runtime, j->code < 0 ? 0 : j->code, j->code < 0 ? -j->code : 0,
-            j->timed_out ? "true" : "false", j->tries, j->received, j->cpu, j->memory);
+            j->timed_out ? "true" : "false", j->out_of_memory ? "true" : "false", j->tries,
+            j->received, j->cpu, j->memory);
 }
 
 void job_again(struct job *j)
@@ -259,7 +261,8 @@ void job_again(struct job *j)
     results_free(j->results);
     j->results = NULL;
     j->pid = 0;
-    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = j->listening = false;
+    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = j->out_of_memory = false;
+    j->listening = false;
     j->term_step = 0;
     j->received = j->wrote = 0;
 }
@@ -270,7 +273,6 @@ void job_free(struct job *j)
     kept_free(j->kept);
     free(j->command);
     free(j->tag);
-    free(j->group);
     mp_watch_close(j->child);
     feed_free(j->feed);
     if (j->pidfd >= 0)

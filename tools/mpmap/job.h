@@ -44,6 +44,7 @@ struct job {
     bool current;      // its turn to be written: output is passed on as it comes
     bool whole;        // but not this one, as it may be tried again
     bool lost;         // output that could not be held
+    bool says_at_once; // messages are no part of its output
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages
 
@@ -55,6 +56,7 @@ struct job {
     long wrote;    // bytes of both
     int tries;
     bool timed_out, put_back; // why it was ended: it took too long; others need the memory
+    bool out_of_memory;       // more than --mem gives it
     int term_step;            // of its ending: 0 = none
     int64_t due_ms;           // of the next step; or of the next try
     bool left_behind;         // processes that hold its output open
@@ -63,7 +65,7 @@ struct job {
     char *tag;         // of its lines, or NULL
     struct kept *kept; // its item, or NULL
     struct results *results;
-    char *group; // its control group, or NULL
+    long group; // the number of its control group; 0: none
     struct job *next, *prev;
     struct run *run;
 };
@@ -73,8 +75,9 @@ struct launch {
     mp_loop *loop;
     const char *path; // of the program, or NULL to search argv[0]
     char **env;
-    sigset_t signals; // that are not at their default here
-    int null;         // /dev/null, opened
+    const int *groups; // control groups, as mp_spawn() takes them
+    sigset_t signals;  // that are not at their default here
+    int null;          // /dev/null, opened
     bool capture;
     bool lines;                      // output is passed on line by line
     const struct blocks *blocks;     // what jobs get as stdin, or NULL

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// mpmap: Pool.map for commands and for C functions. In reading order: args.c,
+// mpmap: Pool.map for commands and for C functions. In reading order: parse.c,
 // input.c and template.c (with shell.c) say what is to be run; run.c runs it,
 // job.c being one job and output.c, on held.c, what jobs have written; plugin.c
 // is --so.
-#include "args.h"
+#include "parse.h"
 #include "plugin.h"
 #include "run.h"
 #include "say.h"
@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     static struct args args; // and what it points to, for as long as the program runs
     int sig = 0;
     fill_stdio();
-    int status = args_parse(&args, argc, argv);
+    int status = parse_args(&args, argc, argv);
     if (status >= 0)
         return status;
     if (args.so)

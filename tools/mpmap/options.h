@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The one table of options. It is kept in groups, a file each (opts_*.c); from it come
-// the parser (args.c) and `mpmap --help`, `mpmap help TOPIC`, the man page's section
+// the parser (parse.c) and `mpmap --help`, `mpmap help TOPIC`, the man page's section
 // and the shells' completions (help.c).
 //
 // To add an option: a row in the file of its group, and a field in that group's part of

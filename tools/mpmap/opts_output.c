@@ -4,6 +4,8 @@
 #include "options.h"
 #include "say.h"
 
+#include <string.h>
+
 static int check_output(const struct args *a)
 {
     if (a->keep_order && a->ungroup)
@@ -37,6 +39,8 @@ static int set_joblog(struct args *a, const char *s)
 static int set_results(struct args *a, const char *s)
 {
     a->results = s;
+    if (strchr(s, '{') && strchr(s, '}'))
+        return usage_error("--results %s: no replacement strings can stand in its name", s);
     return *s ? -1 : usage_error("--results needs a name");
 }
 
@@ -94,9 +98,13 @@ static const struct opt rows[] = {
      .help = "keep the output in DIR/1/ITEM/stdout, stderr, job.json",
      .more = "With more arguments DIR/1/ARG/2/ARG and so on. A slash in an argument becomes \\_, "
              "a backslash \\\\, nothing \\e, and a name that is too long is cut and ends with "
-             "~ and a hash. If DIR ends with .json or .jsonl, the output is not printed, but "
+             "~ and a hash. Of equal items the first has that place, and another one a backslash "
+             "and its number behind the last name; what an earlier run left is replaced. If DIR "
+             "ends with .json or .jsonl, the output is not printed, but "
              "written to that file, a JSON object a job; bytes that are not UTF-8 become \\udc80 "
-             "to \\udcff, as with Python's surrogateescape.",
+             "to \\udcff, as with Python's surrogateescape. If it ends with .csv or .tsv, the same "
+             "as a table: the columns of a joblog, V1, V2, ... for the arguments, Stdout and "
+             "Stderr. With `--resume` and the like such a file is gone on with.",
      .call = set_results},
     {.name = "joblog",
      .arg = "FILE",

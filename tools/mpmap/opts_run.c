@@ -298,14 +298,16 @@ static const struct opt rows[] = {
     {.name = "cpus",
      .arg = "N",
      .help = "give each job N CPUs and no more, by a control group",
-     .more = "Also for `--mem` this needs control groups of version 2, and that "
-             "mpmap may make some (in a session of systemd: systemd-run --user --scope -p "
-             "Delegate=yes). Elsewhere it is refused.",
+     .more = "This, and `--mem`, need control groups, of version 1 or 2, and that mpmap may make "
+             "some: as root, or in a session of systemd by systemd-run --user --scope -p "
+             "Delegate=yes. Elsewhere it is refused.",
      .call = set_job_cpus},
     {.name = "mem",
      .arg = "SIZE",
      .help = "give each job so much memory and no more",
-     .more = "One that takes more is killed by the kernel.",
+     .more =
+         "One that takes more, with all that it has started, is killed by the kernel, counts as "
+         "failed, and is named on standard error as out of memory.",
      .kind = OPT_NUMBER,
      .field = OPT_FIELD(job_memory),
      .min = 1},

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "output.h"
-#include "results.h"
 #include "say.h"
-#include "watch.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -236,13 +235,12 @@ static bool write_job(struct output *o, struct job *j)
     return through;
 }
 
-// A job that has ended, as JSON. What mpmap itself had to say of it is not part of its output.
-static void write_json(struct output *o, struct job *j)
+static void write_line(struct output *o, struct job *j)
 {
-    int err = results_put_line(o->json, j);
-    if (err && !o->json_err) {
-        say("results: %s", mp_strerror(err));
-        o->json_err = err;
+    int err = table_put(&o->table, j);
+    if (err && !o->table.err) {
+        say("--results: %s", mp_strerror(err));
+        o->table.err = err;
     }
 }
 
@@ -285,10 +283,10 @@ void output_pump(struct output *o)
     if (o->lines)
         pump_lines(o);
     for (struct job *j; (j = current(o));) {
-        if (o->json) {
+        if (o->table.file) {
             if (!j->ended)
                 return;
-            write_json(o, j);
+            write_line(o, j);
             advance(o, j);
             continue;
         }
@@ -312,6 +310,7 @@ bool output_is_idle(const struct output *o)
 
 void output_close(struct output *o)
 {
+    table_close(&o->table);
     for (int i = 0; i < STREAMS; i++) {
         mp_watch_close(o->sink[i].watch);
         free(o->sink[i].buf);

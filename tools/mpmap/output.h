@@ -18,6 +18,7 @@
 #define MPMAP_OUTPUT_H
 
 #include "job.h"
+#include "table.h"
 
 #include <stdio.h>
 
@@ -38,8 +39,7 @@ struct output {
     mp_loop *loop;
     bool keep_order;
     bool lines, tags, color; // line by line; each line begins with its job's tag
-    FILE *json;              // where jobs are written instead, or NULL
-    int json_err;            // -errno of that
+    struct table table;      // where jobs are written instead, if anywhere
     struct job *const *live; // those that run
     struct sink sink[STREAMS];
     struct job *first, **last; // ended, in the order of their ends

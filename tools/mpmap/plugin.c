@@ -25,7 +25,9 @@
 #include <unistd.h>
 
 enum {
-    WINDOW = 4, // pieces under way, a worker
+    WINDOW = 4,            // pieces under way, a worker
+    WINDOW_UNORDERED = 64, // one that takes long holds up the others only when this is full
+    WINDOW_MAX = 4096,
     PIECE_NS = 4000000,
     PIECE_MAX = 512 * 1024,
     ALL_MAX = 64 * 1024 * 1024, // bytes under way
@@ -38,7 +40,7 @@ static struct setup *const setup = &range_setup;
 struct turn {
     struct piece piece;
     struct range *range;
-    mp_future *future;
+    mp_future *future;     // NULL: it is done
     char *cause[FAILURES]; // of the range's failures, those that were crashes
 };
 
@@ -51,6 +53,7 @@ struct plugin {
     struct turn *turns;    // [first, next) are under way, each at its number % window
     unsigned long first, next;
     int window;
+    bool unordered;
     size_t records, failed, told;
 };
 
@@ -83,7 +86,8 @@ static int fail_pool(int err)
 static int start_pool(struct plugin *p)
 {
     void *ranges = NULL;
-    p->window = WINDOW * p->workers;
+    p->window = (p->unordered ? WINDOW_UNORDERED : WINDOW) * p->workers;
+    p->window = p->window < WINDOW_MAX ? p->window : WINDOW_MAX;
     p->size_max = ALL_MAX / (size_t)p->window < PIECE_MAX ? ALL_MAX / (size_t)p->window : PIECE_MAX;
     p->turns = xrealloc(NULL, (size_t)p->window * sizeof *p->turns);
     memset(p->turns, 0, (size_t)p->window * sizeof *p->turns);
@@ -209,10 +213,27 @@ static void skip_crash(struct turn *t, const char *cause)
     range_publish(r, &now);
 }
 
-// The first piece under way is done, or its worker died.
-static int end_turn(struct plugin *p)
+static int write_turn(const struct turn *t)
 {
-    struct turn *t = turn(p, p->first);
+    return write_all(t->range->out, range_progress(t->range)->out_len);
+}
+
+// Lets go of what is done, as far as all before it is: so records are counted.
+static int retire(struct plugin *p)
+{
+    int status = 0;
+    for (; p->first != p->next && !turn(p, p->first)->future && status == 0; p->first++) {
+        struct turn *t = turn(p, p->first);
+        tell_failures(p, t);
+        drop_turn(p, t);
+        status = p->unordered ? 0 : write_turn(t);
+    }
+    return status;
+}
+
+// A piece is done, or its worker died.
+static int end_turn(struct plugin *p, struct turn *t)
+{
     struct range *r = t->range;
     mp_future *f = t->future;
     int err = mp_future_error(f, 0);
@@ -224,28 +245,37 @@ static int end_turn(struct plugin *p)
         return fail_pool(err);
     if (range_progress(r)->pos < r->len)
         return post(p, t);
-    tell_failures(p, t);
     adapt(p, r);
-    drop_turn(p, t);
-    p->first++;
-    return write_all(r->out, range_progress(r)->out_len);
+    int status = p->unordered ? write_turn(t) : 0;
+    return status ? status : retire(p);
 }
 
 // ---- the run ----------------------------------------------------------------------------
 
-// Until the first piece is done, or there is more input that could be worked on.
-static void wait_for_news(struct plugin *p)
+// One that has news and may be written: the first, or any. NULL: none has.
+static struct turn *find_done(const struct plugin *p)
 {
-    mp_future *f = turn(p, p->first)->future;
-    mp_future_source *s = mp_future_get_source(f);
+    unsigned long end = p->unordered ? p->next : p->first + 1;
+    for (unsigned long i = p->first; i < end; i++)
+        if (turn(p, i)->future && mp_future_done(turn(p, i)->future))
+            return turn(p, i);
+    return NULL;
+}
+
+// Until there is one, or more input that could be worked on.
+static struct turn *wait_for_news(struct plugin *p)
+{
+    struct turn *t = NULL;
+    mp_future_source *s = mp_future_get_source(turn(p, p->first)->future);
     struct pollfd fds[] = {{.fd = mp_future_source_fd(s), .events = POLLIN},
                            {.fd = p->input.in.fd, .events = POLLIN}};
     bool more = !p->input.ended && p->next - p->first < (unsigned long)p->window;
-    while (!mp_future_done(f) && !fds[1].revents) {
+    while (!(t = find_done(p)) && !fds[1].revents) {
         mp_future_source_progress(s, true);
-        if (!mp_future_done(f))
+        if (!(t = find_done(p)))
             poll(fds, more ? 2 : 1, LOOK_MS);
     }
+    return t;
 }
 
 static int step(struct plugin *p)
@@ -258,8 +288,8 @@ static int step(struct plugin *p)
             poll(&(struct pollfd){.fd = p->input.in.fd, .events = POLLIN}, 1, -1);
         return 0;
     }
-    wait_for_news(p);
-    return mp_future_done(turn(p, p->first)->future) ? end_turn(p) : 0;
+    struct turn *t = wait_for_news(p);
+    return t ? end_turn(p, t) : 0;
 }
 
 static int run_all(struct plugin *p)
@@ -351,7 +381,7 @@ static int open_all(struct plugin *p, const struct args *a)
 
 int run_plugin(const struct args *a)
 {
-    struct plugin p = {.size = 1, .input.in.fd = -1};
+    struct plugin p = {.size = 1, .input.in.fd = -1, .unordered = a->unordered};
     p.workers = a->jobs == 0 ? mp_cpu_count() : a->jobs < 1024 ? a->jobs : 1024;
     int status = open_all(&p, a);
     if (status == 0)

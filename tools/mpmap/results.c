@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+//
+// A folder is found by the arguments alone, as scripts want it, and what an earlier run left
+// there is replaced. Of equal items in one run each has to have its own: the run and the job
+// that a folder belongs to are in its job.json from the start.
 #include "results.h"
-#include "job.h"
-#include "json.h"
 #include "key.h"
 #include "say.h"
 
@@ -15,16 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FILES = 2 }; // stdout and stderr
+
 struct results {
-    int dir, fd[STREAMS];
+    int dir, fd[FILES];
+    const char *run;
     int err; // the first
 };
-
-bool results_is_file(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcmp(dot, ".json") || !strcmp(dot, ".jsonl"));
-}
 
 // ---- directories ------------------------------------------------------------------------
 
@@ -32,7 +31,7 @@ bool results_is_file(const char *name)
 static void name_of(const char *arg, size_t len, char name[NAME_MAX + 1])
 {
     size_t at = 0;
-    for (size_t i = 0; i < len && at < NAME_MAX - 20; i++)
+    for (size_t i = 0; i < len && at < NAME_MAX - 40; i++)
         if (arg[i] == '/' || arg[i] == '\\') {
             name[at++] = '\\';
             name[at++] = arg[i] == '/' ? '_' : '\\';
@@ -42,7 +41,7 @@ static void name_of(const char *arg, size_t len, char name[NAME_MAX + 1])
     name[at] = '\0';
     if (len == 0)
         strcpy(name, "\\e");
-    else if (at >= NAME_MAX - 20)
+    else if (at >= NAME_MAX - 40)
         snprintf(name + at, 20, "~%016" PRIx64, key_of(arg).a);
     else if (!strcmp(name, ".") || !strcmp(name, ".."))
         strcat(name, "\\");
@@ -67,9 +66,11 @@ static int enter(int at, const char *name, char *path, size_t size)
     return fd;
 }
 
-static int make_dirs(const char *dir, const struct item *item, char *path, size_t size)
+// The folder of the job. With `suffix` the last name has its number, behind a backslash,
+// which no name has of itself.
+static int make_dirs(const char *dir, const struct item *item, long suffix, char *path, size_t size)
 {
-    char name[NAME_MAX + 1];
+    char name[NAME_MAX + 32];
     *path = '\0';
     int fd = enter(AT_FDCWD, dir, path, size);
     for (int i = 0; i < item->args_len && fd >= 0; i++) {
@@ -78,10 +79,25 @@ static int make_dirs(const char *dir, const struct item *item, char *path, size_
         snprintf(name, sizeof name, "%d", i + 1);
         fd = enter(fd, name, path, size);
         name_of(arg, len, name);
+        if (suffix && i == item->args_len - 1)
+            snprintf(name + strlen(name), 32, "\\%ld", suffix);
         if (fd >= 0)
             fd = enter(fd, name, path, size);
     }
     return fd;
+}
+
+// Whether a folder belongs to another job of this run, as its job.json says.
+static bool is_taken(int dir, const char *run, long seq)
+{
+    char text[256], begin[128];
+    int fd = openat(dir, "job.json", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    int len = snprintf(begin, sizeof begin, "{\"run\":\"%s\",\"seq\":", run);
+    return !strncmp(text, begin, (size_t)len) && strtol(text + len, NULL, 10) != seq;
 }
 
 static int make_file(int dir, const char *name)
@@ -115,20 +131,27 @@ static int put_file(int dir, const char *name, const char *text, size_t len)
     return err;
 }
 
-int results_open(struct results **out, const char *dir, const struct item *item, long seq,
-                 char *path, size_t size)
+int results_open(struct results **out, const char *dir, const struct item *item, const char *run,
+                 long seq, char *path, size_t size)
 {
-    char text[24];
-    int fd = make_dirs(dir, item, path, size);
+    char text[128];
+    int fd = make_dirs(dir, item, 0, path, size);
+    if (fd >= 0 && is_taken(fd, run, seq)) {
+        close(fd);
+        fd = make_dirs(dir, item, seq, path, size);
+    }
     if (fd < 0)
         return fd;
     struct results *r = *out = xrealloc(NULL, sizeof *r);
-    *r = (struct results){.dir = fd};
-    r->fd[OUT] = make_file(fd, "stdout");
-    r->fd[ERR] = make_file(fd, "stderr");
+    *r = (struct results){.dir = fd, .run = run};
+    r->fd[0] = make_file(fd, "stdout");
+    r->fd[1] = make_file(fd, "stderr");
     snprintf(text, sizeof text, "%ld\n", seq);
     r->err = put_file(fd, "seq", text, strlen(text));
-    for (int i = 0; i < STREAMS; i++)
+    snprintf(text, sizeof text, "{\"run\":\"%s\",\"seq\":%ld}\n", run, seq);
+    if (r->err == 0)
+        r->err = put_file(fd, "job.json", text, strlen(text));
+    for (int i = 0; i < FILES; i++)
         if (r->fd[i] < 0)
             r->err = r->fd[i];
     return r->err;
@@ -140,91 +163,25 @@ void results_add(struct results *r, int stream, const char *data, size_t n)
         r->err = put(r->fd[stream], data, n);
 }
 
-int results_end(struct results *r, const struct job *j)
+int results_end(struct results *r, const char *rest, size_t len)
 {
     char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    if (!f)
+    int n = asprintf(&text, "{\"run\":\"%s\",%.*s", r->run, (int)len, rest);
+    if (n < 0)
         return -ENOMEM;
-    fprintf(f, "{\"seq\":%ld,\"start\":%.3f,", j->seq, j->began);
-    job_json(f, j);
-    fputs(",\"command\":", f);
-    json_string(f, j->command, strlen(j->command));
-    fputs("}\n", f);
-    int err = fclose(f) ? -ENOMEM : r->err;
-    if (err == 0)
-        err = put_file(r->dir, "job.json", text, len);
+    if (r->err == 0)
+        r->err = put_file(r->dir, "job.json", text, (size_t)n);
     free(text);
-    return err;
+    return r->err;
 }
 
 void results_free(struct results *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < FILES; i++)
         if (r->fd[i] >= 0)
             close(r->fd[i]);
     close(r->dir);
     free(r);
-}
-
-// ---- lines ------------------------------------------------------------------------------
-
-// How many bytes at the end of the text begin a character that goes on.
-static size_t begun(const char *s, size_t len)
-{
-    for (size_t back = 1; back <= 3 && back <= len; back++) {
-        unsigned char c = (unsigned char)s[len - back];
-        if (c < 0x80)
-            return 0;
-        if (c >= 0xc0)
-            return (c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2) > back ? back : 0;
-    }
-    return 0;
-}
-
-static int put_stream(FILE *f, const char *name, struct held *h)
-{
-    enum { PIECE = 64 * 1024 };
-    static char piece[PIECE + 4];
-    const char *data;
-    size_t kept = 0; // of a character
-    ssize_t n;
-    fprintf(f, ",\"%s\":\"", name);
-    while ((n = held_peek(h, &data)) > 0) {
-        size_t len = n < PIECE ? (size_t)n : PIECE;
-        memcpy(piece + kept, data, len);
-        held_take(h, len);
-        len += kept;
-        kept = held_is_empty(h) ? 0 : begun(piece, len);
-        json_text(f, piece, len - kept);
-        memmove(piece, piece + len - kept, kept);
-    }
-    fputc('"', f);
-    return (int)n;
-}
-
-int results_put_line(FILE *f, struct job *j)
-{
-    fprintf(f, "{\"seq\":%ld,\"start\":%.3f,", j->seq, j->began);
-    job_json(f, j);
-    fputs(",\"command\":", f);
-    json_string(f, j->command, strlen(j->command));
-    fputs(",\"args\":[", f);
-    for (int i = 0; j->kept && i < j->kept->item.args_len; i++) {
-        size_t len;
-        const char *arg = item_arg(&j->kept->item, i, &len);
-        if (i)
-            putc(',', f);
-        json_string(f, arg, len);
-    }
-    putc(']', f);
-    int err = put_stream(f, "stdout", &j->stream[OUT].held);
-    int err2 = put_stream(f, "stderr", &j->stream[ERR].held);
-    fputs("}\n", f);
-    if (fflush(f))
-        return -errno;
-    return err ? err : err2;
 }

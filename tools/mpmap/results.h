@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// --results: what jobs have written, in files of their own or as JSON lines.
+// --results DIR: what jobs have written, in files of their own.
 #ifndef MPMAP_RESULTS_H
 #define MPMAP_RESULTS_H
 
@@ -8,25 +8,19 @@
 
 #include <stdio.h>
 
-struct job;
 struct results; // the files of a job
 
-// Whether `name` is to be a file of JSON lines, not a directory.
-bool results_is_file(const char *name);
-
-// Opens the files of a job. 0 or -errno; `path` is then what could not be made.
-int results_open(struct results **out, const char *dir, const struct item *item, long seq,
-                 char *path, size_t size);
+// Opens the files of a job of this run, whose name lives as long. 0 or -errno; `path` is then
+// what could not be made.
+int results_open(struct results **out, const char *dir, const struct item *item, const char *run,
+                 long seq, char *path, size_t size);
 
 // Adds output; an error is kept for results_end().
 void results_add(struct results *r, int stream, const char *data, size_t n);
 
-// Writes how the job ended. 0 or -errno of anything that went wrong.
-int results_end(struct results *r, const struct job *j);
+// Writes how the job ended: the rest of a JSON object. 0 or -errno of anything that went wrong.
+int results_end(struct results *r, const char *rest, size_t len);
 
 void results_free(struct results *r);
-
-// Writes a job with what it holds of output, which it takes, as a line. 0 or -errno.
-int results_put_line(FILE *f, struct job *j);
 
 #endif

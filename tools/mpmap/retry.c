@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "retry.h"
-#include "job.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,43 +36,20 @@ bool retry_parse(struct retry *r, const char *codes)
     return good;
 }
 
-bool retry_wants(const struct retry *r, const struct job *j)
+bool retry_wants(const struct retry *r, int tries, int code, bool timed_out)
 {
-    if (j->tries >= r->tries)
+    if (tries >= r->tries)
         return false;
     if (!r->some)
         return true;
-    if (j->timed_out)
+    if (timed_out)
         return r->on_timeout;
-    return j->code < 0 ? r->on_signal : r->on[j->code];
+    return code < 0 ? r->on_signal : r->on[code];
 }
 
-void retry_add(struct retry *r, struct job *j, int64_t now_ms, bool at_once)
+int64_t retry_delay_ms(const struct retry *r, int tries)
 {
-    int doublings = j->tries - 1 < DOUBLINGS ? j->tries - 1 : DOUBLINGS;
-    int64_t delay = at_once ? 0 : r->delay_ms << (doublings > 0 ? doublings : 0);
-    j->due_ms = now_ms + (delay < DELAY_MAX_MS || delay == r->delay_ms ? delay : DELAY_MAX_MS);
-    struct job **at = &r->waiting;
-    while (*at && (*at)->due_ms <= j->due_ms)
-        at = &(*at)->next;
-    j->next = *at;
-    *at = j;
-}
-
-struct job *retry_take(struct retry *r, int64_t now_ms)
-{
-    struct job *j = r->waiting;
-    if (!j || j->due_ms > now_ms)
-        return NULL;
-    r->waiting = j->next;
-    j->next = NULL;
-    return j;
-}
-
-int retry_due(const struct retry *r, int64_t now_ms)
-{
-    if (!r->waiting)
-        return -1;
-    int64_t left = r->waiting->due_ms - now_ms;
-    return left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
+    int doublings = tries - 1 < DOUBLINGS ? tries - 1 : DOUBLINGS;
+    int64_t delay = r->delay_ms << (doublings > 0 ? doublings : 0);
+    return delay < DELAY_MAX_MS || delay == r->delay_ms ? delay : DELAY_MAX_MS;
 }

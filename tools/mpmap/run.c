@@ -47,7 +47,7 @@ static bool is_done(const struct run *r)
     if (r->stopping && !r->halted)
         return true;
     bool no_more = r->stopping || r->halting || (r->input_ended && !r->has_item);
-    return no_more && !r->retry.waiting && output_is_idle(&r->output);
+    return no_more && !r->waiting && output_is_idle(&r->output);
 }
 
 void run_step(struct run *r)
@@ -291,9 +291,8 @@ static int open_all(struct run *r)
     int status = r->args->resume == RETRY_FAILED ? open_retry_failed(r) : open_input(r);
     if (status == 0 && r->args->resume != RETRY_FAILED)
         status = open_joblog(r);
-    r->retry = r->args->retry;
     r->halt = r->args->halt;
-    r->keeps_items = r->retry.tries || r->args->memfree || r->args->results;
+    r->keeps_items = r->args->retry.tries || r->args->memfree || r->args->results;
     r->wants_command = r->args->joblog || r->args->results || r->args->verbose;
     return status;
 }
@@ -301,10 +300,8 @@ static int open_all(struct run *r)
 static int open_results(struct run *r)
 {
     const char *name = r->args->results;
-    if (!name || !results_is_file(name))
-        return 0;
-    r->output.json = fopen(name, "we");
-    return r->output.json ? 0 : usage_error("--results %s: %s", name, mp_strerror(-errno));
+    int err = name && table_is(name) ? table_open(&r->output.table, name, r->args->resume) : 0;
+    return err ? usage_error("--results %s: %s", name, mp_strerror(err)) : 0;
 }
 
 static int open_loop(struct run *r)
@@ -341,6 +338,7 @@ static int prepare(struct run *r)
     }
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
+    r->launch.groups = r->groups.joins;
     r->launch.capture = !r->args->ungroup;
     r->launch.lines = r->args->line_buffer && !r->args->keep_order;
     r->launch.on_output = on_output;
@@ -349,22 +347,34 @@ static int prepare(struct run *r)
     output_init(&r->output, r->loop, r->args, &r->live, run_step_again, r);
     int status = open_results(r);
     if (status == 0)
-        status = group_init(&r->groups, r->args);
+        status = ask_init(&r->ask, r->args->interactive, run_step_again, r);
     return status ? status : gate_init(&r->gate, r->args, r->loop, run_step_again, r);
+}
+
+static void close_groups(void *run)
+{
+    group_close(&((struct run *)run)->groups);
+}
+
+static int begin_family(struct run *r)
+{
+    int err = family_begin(&r->family, close_groups, r);
+    if (err)
+        say("cannot start: %s", mp_strerror(err));
+    return err ? EXIT_IO : 0;
 }
 
 static void release(struct run *r)
 {
     struct job *j;
-    while ((j = retry_take(&r->retry, INT64_MAX)) && !r->args->keep_order)
+    while ((j = waiting_take(&r->waiting, INT64_MAX)) && !r->args->keep_order)
         job_free(j); // else the output has it
     family_end(&r->family);
     gate_close(&r->gate);
+    ask_close(&r->ask);
     group_close(&r->groups);
     joblog_close(&r->joblog);
     resume_free(&r->resume);
-    if (r->output.json)
-        fclose(r->output.json);
     output_close(&r->output);
     order_free(&r->order);
     input_close(&r->input);
@@ -385,7 +395,7 @@ static int result(const struct run *r)
 {
     if (r->status)
         return r->status;
-    if (r->output.lost || r->output.json_err || r->output.sink[ERR].err)
+    if (r->output.lost || r->output.table.err || r->output.sink[ERR].err)
         return EXIT_IO;
     if (r->halted && r->halt_status >= 0)
         return r->halt_status;
@@ -395,17 +405,17 @@ static int result(const struct run *r)
 int run_jobs(const struct args *a, int *sig)
 {
     static struct run r;
-    r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1, .groups.own = -1};
-    int status = family_begin(&r.family); // before files are open that it would share
-    if (status) {
-        say("cannot start: %s", mp_strerror(status));
-        return EXIT_IO;
-    }
-    status = open_all(&r);
+    r = (struct run){.args = a, .launch.null = -1, .joblog.fd = -1};
+    int status = group_init(&r.groups, a); // before there is a guardian, which goes with us
+    if (status == 0)
+        status = begin_family(&r); // before files are open that it would share
+    if (status == 0)
+        status = open_all(&r);
     if (status == 0)
         status = prepare(&r);
     if (status) {
         family_end(&r.family);
+        group_close(&r.groups);
         return status;
     }
     run_step(&r);

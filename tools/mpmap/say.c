@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "say.h"
-#include "watch.h"
+#include "terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -64,9 +64,11 @@ static void say_too_big(struct run *r, struct job *j, char *const argv[])
             j->seq, j->label);
 }
 
-static bool is_shortage(int err)
+// With --mem it is the job that has no memory, and that will not change.
+static bool is_shortage(const struct run *r, int err)
 {
-    return err == -EAGAIN || err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+    return err == -EAGAIN || (err == -ENOMEM && !r->args->job_memory) || err == -EMFILE ||
+           err == -ENFILE;
 }
 
 static int status_of(int err)
@@ -113,8 +115,12 @@ static void on_refused(struct run *r, struct job *j, char *const argv[], int err
     if (err == -E2BIG) {
         say_too_big(r, j, argv);
         fail_job(r, j, EXIT_CANNOT_RUN);
-    } else if (is_shortage(err) || fixed) {
-        if (is_shortage(err))
+    } else if (err == -ENOMEM && r->args->job_memory) {
+        j->out_of_memory = true;
+        finish_say(j);
+        fail_job(r, j, EXIT_CANNOT_RUN);
+    } else if (is_shortage(r, err) || fixed) {
+        if (is_shortage(r, err))
             fail_short(r, err);
         else
             fail_all(r, fixed, err);
@@ -201,24 +207,43 @@ static char *tag_text(struct run *r, const struct job *j, const struct item *ite
     return strdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
 }
 
-// Whether a joblog says that this item is not to be run. It has its place among the jobs.
+// It has its place among the jobs, and nothing is run.
+static bool leave_out(struct run *r, struct job *j)
+{
+    slot_give(r, j->slot);
+    j->ended = true;
+    r->ended++;
+    output_ended(&r->output, j);
+    return true;
+}
+
+// Whether somebody has said that this item is not to be run, or a joblog does.
 static bool is_left_out(struct run *r, struct job *j)
 {
+    if (ask_declines(&r->ask))
+        return leave_out(r, j);
     enum resume_answer a = r->resume.mode == RETRY_FAILED || !r->resume.mode
                                ? MUST_RUN
                                : resume_ask(&r->resume, j->command);
     if (a == MUST_RUN)
         return false;
-    slot_give(r, j->slot);
-    j->ended = true;
-    r->ended++;
     if (a == MAY_HAVE_RUN) {
         job_say(j, "job %ld (%s): unknown: it was begun in an earlier run, its end is not logged",
                 j->seq, j->label);
         r->failed++;
     }
-    output_ended(&r->output, j);
-    return true;
+    return leave_out(r, j);
+}
+
+// -p: whether it is known if the item is to be run.
+static bool is_decided(struct run *r)
+{
+    if (!r->args->interactive)
+        return true;
+    char *text = command_text(r, &(struct job){.seq = r->started + 1}, &r->item);
+    bool known = ask_knows(&r->ask, r->loop, text);
+    free(text);
+    return known;
 }
 
 // What a job needs beside its command, before its first try.
@@ -230,17 +255,16 @@ static void prepare(struct run *r, struct job *j)
         j->log_seq = r->resume.failed_seq[j->seq - 1];
     if (r->args->tag)
         j->tag = tag_text(r, j, &r->item);
-    j->whole = r->retry.tries || r->args->memfree;
-    if (r->keeps_items)
-        j->kept = kept_new(&r->item);
+    j->whole = r->args->retry.tries || r->args->memfree;
 }
 
 static bool open_results(struct run *r, struct job *j, const struct item *item)
 {
     char path[PATH_MAX];
-    if (!r->args->results || r->output.json)
+    if (!r->args->results || r->output.table.file)
         return true;
-    int err = results_open(&j->results, r->args->results, item, j->seq, path, sizeof path);
+    int err = results_open(&j->results, r->args->results, item, family_name(&r->family), j->seq,
+                           path, sizeof path);
     if (err == 0)
         return true;
     say("%s: %s", path, mp_strerror(err));
@@ -281,7 +305,7 @@ static bool start_job(struct run *r, struct job *j, const struct item *item)
 {
     char **argv = template_expand(&r->template, item, j->seq, j->slot);
     int err = spawn(r, j, argv);
-    if (is_shortage(err) && r->running > 0)
+    if (is_shortage(r, err) && r->running > 0)
         return false;
     if (err) {
         on_refused(r, j, argv, err);
@@ -306,6 +330,9 @@ static bool start_item(struct run *r)
     struct job *j = job_new(r, r->started + 1, slot_take(r), &r->item);
     const char *why = start_refuses(r);
     r->started++;
+    j->says_at_once = r->output.table.file;
+    if (r->keeps_items)
+        j->kept = kept_new(&r->item);
     output_add(&r->output, j);
     if (why) {
         job_say(j, "job %ld (%s): %s", j->seq, j->label, why);
@@ -330,7 +357,8 @@ static bool start_again(struct run *r, struct job *j)
     if (!open_results(r, j, &j->kept->item) || start_job(r, j, &j->kept->item))
         return true;
     slot_give(r, j->slot);
-    retry_add(&r->retry, j, mp_loop_time(r->loop), true);
+    j->due_ms = mp_loop_time(r->loop);
+    waiting_add(&r->waiting, j);
     wait_for_room(r);
     return false;
 }
@@ -405,8 +433,8 @@ static bool may_start(const struct run *r)
 
 static void start_waiting(struct run *r)
 {
-    while (r->retry.waiting && may_start(r) && gate_is_open(&r->gate)) {
-        struct job *j = retry_take(&r->retry, mp_loop_time(r->loop));
+    while (r->waiting && may_start(r) && gate_is_open(&r->gate)) {
+        struct job *j = waiting_take(&r->waiting, mp_loop_time(r->loop));
         if (!j || !start_again(r, j))
             return;
     }
@@ -416,10 +444,11 @@ void start_jobs(struct run *r)
 {
     start_waiting(r);
     while (may_start(r) && has_room(r) && start_get_item(r) && find_program(r) &&
-           gate_is_open(&r->gate)) {
+           gate_is_open(&r->gate) && is_decided(r)) {
         if (!start_item(r))
             break;
         r->has_item = false;
+        ask_next(&r->ask);
     }
     feed_jobs(r);
 }

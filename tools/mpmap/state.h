@@ -5,6 +5,7 @@
 #ifndef MPMAP_STATE_H
 #define MPMAP_STATE_H
 
+#include "ask.h"
 #include "blocks.h"
 #include "deadline.h"
 #include "family.h"
@@ -18,9 +19,9 @@
 #include "kept.h"
 #include "output.h"
 #include "resume.h"
-#include "retry.h"
 #include "say.h"
 #include "template.h"
+#include "waiting.h"
 #include "watch.h"
 
 #include <limits.h>
@@ -52,10 +53,11 @@ struct run {
 
     struct family family;
     struct gate gate;
+    struct ask ask;
     struct group_maker groups;
     struct joblog joblog;
     struct resume resume;
-    struct retry retry;
+    struct job *waiting; // for another try
     struct halt halt;
     struct times times; // of jobs that succeeded
     struct watch watch;
@@ -93,6 +95,7 @@ void listen_ended(struct run *r, const struct job *j);
 // ---- finish.c ----
 
 void finish_child(struct job *j); // its process has ended
+void finish_say(struct job *j);   // how, if there is something to say about it
 void finish_job(struct run *r, struct job *j, bool log);
 void finish_waiting(struct run *r); // those that wait for another try get none
 

@@ -3,6 +3,7 @@
 // The status line is drawn anew a few times a second, as wide as the terminal is then,
 // and taken away when something else is written.
 #include "watch.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,36 +12,6 @@
 #include <unistd.h>
 
 enum { DRAW_MS = 500, WIDTH_MAX = 200 };
-
-static bool bar_shown; // on the one terminal there is
-
-static void put(int fd, const char *text, size_t len)
-{
-    if (write(fd, text, len) < 0) {
-        // Nobody looks.
-    }
-}
-
-void bar_hide(void)
-{
-    static const char clear[] = "\r\x1b[K";
-    if (!bar_shown)
-        return;
-    bar_shown = false;
-    put(STDERR_FILENO, clear, sizeof clear - 1);
-}
-
-static bool is_dumb(void)
-{
-    const char *term = getenv("TERM");
-    return !term || !*term || !strcmp(term, "dumb");
-}
-
-bool may_color(int fd)
-{
-    const char *no = getenv("NO_COLOR");
-    return isatty(fd) && !(no && *no) && !is_dumb();
-}
 
 // ---- the status line ----------------------------------------------------------------------
 
@@ -115,8 +86,7 @@ static void draw(const struct watch *w, const struct progress *p)
                       : snprintf(line, sizeof line, "\r\x1b[K\x1b[7m%.*s\x1b[27m%.*s",
                                  (int)(full < len ? full : len), text,
                                  (int)(full < len ? len - full : 0), text + full);
-    put(STDERR_FILENO, line, (size_t)n);
-    bar_shown = true;
+    bar_show(line, (size_t)n);
 }
 
 static void tell(const struct watch *w, const struct progress *p)
@@ -132,12 +102,14 @@ static void tell(const struct watch *w, const struct progress *p)
                      "\"sure\":%s,\"eta\":%s}\n",
                      elapsed(w), p->done, p->failed, p->running, total, p->sure ? "true" : "false",
                      eta);
-    put(w->args->progress_fd, line, (size_t)n);
+    if (write(w->args->progress_fd, line, (size_t)n) < 0) {
+        // Nobody looks.
+    }
 }
 
 static bool wants_bar(const struct args *a)
 {
-    return (a->bar || a->eta) && isatty(STDERR_FILENO) && !is_dumb();
+    return (a->bar || a->eta) && has_cursor(STDERR_FILENO);
 }
 
 static void show_all(struct watch *w)

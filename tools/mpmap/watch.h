@@ -49,10 +49,4 @@ void watch_count(struct watch *w, const struct job *j); // one that has ended
 void watch_state(struct watch *w, const struct job *live);
 void watch_end(struct watch *w);
 
-// Takes the status line off the terminal, if there is one: something else is to be written.
-void bar_hide(void);
-
-// Whether the descriptor is a terminal that shows colors, and the user wants them.
-bool may_color(int fd);
-
 #endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// What may be shown on a terminal, and the status line at its end.
+#ifndef MPMAP_TERMINAL_H
+#define MPMAP_TERMINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// Whether the descriptor is a terminal on which a line can be drawn anew.
+bool has_cursor(int fd);
+
+// Whether it is one that shows colors, and the user wants them.
+bool may_color(int fd);
+
+// Draws the status line, with its controls, on standard error.
+void bar_show(const char *line, size_t len);
+
+// Takes it off, if there is one: something else is to be written.
+void bar_hide(void);
+
+#endif
