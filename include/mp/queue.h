@@ -11,7 +11,7 @@
 //  3. to end: mp_queue_shutdown(), after which consumers get what is left and then MP_EOF;
 //     or mp_queue_join(), which waits until every item was reported with
 //     mp_queue_task_done();
-//  4. mp_queue_free() in each process that made or attached it.
+//  4. mp_queue_free() in each process that made or attached it; last in the one that made it.
 //
 // From other machines: see mp_queue_serve() below.
 //

@@ -74,21 +74,24 @@ static int start_server(mp_listener *l, mp_queue *q, char text[MP__TEXT_MAX])
     return r;
 }
 
-static int check(mp_listener **out, mp_queue *q)
+static int check(mp_queue *q, const char *url, const mp_url_opts *o)
 {
-    if (!out)
-        return MP_EINVAL;
-    *out = NULL;
-    if (q && q->remote)
-        return MP_ENOTSUP;
-    return mp__queue_is_valid(q) ? 0 : MP_EINVAL;
+    if (!mp__queue_is_valid(q))
+        return mp__remote_fail(o, "cannot serve a queue at", url, "that is not a queue", MP_EINVAL);
+    if (q->remote)
+        return mp__remote_fail(o, "cannot serve a queue at", url,
+                               "it is one of another machine: serve it there", MP_ENOTSUP);
+    return 0;
 }
 
 int mp_queue_serve(mp_listener **out, mp_queue *q, const char *url, const mp_url_opts *opts)
 {
     char text[MP__TEXT_MAX] = "";
     mp_url_opts o = opts ? *opts : (mp_url_opts){0};
-    int r = check(out, q);
+    if (!out)
+        return MP_EINVAL;
+    *out = NULL;
+    int r = check(q, url, &o);
     if (r < 0)
         return r;
     if (!o.pipe.max_size) // of a message: as long as an item may be, and what goes before it

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define IDLE_NS INT64_C(5000000000) // without a connection and a listener
-#define LOOK_NS INT64_C(20000000)    // so often it looks whether the last is through
+#define LOOK_NS INT64_C(20000000)   // so often it looks whether the last is through
 
 static int control = -1;
 static bool leaving; // nobody can ask any more

@@ -153,24 +153,31 @@ MP_TEST_EACH_URL(an_item_that_did_not_arrive_goes_back)
     stop_serving();
 }
 
-// Nor is the end of a queue told to others as long as an item may come back.
-MP_TEST(the_end_waits_for_what_is_on_its_way)
+// Puts an item and sends it to a client that does not say that it arrived.
+static mp_pipe *on_its_way(const char *item, size_t size)
 {
+    mp_pipe *p;
     unsigned char message[MP__TALK_HEAD];
     void *got;
-    char x;
-    serve(&tcp, NULL);
-    mp_queue *far = reach(&tcp);
-    mp_pipe *p;
     connect_opts = url_opts(&tcp, false);
     url_assert_ok(mp__connect(&p, mp_listener_url(listener), &connect_opts, MP__SP_QUEUE));
-    mp_assert_ok(mp_queue_put(queue, "x", 1, 0));
+    mp_assert_ok(mp_queue_put(queue, item, size, 0));
     ck_assert_int_eq(mp_pipe_recv(p, message, sizeof message, LONG_MS), sizeof message);
     mp__talk_write(message,
-                   &(struct mp__talk_head){.what = MP__TALK_GET, .ms = -1, .a = 1, .b = 1});
+                   &(struct mp__talk_head){.what = MP__TALK_GET, .ms = -1, .a = 1, .b = size});
     mp_assert_ok(mp_pipe_send(p, message, sizeof message, LONG_MS));
     mp_assert_ok(mp_pipe_recv_new(p, &got, LONG_MS));
     free(got);
+    return p;
+}
+
+// Nor is the end of a queue told to others as long as an item may come back.
+MP_TEST(the_end_waits_for_what_is_on_its_way)
+{
+    char x;
+    serve(&tcp, NULL);
+    mp_queue *far = reach(&tcp);
+    mp_pipe *p = on_its_way("x", 1);
     mp_assert_ok(mp_queue_shutdown(queue, MP_DRAIN));
     mp_assert_err(mp_queue_get(far, &x, 1, 20), MP_ETIMEDOUT);
     mp_pipe_free(p);
@@ -183,21 +190,10 @@ MP_TEST(the_end_waits_for_what_is_on_its_way)
 // But what is thrown away stays so, whether it comes back before that or after it.
 static void dropped_on_its_way(bool back_before)
 {
-    unsigned char message[MP__TALK_HEAD];
-    void *got;
     char x;
     serve(&tcp, NULL);
     mp_queue *far = reach(&tcp);
-    mp_pipe *p;
-    connect_opts = url_opts(&tcp, false);
-    url_assert_ok(mp__connect(&p, mp_listener_url(listener), &connect_opts, MP__SP_QUEUE));
-    mp_assert_ok(mp_queue_put(queue, "long", 4, 0));
-    ck_assert_int_eq(mp_pipe_recv(p, message, sizeof message, LONG_MS), sizeof message);
-    mp__talk_write(message,
-                   &(struct mp__talk_head){.what = MP__TALK_GET, .ms = -1, .a = 1, .b = 4});
-    mp_assert_ok(mp_pipe_send(p, message, sizeof message, LONG_MS));
-    mp_assert_ok(mp_pipe_recv_new(p, &got, LONG_MS));
-    free(got);
+    mp_pipe *p = on_its_way("long", 4);
     mp_assert_ok(mp_queue_shutdown(queue, MP_DRAIN));
     if (back_before) {
         mp_pipe_free(p);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mp/queue.h>
 #include <mp/wait.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -259,6 +260,12 @@ static void write_file(const char *name, const char *text, mode_t mode)
 MP_TEST(mistakes_are_told_by_whoever_notices)
 {
     mp_url_opts o = url_opts(&tcp, true), with;
+    mp_pipe *p;
+    mp_listener *l;
+    assert_told(mp_listen(&l, NULL, &o), MP_EINVAL, "NULL", "no URL");
+    assert_told(mp_connect(&p, NULL, &o), MP_EINVAL, "NULL", "no URL");
+    assert_told(mp_queue_serve(&l, NULL, "tcp://127.0.0.1:0", &o), MP_EINVAL, "tcp://127.0.0.1:0",
+                "not a queue");
     assert_no_listen("gopher://x", &o, MP_EINVAL, "scheme");
     assert_no_connect("tcp://localhost", &o, MP_EINVAL, "port");
     assert_no_connect("tcp://127.0.0.1:1", &o, -ECONNREFUSED, "nobody listens");
