@@ -21,6 +21,7 @@
 // What tasks and tests tell each other, in an arena.
 struct board {
     _Atomic int go, up;        // tasks that wait: until go; how many do
+    _Atomic unsigned counted;  // runs
     _Atomic int32_t pid[4096]; // by item
     _Atomic uint16_t runs[20000];
 };
@@ -574,6 +575,7 @@ static int count_run(const void *in, void *out, void *ctx)
     long x = *(const long *)in;
     long spins = *(const long *)ctx;
     atomic_fetch_add(&board->runs[x], 1);
+    atomic_fetch_add(&board->counted, 1);
     for (volatile long k = 0; k < spins;)
         k++;
     *(long *)out = x * x;
@@ -614,9 +616,11 @@ static int pick_child(struct killer *k)
 static void *kill_at_random(void *arg)
 {
     struct killer *k = arg;
+    unsigned seen = board->counted;
     while (!k->stop) {
         usleep((unsigned)rand_r(&k->seed) % k->most_us);
-        int pid = pick_child(k);
+        int pid = board->counted != seen ? pick_child(k) : 0; // somebody works
+        seen = board->counted;
         if (pid > 0 && kill(pid, SIGKILL) == 0)
             k->kills++;
     }

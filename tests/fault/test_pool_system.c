@@ -17,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 
 #define PATIENCE_MS 10000
@@ -155,19 +154,6 @@ MP_TEST(the_supervisor_is_killed_while_it_forks)
 
 // ---- signals ----
 
-static void on_alarm(int sig)
-{
-    (void)sig;
-}
-
-static void storm(bool on)
-{
-    struct sigaction sa = {.sa_handler = on_alarm}; // no SA_RESTART
-    struct itimerval every = {{0, on ? 100 : 0}, {0, on ? 100 : 0}};
-    sigaction(SIGALRM, &sa, NULL);
-    setitimer(ITIMER_REAL, &every, NULL);
-}
-
 static int count_up(void *item, void *arg)
 {
     long *i = arg;
@@ -196,7 +182,7 @@ static void use_everything(mp_pool *p)
 
 MP_TEST(signals_all_the_time_disturb_nothing)
 {
-    storm(true);
+    crew_storm(true);
     for (size_t i = 0; i < 12; i++) {
         mp_pool *p;
         mp_assert_ok(mp_pool_new(&p, &(mp_pool_opts){.workers = 2, .start = methods[i % 3]}));
@@ -205,7 +191,7 @@ MP_TEST(signals_all_the_time_disturb_nothing)
         mp_assert_ok(mp_pool_join(p, PATIENCE_MS));
         mp_pool_free(p);
     }
-    storm(false);
+    crew_storm(false);
 }
 
 // The program has its children waited for by the kernel, or by a thread of its own.

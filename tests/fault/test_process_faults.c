@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <mp/process.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 
 #define PATIENCE 10000
 
@@ -64,22 +63,9 @@ MP_TEST(a_start_that_is_refused_leaves_nothing)
         }
 }
 
-static void on_alarm(int sig)
-{
-    (void)sig;
-}
-
-static void storm(bool on)
-{
-    struct sigaction sa = {.sa_handler = on_alarm}; // no SA_RESTART
-    struct itimerval every = {{0, on ? 100 : 0}, {0, on ? 100 : 0}};
-    sigaction(SIGALRM, &sa, NULL);
-    setitimer(ITIMER_REAL, &every, NULL);
-}
-
 MP_TEST(signals_all_the_time_disturb_no_start)
 {
-    storm(true);
+    crew_storm(true);
     for (size_t i = 0; i < 300; i++) {
         mp_process *p;
         int code = 0;
@@ -89,5 +75,5 @@ MP_TEST(signals_all_the_time_disturb_no_start)
         ck_assert_int_eq(code, 5);
         mp_process_free(p);
     }
-    storm(false);
+    crew_storm(false);
 }

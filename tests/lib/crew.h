@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 // How often to do a thing: `usual`, or `full` with MP_TEST_LONG=1 in the environment; less under
@@ -82,6 +83,20 @@ static inline void crew_stop(pid_t pid)
     kill(pid, SIGSTOP);
     ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
     ck_assert(WIFSTOPPED(status));
+}
+
+// A signal every 100 us, whose handler restarts nothing.
+static inline void crew_on_alarm(int sig)
+{
+    (void)sig;
+}
+
+static inline void crew_storm(bool on)
+{
+    struct sigaction sa = {.sa_handler = crew_on_alarm}; // no SA_RESTART
+    struct itimerval every = {{0, on ? 100 : 0}, {0, on ? 100 : 0}};
+    sigaction(SIGALRM, &sa, NULL);
+    setitimer(ITIMER_REAL, &every, NULL);
 }
 
 // From here on the system call fails with that error.

@@ -517,6 +517,19 @@ static int exit_3(void *arg)
 }
 MP_TASK(exit_3);
 
+static void exit_4(void)
+{
+    exit(4);
+}
+
+static int exit_twice(void *arg)
+{
+    (void)arg;
+    atexit(exit_4);
+    exit(3);
+}
+MP_TASK(exit_twice);
+
 MP_TEST(exit_codes_and_signals_are_told)
 {
     for (size_t i = 0; i < 3; i++) {
@@ -524,6 +537,7 @@ MP_TEST(exit_codes_and_signals_are_told)
         ck_assert_int_eq(code_of(start(methods[i], crash, NULL, 0, NULL, 0)), -SIGSEGV);
         ck_assert_int_eq(code_of(start(methods[i], crash, &term, sizeof term, NULL, 0)), -SIGTERM);
         ck_assert_int_eq(code_of(start(methods[i], exit_3, NULL, 0, NULL, 0)), 3);
+        ck_assert_int_eq(code_of(start(methods[i], exit_twice, NULL, 0, NULL, 0)), 4);
     }
 }
 
@@ -727,7 +741,7 @@ static pid_t keep_busy(void)
 // Where the CPU is awake and anybody may take it from who has it, a process is ahead of the
 // parent that has just let it go; whatever that still does is not to end it. (It was to 1 of
 // 2,000 when "go" came through the lifeline.)
-MP_TEST(none_is_ended_by_what_began_it)
+MP_TEST_TIMEOUT(none_is_ended_by_what_began_it, 120)
 {
     cpu_set_t all;
     ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
