@@ -48,6 +48,8 @@ enum {
     MP__HOOKS_POOLS,
     MP__HOOKS_MONITORS,
     MP__HOOKS_FORKSERVER,
+    MP__HOOKS_SESSIONS, // with a manager: those above libmp
+    MP__HOOKS_MANAGER,
 };
 
 // fork() with stdout and stderr flushed before, so that what waits in their

@@ -333,7 +333,7 @@ static void after_fork_child(void)
     here = NULL;
 }
 
-MP__FORK_HOOKS(MP__HOOKS_FORKSERVER + 1) static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_MANAGER) static void set_hooks(void)
 {
     pthread_atfork(NULL, NULL, after_fork_child);
 }

@@ -76,7 +76,7 @@ static void after_fork_child(void)
 }
 
 // Everything below may be called under a session's lock, as it reconnects.
-MP__FORK_HOOKS(MP__HOOKS_FORKSERVER + 1) static void set_hooks(void)
+MP__FORK_HOOKS(MP__HOOKS_SESSIONS) static void set_hooks(void)
 {
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
