@@ -61,7 +61,8 @@ int mp__workers_begin(struct mp__waiter *waiter)
 {
     struct mp__core *c = waiter->call.core;
     uint32_t slots = (uint32_t)mp__arg_uint(&waiter->call, 0, 0);
-    struct mp__workers *w = calloc(1, sizeof *w + slots * (sizeof *w->task + sizeof *w->free));
+    struct mp__workers *w =
+        calloc(1, sizeof *w + slots * (sizeof(struct mp__task *) + sizeof *w->free));
     if (!w) {
         mp__waiter_end(waiter);
         return MP_EQUOTA;
