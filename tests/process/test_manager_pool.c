@@ -4,6 +4,7 @@
 #include "managertest.h"
 
 #include <mp/function.h>
+#include <mp/manager_pool.h>
 #include <mp/manager_start.h>
 #include <mp/task.h>
 #include <sys/prctl.h>
