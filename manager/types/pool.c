@@ -338,7 +338,7 @@ static int make(struct mp__call *c)
 {
     struct mp__pool *p = mp__pool(c);
     if (!c->replay && !mp__tasks_served(c->core))
-        return mp__fail(c, MP_ENOTSUP, "this manager has no tasks: see mpmanager --tasks");
+        return mp__fail(c, MP_ENOTSUP, "nobody runs tasks here: see mpmanager --tasks");
     p->source.next = mp__pool_next;
     p->most = mp__arg_uint(c, 0, 0);
     p->timeout_ms = mp__arg_uint(c, 1, 0);
