@@ -255,6 +255,25 @@ MP_TEST(clients_and_the_manager_die)
     manager_clean();
 }
 
+// Pools that go while tasks of theirs run: those are ended, and others run meanwhile.
+MP_TEST(pools_go_while_their_tasks_run)
+{
+    mp_proxy *p = begin(), *other;
+    mp_manager *guest;
+    int64_t n;
+    for (int i = 0; i < 10; i++) {
+        mp_assert_ok(mp_connect_manager(&guest, mp_manager_process_path(process), NULL));
+        mp_assert_ok(mp_manager_create(guest, &other, "Pool", ""));
+        ck_assert_int_gt(
+            mp_remote_pool_map_async(other, "sleep_long", "[iiiiii]", 1, 2, 3, 4, 5, 6), 0);
+        mp_proxy_free(other);
+        mp_manager_free(guest);
+        mp_assert_ok(mp_remote_pool_apply(p, NULL, LONG_MS, "add", "ii > I", i, 2, &n));
+        ck_assert_int_eq(n, i + 2);
+    }
+    end(p);
+}
+
 MP_TEST(nothing_is_left_of_a_killed_manager)
 {
     mp_proxy *p = begin();
