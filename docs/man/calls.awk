@@ -57,7 +57,8 @@ END {
     print "| what follows may be left out or nil, * any number of the next;"
     print "a result in brackets is an array."
     print "Flags: R reads, W changes the object, B may wait, K the first argument is the key that"
-    print "is changed, S the server does it, P in the log only."
+    print "is changed, S the server does it, A for local clients of the manager's user only,"
+    print "P in the log only."
     for (i = 1; i <= n; i++)
         printf ".SH %s\n%s", names[i], rows[names[i]]
     print ".SH SEE ALSO\n.BR mp_errors (7), mpmanager (8), mpctl (1)"

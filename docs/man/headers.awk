@@ -78,7 +78,7 @@ function link_functions(text, fn) {
 /^\/\/ Inside:/ { flush_declaration(); inside = 1 }
 inside || /^\/\/ SPDX/ { next }
 /^#if|^#endif|^#include|^#ifdef|^extern "C"|^}$/ && !depth { if (top == 0 && comment != "") { essay = comment; comment = ""; top = 1 } next }
-/^#define MP_[A-Z]+_H$/ { next }
+/^#define MP_[A-Z_]+_H$/ { next }
 /^\/\// {
     line = $0
     sub(/^\/\/ ?/, "", line)

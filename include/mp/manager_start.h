@@ -27,7 +27,8 @@ typedef struct mp_manager_process mp_manager_process;
 typedef struct mp_manager_start_opts {
     const mp_manager_type *const *types; // custom types, NULL at the end; or NULL
     int workers;        // how many processes beside it run what MP_TASK() (mp/function.h) names in
-                        // this program, functions of type mp_task_fn, for objects of type Pool:
+                        // this program, functions of type mp_task_fn, for objects of type Pool
+                        // (mp/manager_pool.h):
                         // -1 = mp_cpu_count(); 0 = there can be no Pool
     const char *path;   // its socket; NULL: in this user's directory, by a name nobody else has
     size_t max_clients; // 0 = 256

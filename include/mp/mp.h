@@ -22,6 +22,7 @@
 #include <mp/lock.h>
 #include <mp/log.h>
 #include <mp/manager.h>
+#include <mp/manager_pool.h>
 #include <mp/monitor.h>
 #include <mp/pack.h>
 #include <mp/pipe.h>

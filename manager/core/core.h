@@ -98,7 +98,8 @@ int mp__core_add_type(struct mp__core *c, const mp_manager_type *type);
 
 enum {
     MP__SESSION_READ_ONLY = 1, // calls with flag R only: others get MP_EDENIED
-    MP__SESSION_ADMIN = 2,     // may do what the server does (flag S) and is not R as well
+    MP__SESSION_ADMIN = 2,     // may do what the server does (flag S) and is not R as well,
+                               // and calls with flag A
     MP__SESSION_ONE_REPLY = 4, // cannot take more than one reply to a request: SP's REQ
 };
 

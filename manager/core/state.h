@@ -43,6 +43,7 @@ struct mp__core {
     struct mp__link sessions, woken, doomed;
     struct mp__link workers, ready; // who runs tasks; pools that have some
     bool tasks;                     // there will be somebody
+    uint64_t task_serial;           // of the last one that was given to somebody
     struct mp__job *dropped;        // jobs that are to be freed
     struct timers timers;
     struct mp__wire_element *elements[2]; // of a message, and of a call in its batch

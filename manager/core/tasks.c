@@ -12,13 +12,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { MOST_SLOTS = 4096 };
+enum { MOST_SLOTS = 4096 }; // a ticket is a serial number and the place of its task
 
 struct mp__workers {
     struct mp__link in_core;
     struct mp__waiter *waiter; // the request
     uint32_t slots, busy;
-    uint64_t serial;
     uint32_t *free;          // slots - busy places
     struct mp__task *task[]; // by place; NULL
 };
@@ -61,7 +60,8 @@ int mp__workers_begin(struct mp__waiter *waiter)
 {
     struct mp__core *c = waiter->call.core;
     uint32_t slots = (uint32_t)mp__arg_uint(&waiter->call, 0, 0);
-    struct mp__workers *w = calloc(1, sizeof *w + slots * (sizeof *w->task + sizeof *w->free));
+    struct mp__workers *w =
+        calloc(1, sizeof *w + slots * (sizeof(struct mp__task *) + sizeof *w->free));
     if (!w) {
         mp__waiter_end(waiter);
         return MP_EQUOTA;
@@ -83,7 +83,7 @@ int mp__workers_begin(struct mp__waiter *waiter)
 static void take_back(struct mp__task *t)
 {
     struct mp__workers *w = t->workers;
-    uint32_t place = (uint32_t)(t->ticket % w->slots);
+    uint32_t place = (uint32_t)(t->ticket % MOST_SLOTS);
     w->task[place] = NULL;
     w->free[w->slots - w->busy--] = place;
     t->workers = NULL;
@@ -186,7 +186,7 @@ static bool give(struct mp__workers *w, struct mp__task *t)
 {
     uint32_t place = w->free[w->slots - ++w->busy];
     t->workers = w;
-    t->ticket = ++w->serial * w->slots + place;
+    t->ticket = ++w->waiter->call.core->task_serial * MOST_SLOTS + place;
     w->task[place] = t;
     if (tell(w, t, false))
         return true;
@@ -244,7 +244,8 @@ int mp__task_done(struct mp__call *c)
         return mp__fail(c, MP_ESTATE, "this session does not serve tasks");
     if (status > 0 || status < INT16_MIN)
         return mp__fail(c, MP_EINVAL, "no status");
-    struct mp__task *t = w->task[ticket % w->slots];
+    uint64_t place = ticket % MOST_SLOTS;
+    struct mp__task *t = place < w->slots ? w->task[place] : NULL;
     if (!t || t->ticket != ticket)
         return 0; // nobody wants it any more
     if (status == 0 && !check_result(c->core, &body)) {

@@ -47,7 +47,7 @@ struct open_files {
 static void note(struct open_files *o, int fd)
 {
     struct stat st;
-    if (fd >= o->count) {
+    if (!o->file || fd >= o->count) {
         int count = fd + 64;
         void *more = realloc(o->file, (size_t)count * sizeof *o->file);
         if (!more)

@@ -31,8 +31,9 @@ struct host {
     const struct pool_plan *plan;
     mp_manager *manager;
     mp_pool *pool;
-    int64_t serving; // the call that tasks come by
-    size_t slots, count;
+    int64_t serving;    // the call that tasks come by
+    size_t slots;       // tasks that the manager gives at a time
+    size_t count, room; // that run: more, while those that it has given up end
     struct running *running;
     mp_buf event;
 };
@@ -153,6 +154,18 @@ static int refuse(struct host *h, uint64_t ticket, int status)
     return call < 0 ? (int)call : mp_call_end(h->manager, NULL, call, "");
 }
 
+static int make_room(struct host *h)
+{
+    if (h->count < h->room)
+        return 0;
+    void *more = realloc(h->running, 2 * h->room * sizeof *h->running);
+    if (!more)
+        return -ENOMEM;
+    h->running = more;
+    h->room *= 2;
+    return 0;
+}
+
 static int begin_task(struct host *h)
 {
     uint64_t ticket;
@@ -166,8 +179,9 @@ static int begin_task(struct host *h)
     if (r < 0)
         return r;
     const mp_function *fn = find(h->plan, name, name_size);
-    if (!fn || h->count == h->slots)
-        return refuse(h, ticket, fn ? MP_EQUOTA : MP_ENOFUNC);
+    r = fn ? make_room(h) : MP_ENOFUNC;
+    if (r < 0)
+        return refuse(h, ticket, r);
     r = mp_pool_apply_async(&f, h->pool, (mp_task_fn *)(uintptr_t)fn->fn, args, size, &opts);
     if (r == MP_EBROKEN)
         return r;
@@ -243,8 +257,8 @@ static int begin(struct host *h, const struct pool_plan *plan, struct child_repo
         r = mp_pool_new(&h->pool, &(mp_pool_opts){.workers = plan->workers, .name = "mptask"});
     if (r < 0)
         return r;
-    h->slots = 2 * (size_t)mp_pool_workers(h->pool);
-    h->running = calloc(h->slots, sizeof *h->running);
+    h->slots = h->room = 2 * (size_t)mp_pool_workers(h->pool);
+    h->running = calloc(h->room, sizeof *h->running);
     return h->running ? 0 : -ENOMEM;
 }
 

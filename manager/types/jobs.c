@@ -291,8 +291,8 @@ static int may_begin(struct mp__call *c)
         return MP_ECLOSED;
     if (c->objects_in)
         return mp__fail(c, MP_ETYPE, "no objects in arguments of tasks");
-    if (c->replay)
-        return MP_ENOTSUP;
+    if (!mp__tasks_served(c->core))
+        return mp__fail(c, MP_ENOTSUP, "nobody runs tasks here: see mpmanager --tasks");
     return mp__task_known(c->core, mp__arg_text(c, 0))
                ? 0
                : mp__fail(c, MP_ENOFUNC, "there is no such task");

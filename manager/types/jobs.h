@@ -50,6 +50,14 @@ static inline struct mp__pool *mp__pool(struct mp__call *c)
     return (struct mp__pool *)c->object;
 }
 
+// That of an entry of the pool's table.
+static inline struct mp__job *mp__job_of(const struct mp__entry *e)
+{
+    struct mp__job *j;
+    memcpy(&j, e->value.small, sizeof(struct mp__job *));
+    return j;
+}
+
 static inline uint32_t mp__job_hash(uint64_t number)
 {
     return (uint32_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> 32);

@@ -13,9 +13,7 @@ static struct mp__job *find(struct mp__call *c, uint64_t number)
 {
     struct mp__entry *e =
         mp__table_find(&mp__pool(c)->jobs, &number, sizeof number, mp__job_hash(number));
-    struct mp__job *j = NULL;
-    if (e)
-        memcpy(&j, e->value.small, sizeof j);
+    struct mp__job *j = e ? mp__job_of(e) : NULL;
     return j && j->member->stake.session == c->session ? j : NULL;
 }
 
@@ -91,7 +89,7 @@ static int wait_for(struct mp__call *c, struct mp__job *j)
 // A call that begins a job and waits for it: its number is in c->data while it does.
 static int run(struct mp__call *c, enum mp__job_kind kind, bool star)
 {
-    struct mp__job *j;
+    struct mp__job *j = NULL;
     int r = 0;
     if (c->waiter) {
         j = find(c, c->data);
@@ -101,7 +99,7 @@ static int run(struct mp__call *c, enum mp__job_kind kind, bool star)
         r = mp__may_wait(c);
         if (r == 0)
             r = mp__job_begin(c, kind, star, &j);
-        if (r < 0)
+        if (r != 0)
             return r;
         c->data = j->number;
     }
@@ -296,9 +294,7 @@ static int call_terminate(struct mp__call *c)
     p->closed = true;
     MP__TABLE_EACH(&p->jobs, e)
     {
-        struct mp__job *j;
-        memcpy(&j, e->value.small, sizeof j);
-        mp__job_cancel(j);
+        mp__job_cancel(mp__job_of(e));
     }
     for (struct mp__link *l = p->orphans.next; l != &p->orphans; l = l->next)
         mp__job_cancel(MP__OF(l, struct mp__job, in_member));
@@ -342,7 +338,7 @@ static int make(struct mp__call *c)
 {
     struct mp__pool *p = mp__pool(c);
     if (!c->replay && !mp__tasks_served(c->core))
-        return mp__fail(c, MP_ENOTSUP, "this manager has no tasks: see mpmanager --tasks");
+        return mp__fail(c, MP_ENOTSUP, "nobody runs tasks here: see mpmanager --tasks");
     p->source.next = mp__pool_next;
     p->most = mp__arg_uint(c, 0, 0);
     p->timeout_ms = mp__arg_uint(c, 1, 0);
@@ -420,8 +416,7 @@ static const char *check(struct mp__object *o)
     const char *why = NULL;
     MP__TABLE_EACH(&p->jobs, e)
     {
-        struct mp__job *j;
-        memcpy(&j, e->value.small, sizeof j);
+        struct mp__job *j = mp__job_of(e);
         why = why ? why : check_job(j, &waiting, &running, &cost);
         if (j->member->stake.object != o || (j->waiting.count && j->ended == j->count))
             return "somebody waits for a job that has ended";

@@ -6,7 +6,7 @@
 #include "wire/pack_part.h"
 
 #include <errno.h>
-#include <mp/proxy.h>
+#include <mp/manager_pool.h>
 
 static const mp_unpack_opts with_objects = {.ext = true};
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The functions of <mp/proxy.h>: each is one call, by its name in the table of calls.
+// The functions of <mp/proxy.h> and <mp/manager_pool.h>: each is one call, by its name in the table
+// of calls.
 #include "session.h"
 
-#include <mp/proxy.h>
+#include <mp/manager_pool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

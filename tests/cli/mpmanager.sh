@@ -8,6 +8,13 @@ command -v mpmanager >/dev/null || { echo "SKIP: mpmanager was not built"; exit 
 # listens FILE: the log says so.
 listens() { grep -qs event=listening "$1"; }
 
+# stop WHAT [now]: ends the daemon by mpctl, and waits until it is gone and another may begin.
+stop() {
+    pid=$(cat "$(find . -name default.sock.lock)")
+    gives "$1" 0 mpctl shutdown ${2:+"$2"}
+    eventually gone "$pid"
+}
+
 # ---- options ----
 gives "--help" 0 mpmanager --help
 has "--help" "usage: mpmanager" "$out"
@@ -86,7 +93,7 @@ gives "a dead socket" 1 mpctl ping
 gives "in the background" 0 mpmanager --background
 gives "in the background: it serves" 0 mpctl ping
 gives "a second one in the background" 73 mpmanager --background
-gives "shutdown" 0 mpctl shutdown
+stop "shutdown"
 
 # ---- started when it is needed ----
 gives "connect or start" 0 mpctl -s -m once ping
@@ -110,16 +117,18 @@ if [ -n "$type" ]; then
     gives "its error" 1 mpctl call till add -1
     has "its error" "to take, call take" "$err"
     gives "a second one for the same store" 73 mpmanager --name=other --dir=store
-    kill -9 "$(cat "$(find . -name default.sock.lock)")"
+    pid=$(cat "$(find . -name default.sock.lock)")
+    kill -9 "$pid"
+    eventually gone "$pid"
     gives "after kill -9" 0 mpmanager --background --type="$type" --dir=store
     is "what was acknowledged is there" 3.5 "$(mpctl get prices tea)"
     is "custom types are kept" 9 "$(mpctl call till add 2)"
     gives "snapshot" 0 mpctl snapshot
     is "after the snapshot" 12 "$(mpctl call till add 3)"
-    gives "shutdown" 0 mpctl shutdown
-    eventually mpmanager --background --log-level=off --type="$type" --dir=store 2>/dev/null
+    stop "shutdown"
+    gives "after a shutdown" 0 mpmanager --background --log-level=off --type="$type" --dir=store
     is "after a shutdown" 12 "$(mpctl call till take 0)"
-    gives "its end" 0 mpctl shutdown now
+    stop "its end" now
 else
     echo "SKIP: the examples were not built: no custom type"
 fi
@@ -139,7 +148,7 @@ gives "limits: and one more" 0 mpctl set c d 1
 gives "limits: in all" 1 mpctl set c d "$(head -c 850 /dev/zero | tr '\0' x)"
 gives "limits: objects" 1 mpctl set e f 1
 has "limits: objects" "limit" "$err"
-gives "its end" 0 mpctl shutdown
+stop "its end"
 
 # ---- tasks ----
 tasks=$(find "$MP_BIN/.." -name tasks_text.so | head -n 1)
@@ -151,7 +160,7 @@ if [ -n "$tasks" ]; then
     gives "a Pool without tasks" 0 mpmanager --background
     gives "a Pool without tasks" 1 mpctl new pool Pool
     has "a Pool without tasks" "cannot do that" "$err"
-    gives "its end" 0 mpctl shutdown
+    stop "its end"
     # What the daemon has beside it holds nobody's output open.
     is "with tasks" "" "$(mpmanager --background --log-level=error --tasks="$tasks" --workers=2 2>&1)"
     gives "a Pool" 0 mpctl new pool Pool
@@ -161,7 +170,8 @@ if [ -n "$tasks" ]; then
     gives "a Pool: a failure" 1 mpctl call pool map words '["one", 2]'
     has "a Pool: a failure" "task 1: the task returned" "$err"
     has "a Pool: seen" "tasks" "$(mpctl clients)"
-    gives "its end" 0 mpctl shutdown
+    has "a Pool: as a whole" '"failed": 1' "$(mpctl get pool)"
+    stop "its end"
 else
     echo "SKIP: the examples were not built: no tasks"
 fi

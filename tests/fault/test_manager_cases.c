@@ -283,8 +283,8 @@ MP_TEST(requests_that_make_no_sense)
         "a\x1b[2J",
         "\xff\xfe",
         "a b",
-        "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
-        "ggggg"};
+        ("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
+         "ggggg")};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) // 26
         mp_assert_err(ASK(&c, 4, "i U i s", MP__OP(MANAGER, name), list, 0, names[i]), MP_EINVAL);
     mp_assert_err(ASK(&c, 4, "i U i s#", MP__OP(MANAGER, name), list, 0, "a\0b", (size_t)3),

@@ -62,6 +62,7 @@ static struct said said[80];
 static size_t count;
 
 #define FIRST ((UINT64_C(0x77) << 40) + 1) // the number of the first object
+#define POOL  (FIRST + 11)                 // behind a Condition and its lock
 
 #define SAY(who, ...)                                                                              \
     do {                                                                                           \
@@ -74,7 +75,7 @@ static void write_history(void)
 {
     static const char *const types[] = {
         "list",  "dict",  "set",     "JoinableQueue", "Lock", "BoundedSemaphore",
-        "Event", "Value", "counter", "Condition"};
+        "Event", "Value", "counter", "Condition",     "Pool"};
     static const char text[] = "a text that is longer than eight bytes";
     struct mgr_ref ref = mgr_ref(FIRST + 1);
     int id = 1;
@@ -109,6 +110,15 @@ static void write_history(void)
     SAY(0, "[iiiin[iUss][iU][iUs]]", id++, MP__OP(MANAGER, batch), 0, 0, MP__OP(DICT, set),
         FIRST + 1, "k", text, MP__OP(EVENT, set), FIRST + 6, MP__OP(LIST, append), FIRST, text);
     SAY(0, "[iiUi]", id++, MP__OP(LOCK, release), FIRST + 4, 0);
+    SAY(2, "[iiiii[ss]]", id++, MP__OP(MANAGER, serve_tasks), 0, -1, 2, "f", "g");
+    SAY(0, "[iiUisi]", id++, MP__OP(POOL, apply), POOL, -1, "f", 1);
+    SAY(0, "[iiUis[iiii]]", id++, MP__OP(POOL, map_async), POOL, 0, "g", 1, 2, 3, 4);
+    SAY(2, "[iiiiiis#]", id++, MP__OP(MANAGER, task_done), 0, 0, 4096, 0, "\xa9nine char",
+        (size_t)10);
+    SAY(2, "[iiiiiis]", id++, MP__OP(MANAGER, task_done), 0, 0, 2 * 4096 + 1, MP_ETASK, text);
+    SAY(1, "[iiUis[[is]]]", id++, MP__OP(POOL, starmap_async), POOL, 0, "g", 1, text);
+    SAY(0, "[iiUii]", id++, MP__OP(POOL, get_each), POOL, 5000, 2);
+    SAY(0, "[iiUii]", id++, MP__OP(POOL, cancel), POOL, 0, 2);
 }
 
 // One history; what it leaves must hold, and be of use.
@@ -118,10 +128,11 @@ static void live_through(long n)
     struct mp__session *clients[3];
     int answers[3] = {0};
     struct mp__core_opts o = {.hooks = {.send = count_answer, .record = count_record},
+                              .tasks = true,
                               .instance = UINT64_C(0x77) << 40};
     mp_assert_ok(mp__core_new(&c, &o));
     for (int i = 0; i < 3; i++)
-        mp_assert_ok(mp__session_begin(c, &clients[i], &answers[i], 0));
+        mp_assert_ok(mp__session_begin(c, &clients[i], &answers[i], MP__SESSION_ADMIN));
     left = n;
     for (size_t i = 0; i < count; i++) {
         struct said *s = &said[i];
@@ -137,6 +148,11 @@ static void live_through(long n)
     mp__core_tick(c, INT64_C(2000000000));
     left = -1;
     ck_assert_ptr_null(mp__core_check(c));
+    if (!failed) { // it is the history that it is meant to be
+        uint64_t calls, errors;
+        mp__core_calls(c, MP__OP(POOL, cancel), &calls, &errors);
+        ck_assert(calls == 1 && errors == 0);
+    }
     for (size_t i = 0; i < 2; i++) {
         int before = answers[0];
         mp_buf again = {0};

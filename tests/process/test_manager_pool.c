@@ -4,6 +4,7 @@
 #include "managertest.h"
 
 #include <mp/function.h>
+#include <mp/manager_pool.h>
 #include <mp/manager_start.h>
 #include <mp/task.h>
 #include <sys/prctl.h>
@@ -191,23 +192,28 @@ MP_TEST(time_limits_and_cancel_kill)
     end(p);
 }
 
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], line[400] = "";
+    int parent = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    ck_assert(f && fgets(line, sizeof line, f));
+    fclose(f);
+    ck_assert_int_eq(sscanf(strrchr(line, ')'), ") %*c %d", &parent), 1);
+    return parent;
+}
+
 // The pool beside the manager is killed with all its workers: what it was at has failed, and
 // another takes its place.
 MP_TEST(the_pool_is_killed)
 {
     mp_proxy *p = begin();
     int64_t supervisor, n = 0;
-    char path[64], line[400] = "";
     mp_assert_ok(mp_remote_pool_apply(p, NULL, LONG_MS, "parents_pid", "> I", &supervisor));
     int64_t job = mp_remote_pool_apply_async(p, "sleep_long", "");
     ck_assert_int_gt(job, 0);
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)supervisor);
-    FILE *f = fopen(path, "re");
-    ck_assert(f && fgets(line, sizeof line, f));
-    fclose(f);
-    int host = 0;
-    ck_assert_int_eq(sscanf(strrchr(line, ')'), ") %*c %d", &host), 1);
-    kill(host, SIGKILL);
+    kill(parent_of((pid_t)supervisor), SIGKILL);
     mp_assert_err(mp_remote_pool_get(p, NULL, job, LONG_MS, ""), MP_EWORKERDIED);
     mp_assert_ok(mp_remote_pool_apply(p, NULL, LONG_MS, "add", "ii > I", 1, 2, &n));
     ck_assert_int_eq(n, 3);
@@ -247,6 +253,38 @@ MP_TEST(clients_and_the_manager_die)
     close(fds[0]);
     close(fds[1]);
     manager_clean();
+}
+
+// Pools that go while tasks of theirs run: those are ended, and others run meanwhile.
+MP_TEST(pools_go_while_their_tasks_run)
+{
+    mp_proxy *p = begin(), *other;
+    mp_manager *guest;
+    int64_t n;
+    for (int i = 0; i < 10; i++) {
+        mp_assert_ok(mp_connect_manager(&guest, mp_manager_process_path(process), NULL));
+        mp_assert_ok(mp_manager_create(guest, &other, "Pool", ""));
+        ck_assert_int_gt(
+            mp_remote_pool_map_async(other, "sleep_long", "[iiiiii]", 1, 2, 3, 4, 5, 6), 0);
+        mp_proxy_free(other);
+        mp_manager_free(guest);
+        mp_assert_ok(mp_remote_pool_apply(p, NULL, LONG_MS, "add", "ii > I", i, 2, &n));
+        ck_assert_int_eq(n, i + 2);
+    }
+    end(p);
+}
+
+MP_TEST(nothing_is_left_of_a_killed_manager)
+{
+    mp_proxy *p = begin();
+    int64_t supervisor;
+    mp_assert_ok(mp_remote_pool_apply(p, NULL, LONG_MS, "parents_pid", "> I", &supervisor));
+    ck_assert_int_gt(mp_remote_pool_map_async(p, "sleep_long", "[ii]", 1, 2), 0);
+    pid_t host = parent_of((pid_t)supervisor);
+    kill(parent_of(host), SIGKILL);
+    mp_assert_err(mp_remote_pool_apply(p, NULL, LONG_MS, "add", "ii", 1, 2), MP_ELOST);
+    ck_assert(mptest_eventually(kill(host, 0) < 0 && kill((pid_t)supervisor, 0) < 0, LONG_MS));
+    end(p);
 }
 
 MP_TEST(a_manager_without_tasks_says_so)

@@ -393,3 +393,29 @@ MP_TEST(what_cannot_be_asked)
     mgr_gone(w);
     mgr_free(m);
 }
+
+// Where nobody will ever come to run them, tasks do not wait; and a ticket is good for once, also
+// for who serves again.
+MP_TEST(without_anybody_who_runs_tasks)
+{
+    struct mgr *m = mgr_new_with(NULL, MGR_NO_TASKS);
+    struct mgr_peer *w = mgr_peer_with(m, MP__SESSION_ADMIN), *c = mgr_peer(m);
+    struct work old, t;
+    mp_assert_err(TRY(c, 0, MANAGER, create, "s", "Pool"), MP_ENOTSUP);
+    uint64_t by = serves(w, 3), p = mgr_create(c, "s", "Pool");
+    mp_assert_ok(TRY(c, p, POOL, apply_async, "s i", "f", 1));
+    mp_assert_ok(next(w, by, &old));
+    mp_assert_ok(TRY(w, 0, MANAGER, cancel, "U", by));
+    mp_assert_err(TRY(c, p, POOL, apply_async, "s i", "f", 2), MP_ENOTSUP);
+    by = serves(w, 3);
+    mp_assert_ok(TRY(c, p, POOL, apply_async, "s i", "f", 3));
+    uint64_t job = (uint64_t)mgr_int(c);
+    mp_assert_ok(next(w, by, &t));
+    done(w, old.ticket, 1);
+    mp_assert_err(TRY(c, p, POOL, get, "U", job), MP_EAGAIN);
+    done(w, t.ticket, 9);
+    mp_assert_ok(TRY(c, p, POOL, get, "U", job));
+    mgr_gone(c);
+    mgr_gone(w);
+    mgr_free(m);
+}

@@ -357,7 +357,8 @@ static const char *whole(const char *type)
         {"counter", "get"},         {"Queue", "qsize"},         {"LifoQueue", "qsize"},
         {"PriorityQueue", "qsize"}, {"JoinableQueue", "qsize"}, {"Lock", "holder"},
         {"RLock", "holder"},        {"Semaphore", "get_value"}, {"BoundedSemaphore", "get_value"},
-        {"Condition", "waiters"},   {"Event", "is_set"},        {"Barrier", "n_waiting"}};
+        {"Condition", "waiters"},   {"Event", "is_set"},        {"Barrier", "n_waiting"},
+        {"Pool", "stats"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i][0], type))
             return table[i][1];
