@@ -262,17 +262,22 @@ struct type {
     int *(*bell)(void *handle);    // a descriptor that goes with it, -1 if not; NULL: none
 };
 
+// The references are weak: a program that is linked with libmp.a has the types that it uses itself.
+// (Each page of code and each library it has would make its forks slower.)
 #define ATTACH_AND_FREE(name)                                                                      \
+    extern __typeof(mp_##name##_attach) mp_##name##_attach __attribute__((weak));                  \
+    extern __typeof(mp_##name##_free) mp_##name##_free __attribute__((weak));                      \
     static int attach_##name(void **out, const char *reference)                                    \
     {                                                                                              \
         mp_##name *it = NULL;                                                                      \
-        int r = mp_##name##_attach(&it, reference);                                                \
+        int r = mp_##name##_attach ? mp_##name##_attach(&it, reference) : MP_ENOTSUP;              \
         *out = it;                                                                                 \
         return r;                                                                                  \
     }                                                                                              \
     static void free_##name(void *it)                                                              \
     {                                                                                              \
-        mp_##name##_free(it);                                                                      \
+        if (it)                                                                                    \
+            mp_##name##_free(it);                                                                  \
     }
 ATTACH_AND_FREE(barrier)
 ATTACH_AND_FREE(condition)

@@ -4,7 +4,7 @@
 // gets hold of what it was given, and runs its function. A fork knows all of it; the others read
 // it in a letter, and answer whether they have found everything.
 //
-// Nothing runs before "go" came through the lifeline: until then the parent can give up.
+// Nothing runs before the parent said "go": until then it can give up.
 #include "base/log.h"
 #include "channel/handle.h"
 #include "os/fork.h"
@@ -21,24 +21,29 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// Waits for "go", then has the kernel watch the lifeline. A parent that died before
-// that is seen by looking once more.
+// Has the kernel watch the lifeline. A parent that died before that is seen by looking once.
 static void hold_lifeline(int fd)
 {
-    char go;
-    ssize_t n;
-    do
-        n = read(fd, &go, 1);
-    while (n < 0 && errno == EINTR);
-    if (n != 1)
-        _exit(0);
-    fcntl(fd, F_SETOWN, getpid());
+    fcntl(fd, F_SETOWN, mp__family.current->pid);
     fcntl(fd, F_SETSIG, SIGKILL);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC);
+    fcntl(fd, F_SETFL, O_ASYNC);
     mp__family.lifeline = fd;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     if (poll(&p, 1, 0) > 0)
         _exit(0);
+}
+
+// Until the parent has a hold of this process; if it gave up, or died, the lifeline ends it.
+static void await_go(int fd)
+{
+    uint64_t go; // or a byte
+    ssize_t n;
+    do
+        n = read(fd, &go, sizeof go);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        _exit(0);
+    close(fd);
 }
 
 // Takes p as this process. No lock: there is no other thread yet.
@@ -102,11 +107,12 @@ static void inherit_handles(struct mp_process *p, struct mp__parcel *parcel)
 _Noreturn void mp__process_forked(struct mp_process *p, mp_process_fn *fn, void *arg,
                                   struct mp__parcel *parcel)
 {
-    int fd = p->line_read;
-    p->line_read = -1;
+    int line = p->line_read, go = p->go;
+    p->line_read = p->go = -1;
     mp__starting = NULL;
     become(p, mp__family.current);
-    hold_lifeline(fd);
+    hold_lifeline(line);
+    await_go(go);
     inherit_handles(p, parcel);
     run(fn, arg);
 }
@@ -137,16 +143,18 @@ _Noreturn void mp__process_born(int sock)
             why = "the new process has no memory";
         }
     }
+    if (r == 0) {
+        become(me, parent);
+        hold_lifeline(l.lifeline);
+    }
     mp__letter_answer(sock, r, why);
-    close(sock);
     if (r < 0)
         _exit(1);
+    await_go(sock);
     me->arg = l.arg;
     me->arg_size = l.arg_size;
     me->handles = l.handles;
     me->n_handles = l.n_handles;
-    become(me, parent);
-    hold_lifeline(l.lifeline);
     run((mp_process_fn *)l.fn, l.arg);
 }
 

@@ -7,7 +7,7 @@
 //   parent     mp__letter_write(), mp__letter_send()
 //   child      mp__letter_read(): takes it apart, opens the handles, finds the function
 //              mp__letter_answer(): that all is well, with a pidfd of itself; or the reason
-//   parent     mp__letter_answered(); then "go" through the lifeline
+//   parent     mp__letter_answered(); then a byte, "go"
 //
 // The letter stays mapped in the child, which has its argument there.
 #ifndef MP_WORK_LETTER_H

@@ -17,10 +17,12 @@
 // that is not in the list. What escapes: clone(2) without fork hooks, and a child that
 // closes the descriptor itself, which is then merely unprotected.
 //
-// The lifeline also makes the start certain. The child waits at it for a byte, "go":
-// until then its parent can still give up, as if nothing had been started; and its pid
-// cannot pass on to another process before the parent holds a pidfd of it, even where
-// SIGCHLD is ignored.
+// Nothing is ever written to it: whoever writes to a pipe signals the end of its own write to
+// the read end after the reader may have the bytes and be watching it, and would kill it.
+//
+// A child waits for "go" before it does anything: until then its parent can still give up, as
+// if nothing had been started; and its pid cannot pass on to another process before the
+// parent holds a pidfd of it, even where SIGCHLD is ignored.
 //
 // All state is local to the process, under one lock, which the fork hooks hold across
 // every fork. The child starts with an empty list; the handles it inherited stay
@@ -44,6 +46,7 @@ static struct mp_process main_process = {.name = (char[]){"MainProcess"},
                                          .pidfd = -1,
                                          .line_read = -1,
                                          .line_write = -1,
+                                         .go = -1,
                                          .talk = {-1, -1},
                                          .status = {-1, -1}};
 struct mp__family mp__family = {
@@ -63,19 +66,25 @@ struct mp_process *mp__process_record(void)
 {
     struct mp_process *p = calloc(1, sizeof *p);
     if (p)
-        p->pidfd = p->line_read = p->line_write = p->talk[0] = p->talk[1] = p->status[0] =
+        p->pidfd = p->line_read = p->line_write = p->go = p->talk[0] = p->talk[1] = p->status[0] =
             p->status[1] = -1;
     return p;
 }
 
-void mp__process_drop(struct mp_process *p)
+// The end of a record whose descriptors are no longer, or not, this process's.
+static void forget(struct mp_process *p)
 {
-    int *fds[] = {&p->pidfd,   &p->line_read, &p->line_write, &p->talk[0],
-                  &p->talk[1], &p->status[0], &p->status[1]};
-    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
-        mp__process_close_fd(fds[i]);
     free(p->name);
     free(p);
+}
+
+void mp__process_drop(struct mp_process *p)
+{
+    int *fds[] = {&p->pidfd,   &p->line_read, &p->line_write, &p->go,
+                  &p->talk[0], &p->talk[1],   &p->status[0],  &p->status[1]};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        mp__process_close_fd(fds[i]);
+    forget(p);
 }
 
 void mp__process_unlink(struct mp_process *p)
@@ -112,35 +121,36 @@ static void close_run(const struct run *r)
             close(fd);
 }
 
-static void close_in_run(struct run *r, int *fd)
+static void close_in_run(struct run *r, int fd)
 {
-    if (*fd >= 0 && *fd == r->low - 1) {
+    if (fd >= 0 && fd == r->low - 1) {
         r->low--;
-    } else if (*fd >= 0) {
+    } else if (fd >= 0) {
         close_run(r);
-        *r = (struct run){*fd, *fd};
+        *r = (struct run){fd, fd};
     }
-    *fd = -1;
 }
 
 // Lets go of all children, of the own lifeline, which protects who it was made for, and
-// of what is known about the parent. Whoever made this fork puts new ones in place.
+// of what is known about the parent. Whoever made this fork puts new ones in place. The records
+// are left as they are: a write would cost the child a copy of each page that has some.
 static void after_fork_child(void)
 {
     struct run run = {0, -1};
     for (struct mp_process *p = mp__family.children, *next; p; p = next) {
         next = p->next;
-        p->next = NULL;
-        close_in_run(&run, &p->pidfd);
-        close_in_run(&run, &p->line_write);
+        close_in_run(&run, p->pidfd);
+        close_in_run(&run, p->line_write);
         for (int i = 0; i < 2; i++) {
-            close_in_run(&run, &p->talk[i]);
-            close_in_run(&run, &p->status[i]);
+            close_in_run(&run, p->talk[i]);
+            close_in_run(&run, p->status[i]);
         }
-        if (p != mp__starting)
-            close_in_run(&run, &p->line_read);
+        if (p != mp__starting) {
+            close_in_run(&run, p->line_read);
+            close_in_run(&run, p->go);
+        }
         if (p->freed)
-            mp__process_drop(p);
+            forget(p);
     }
     close_run(&run);
     mp__family.children = NULL;
@@ -360,8 +370,9 @@ void mp_process_free(mp_process *p)
     if (!p)
         return;
     pthread_mutex_lock(&mp__family.lock);
+    bool mine = mp__fork_is_mine(p->owner);
     bool gone = p != mp__family.current && p != mp__family.parent;
-    if (gone && mp__fork_is_mine(p->owner)) {
+    if (gone && mine) {
         look_locked(p);
         p->freed = true;
         gone = p->ended && !p->pins;
@@ -369,8 +380,10 @@ void mp_process_free(mp_process *p)
             mp__process_unlink(p);
     }
     pthread_mutex_unlock(&mp__family.lock);
-    if (gone)
+    if (gone && mine)
         mp__process_drop(p);
+    else if (gone)
+        forget(p);
 }
 
 const mp_process *mp_process_current(void)

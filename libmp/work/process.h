@@ -23,6 +23,7 @@ struct mp_process {
     int pidfd;      // sentinel; -1 if there is none (yet)
     int line_read;  // lifeline: here only while it starts, then the child's
     int line_write; // held until it has ended
+    int go;         // an eventfd that the child waits for, while it starts by fork
     int talk[2];    // to the child and its end of it, while it starts by letter
     int status[2];  // from the forkserver, which writes the exit code: our end, and its until
                     // it has it

@@ -2,7 +2,7 @@
 //
 // How a process begins, by each method, seen from its parent (from inside: work/born.c). The same
 // for all: a record in the family's list, a lifeline, and "go" when its parent can watch it. (What
-// the lifeline is: process.c.)
+// both are: process.c.)
 //
 // A fork has everything in its memory, and only the handles among its arguments need care. The
 // others are told by letter (work/letter.h): a spawned program finds the number of its socket
@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -87,8 +88,11 @@ static int make_pipe(int ends[2])
 static int open_descriptors(struct begin *b)
 {
     struct mp_process *p = b->p;
-    int line[2], r = make_pipe(line);
-    if (r < 0)
+    int line[2], r;
+    // Before the pipe: what remains of each child, its write end and pidfd, then has no gaps.
+    if (b->method == MP_START_FORK && (p->go = eventfd(0, EFD_CLOEXEC)) < 0)
+        return -errno;
+    if ((r = make_pipe(line)) < 0)
         return r;
     p->line_read = line[0];
     p->line_write = line[1];
@@ -197,10 +201,11 @@ static int begin_fork(struct begin *b)
     int fd = mp__pidfd_open(pid);
     if (fd >= 0) {
         p->pidfd = fd;
-        (void)!write(p->line_write, "", 1); // we still hold the read end: no SIGPIPE
+        eventfd_write(p->go, 1);
     } else {
         mp__process_close_fd(&p->line_write);
     }
+    mp__process_close_fd(&p->go);
     mp__process_close_fd(&p->line_read);
     pthread_mutex_unlock(&mp__family.lock);
     if (fd < 0)
@@ -281,7 +286,7 @@ static int take_answer(struct begin *b)
     pthread_mutex_lock(&mp__family.lock);
     r = mp__letter_answered(p->talk[0], &p->pid, &p->pidfd, b->why);
     if (r == 0)
-        (void)!write(p->line_write, "", 1);
+        send(p->talk[0], "", 1, MSG_NOSIGNAL);
     mp__process_close_fd(&p->line_read);
     mp__process_close_fd(&p->talk[0]);
     pthread_mutex_unlock(&mp__family.lock);
