@@ -77,7 +77,8 @@ def made_once(name, lines):
     path = TMP / name
     if not path.exists():
         part = TMP / f"{name}.part"
-        with open(part, "w") as f:
+        # By large pieces, as split writes: how a file lies in the page cache depends on it.
+        with open(part, "w", buffering=1 << 20) as f:
             f.writelines(lines())
         part.rename(path)
     return path

@@ -164,9 +164,9 @@ static size_t bytes_queued(const struct feed *f)
 // have less: not with `all`, when it is filled until it takes no more.
 static size_t portion(const struct feed *f, bool all)
 {
-    size_t queued = bytes_queued(f), room = f->room > queued ? f->room - queued : 0;
     if (all)
         return PIECE;
+    size_t queued = bytes_queued(f), room = f->room > queued ? f->room - queued : 0;
     return room < f->room / 4 ? 0 : room;
 }
 
