@@ -152,6 +152,8 @@ P --header : --results named echo {x} {y} ::: x a b ::: y c; cat named/x/a/y/c/s
 P -k --results -.csv 'echo {}' ::: a b | cut -d, -f1,7-
 + P -k --tagstring '\033[31m' echo ::: a
 P -k --compress echo ::: a
++ P -k --bnr ,, --er .. --dnr @@ --bner %% --seqreplace == echo ,, .. @@ %% == x..y ::: a/b.c d/e.f
+P -k --er ,, echo {.} {/} ,, ::: a/b.c
 P -t echo ::: 'ab' 2>&1
 find . -name 'ten' | P -q0 perl -e 'print @ARGV' x
 seq -w 0 99 | P touch pict{}.jpg; ls pict* | wc -l; rm pict*

@@ -217,6 +217,7 @@ static int compile_tag(struct run *r)
     free(words[1]);
     words[1] = unescape(r->args->tagstring, &len);
     a = (struct args){.words = words, .words_len = 2, .replace = r->args->replace};
+    memcpy(a.renamed, r->args->renamed, sizeof a.renamed);
     return template_compile(&r->tag, &a, &r->input.splitter.names);
 }
 
