@@ -17,7 +17,7 @@
 
 #include <mp/base.h>
 #include <mp/error.h>
-#include <sys/select.h> // sigset_t, also for strict C
+#include <sys/select.h> // sigset_t, in strict C as well
 #include <sys/types.h>
 
 #ifdef __cplusplus

@@ -145,6 +145,32 @@ P --pipe -k -N1000 wc -l <many
 P --pipe -k --recstart 1 --recend '\n' --block 1k cat <many
 P --pipe 'cat >/dev/null; echo {#}' <ten
 P --pipe -k --header 2 -N4 'echo $(cat)' <ten
++ P -k echo {1} - {2} ::::+ ten items
+P -k echo {1} {2} {3} ::::+ ten items :::: people.csv
++ P --results res 'echo {}; echo err >&2; exit 3' ::: a b ::: c; cat res/1/a/2/c/stdout res/1/b/2/c/stderr
+P --header : --results named echo {x} {y} ::: x a b ::: y c; cat named/x/a/y/c/stdout
+P -k --results -.csv 'echo {}' ::: a b | cut -d, -f1,7-
++ P -k --tagstring '\033[31m' echo ::: a
+P -k --compress echo ::: a
++ P -k --bnr ,, --er .. --dnr @@ --bner %% --seqreplace == echo ,, .. @@ %% == x..y ::: a/b.c d/e.f
+P -k --er ,, echo {.} {/} ,, ::: a/b.c
+P -t echo ::: 'ab' 2>&1
+find . -name 'ten' | P -q0 perl -e 'print @ARGV' x
+seq -w 0 99 | P touch pict{}.jpg; ls pict* | wc -l; rm pict*
+seq -w 0 99 | P -X touch pict{}.jpg; ls pict* | wc -l; rm pict*
++ P -k 'a={}; name=${a##*/}; upper=$(echo "$name" | tr "[:lower:]" "[:upper:]");' 'echo "$name - $upper"' <items
+P -k 'if [ ! -e {} ] ; then echo {}; fi' <items
+P -k [ -f {1}:{2} ] "||" echo {1}:{2} does not exist ::: 00 01 ::: 00 05
+P -k -q echo 'http://x/?A=B&C=D E' -O {1}_{2}.jpg ::: 0 1 ::: 0 1
+P -k eval echo line{}.jpg {}_a.jpg ::: 0 1 2
+P --header : echo x{X}y{Y} \> x{X}y{Y} ::: X 1 2 ::: Y 01 02; cat x1y01; rm x?y0?
+P -k --tag 'diff {1} {2} | wc -l' ::: ten items ::: ten items
+P --pipe-part -a many --block 1k grep -F -f - -n ten | sort -un
+P -k -j150% -n 1000 -m grep -H -n a {} ::: items people.csv
+P -k -N2 echo cp {1} {2} <ten
+P -k -j1 -X echo -zR -Ha ./{} fooserver:/dest-dir/ <ten
+P -k echo fooserver:src/*{}.png destdir/ ::: 1 2
+cat many | P --pipe -k --block 10k sh -c '"wc -l"'
 END_OF_CASES
 printf 'echo 1\necho 2; echo 3\n' >cmds
 
@@ -188,6 +214,9 @@ fi
 gives "{= =} is not there" 2 "$ours" echo '{= s/a/b/ =}' ::: a
 has "{= =} is not there" "no Perl" "$err"
 gives "-S is not there" 2 "$ours" -S host echo ::: a
+gives "--plus is not there" 2 "$ours" --plus echo {..} ::: a.b.c
+has "--plus is not there" "unrecognized option" "$err"
+is "--number-of-cpus" "$(MP_CPUS=7 mpmap -s 'echo 7; : {}' ::: 1)" "$(MP_CPUS=7 "$ours" --number-of-cpus)"
 
 # xargs: the same for items without quotes and blanks; its quoting is not ours.
 if command -v xargs >/dev/null; then

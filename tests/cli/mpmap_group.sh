@@ -17,9 +17,16 @@ place() {
 }
 memory=$(place memory)/mptest.$$
 cpu=$(place cpu)/mptest.$$
-mkdir "$memory" 2>/dev/null && { [ "$cpu" = "$memory" ] || mkdir "$cpu"; } 2>/dev/null || {
-    rmdir "$memory" 2>/dev/null
-    echo "skipped: no control groups can be made here"
+# Not every container that lets groups be made lets them have limits.
+usable() {
+    mkdir "$memory" && { [ "$cpu" = "$memory" ] || mkdir "$cpu"; } &&
+        { ls "$memory/memory.max" || ls "$memory/memory.limit_in_bytes"; } &&
+        { ls "$cpu/cpu.max" || ls "$cpu/cpu.cfs_quota_us"; } &&
+        sh -c 'echo 0 >"$1/cgroup.procs" && echo 0 >"$2/cgroup.procs"' sh "$memory" "$cpu"
+}
+usable >/dev/null 2>&1 || {
+    rmdir "$memory" "$cpu" 2>/dev/null
+    echo "skipped: no control groups with limits can be made here"
     exit 77
 }
 is_v2() { [ -e "$memory/memory.max" ]; }

@@ -40,6 +40,8 @@ is "stdin is closed, but not needed" a "$out"
 gives "a link to nothing" 2 mpmap echo :::+ a
 has "a link to nothing" "no source before it" "$err"
 gives ":::: without a file" 2 mpmap echo ::::
+is "files linked to each other" "a a,b b," "$(printf '%s\n' a b >ab; mpmap -k echo {1} {2} ::::+ ab ab | tr '\n' ,)"
+gives "a file linked to nothing" 2 mpmap echo ::::+ ab
 gives "stdin twice" 2 mpmap echo :::: - - </dev/null
 has "stdin twice" "only one of the sources" "$err"
 

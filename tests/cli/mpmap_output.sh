@@ -74,6 +74,14 @@ start=$(date +%s)
 is "a background child" "now" "$(mpmap -s '(sleep 3; echo late) & echo now; echo $! >pid; : {}' ::: 1)"
 is "a background child is not waited for" yes "$([ $(($(date +%s) - start)) -lt 3 ] && echo yes)"
 kill "$(cat pid)"
+mpmap -s 'sleep 1000 & echo $! >pid; : {}' ::: job >out.txt 2>err.txt
+is "a job that goes into the background: status" 0 $?
+has "a job that goes into the background: told" \
+    "mpmap: job 1 (job): left processes in the background: what they write from now on is lost" "$(cat err.txt)"
+kill "$(cat pid)"
+gives "a daemon that lets go of its output" 0 mpmap -s 'setsid sleep 1000 >/dev/null 2>&1 & echo $! >pid; : {}' ::: job
+is "a daemon that lets go of its output: nothing to tell" "" "$err"
+kill "$(cat pid)"
 
 # A reader that stops: mpmap waits, hears signals, and does not grow.
 mkfifo r

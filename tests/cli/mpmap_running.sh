@@ -38,6 +38,8 @@ is "--retry-on signal: twice" 2 "$(wc -l <tries.3)"
 begin=$(date +%s%N)
 gives "--retry-delay" 1 mpmap --retries 3 --retry-delay 0.2 false ::: 1
 is "--retry-delay doubles" yes "$([ $((($(date +%s%N) - begin) / 1000000)) -ge 600 ] && echo yes)"
+gives "--retries, more than there are numbers" 2 mpmap --retries 99999999999999999999 true ::: 1
+gives "--retries, many" 0 mpmap --retries 1000000000 true ::: 1
 gives "--retry-delay alone" 2 mpmap --retry-delay 1 true ::: 1
 gives "--retry-on nonsense" 2 mpmap --retries 2 --retry-on x true ::: 1
 gives "--retries with --pipe" 2 mpmap --retries 2 --pipe cat </dev/null
@@ -66,6 +68,22 @@ gives "--delay" 0 mpmap -j4 --delay 0.2 true ::: 1 2 3
 is "--delay waits" yes "$([ $((($(date +%s%N) - begin) / 1000000)) -ge 400 ] && echo yes)"
 gives "no reason to wait" 0 mpmap --load 100000 --memfree 1M --pressure 100 true ::: 1
 is "--memfree waits" "" "$(timeout 0.5 mpmap --memfree 100000G echo ::: 1)"
+# More processes want to run than --load allows: twenty that count for nothing else.
+hogs=
+for i in $(seq 20); do
+    nice -n 19 sh -c 'while :; do :; done' &
+    hogs="$hogs $!"
+done
+mpmap --load 20 -s 'echo went; : {}' ::: 1 >went.txt 2>state.txt &
+pid=$!
+sleep 0.5
+is "--load holds" "" "$(cat went.txt)"
+kill -USR1 $pid
+eventually grep -q 'waits: the load is too high' state.txt || is "--load: why" "the load is too high" "$(cat state.txt)"
+kill $hogs
+wait $pid
+is "--load goes on" "0 went" "$? $(cat went.txt)"
+wait
 sleep 1000 &
 first=$!
 mpmap --after $first -s 'echo went; : {}' ::: 1 >after.txt &

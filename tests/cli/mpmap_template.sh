@@ -37,6 +37,8 @@ is "environment" "1:1 2:1" "$(mpmap -j1 -k sh -c 'echo $MPMAP_SEQ:$MPMAP_SLOT' :
 is "environment of an mpmap in an mpmap" "1" \
     "$(MPMAP_SEQ=77 mpmap sh -c 'env | grep -c ^MPMAP_SEQ=' ::: a)"
 is "stdin of jobs is empty" "" "$(echo more | mpmap -a /dev/stdin sh -c cat)"
+is "--er and the like" "d/a a.b 1 {.}" "$(mpmap -j1 --er @ --bnr , --slotreplace % echo @ , % {.} ::: d/a.b)"
+gives "--er ''" 2 mpmap --er '' echo ::: a
 
 # --dry-run prints what a shell reads back.
 for item in "it's" '$(id)' 'a b' '' '*' '~' '#' 'a;b' "new${nl}line" '\' '"' '!x' '{}' '-n' 'a=b'; do

@@ -21,6 +21,9 @@ enum resume_mode {
     RETRY_FAILED,  // all but what has failed: that is run, from the joblog alone
 };
 
+// Replacement strings that may have another text.
+enum { NEW_NO_EXT, NEW_BASE, NEW_DIR, NEW_BASE_NO_EXT, NEW_SEQ, NEW_SLOT, RENAMES };
+
 // One source of items: a file, or words after ":::".
 struct source {
     const char *file; // "-" is stdin; NULL: the words
@@ -54,7 +57,8 @@ struct args {
     bool quoted; // -q: no shell, also under the name `parallel`
     bool dry_run;
     bool interactive;
-    const char *replace; // instead of {}
+    const char *replace;          // instead of {}
+    const char *renamed[RENAMES]; // instead of {.} and its relatives, or NULL
 
     // -- running: opts_run.c
     int jobs;              // at a time; 0 = as many as the system allows

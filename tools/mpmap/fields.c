@@ -46,13 +46,14 @@ void names_free(struct names *n)
 
 char *unescape(const char *text, size_t *len)
 {
-    static const char letters[] = "ntr0abfve\\", bytes[] = "\n\t\r\0\a\b\f\v\033\\";
+    static const char letters[] = "ntrabfve\\", bytes[] = "\n\t\r\a\b\f\v\033\\";
     char *out = xrealloc(NULL, strlen(text) + 1), *o = out;
     while (*text) {
         const char *known = text[0] == '\\' && text[1] ? strchr(letters, text[1]) : NULL;
         unsigned byte;
         int used = 0;
-        if (text[0] == '\\' && sscanf(text, "\\x%2x%n", &byte, &used) == 1) {
+        if (text[0] == '\\' && (sscanf(text, "\\x%2x%n", &byte, &used) == 1 ||
+                                (text[1] == '0' && sscanf(text, "\\%3o%n", &byte, &used) == 1))) {
             *o++ = (char)byte;
             text += used;
         } else if (known) {

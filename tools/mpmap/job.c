@@ -77,7 +77,8 @@ static ssize_t take(struct stream *s, size_t max)
     if (n > 0) {
         s->job->wrote += n;
         s->job->received += s == &s->job->stream[OUT] ? n : 0;
-        hold(s->job, s, piece, (size_t)n);
+        if (!launch->silent)
+            hold(s->job, s, piece, (size_t)n);
         if (s->job->results)
             results_add(s->job->results, (int)(s - s->job->stream), piece, (size_t)n);
     }

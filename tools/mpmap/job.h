@@ -79,6 +79,7 @@ struct launch {
     sigset_t signals;  // that are not at their default here
     int null;          // /dev/null, opened
     bool capture;
+    bool silent;                     // output is not printed, but in the results
     bool lines;                      // output is passed on line by line
     const struct blocks *blocks;     // what jobs get as stdin, or NULL
     void (*on_output)(struct job *); // something was added to held

@@ -17,10 +17,19 @@ static int check_command(const struct args *a)
     for (int i = 0; i < a->words_len; i++)
         if (strstr(a->words[i], "{=") && strstr(a->words[i], "=}"))
             return usage_error("{= =}: there is no Perl in this: {s/a/b/} may do");
+    for (int i = 0; i < RENAMES; i++)
+        if (a->renamed[i] && !*a->renamed[i])
+            return usage_error("an empty text cannot be a replacement string");
     if (a->shell && a->quoted)
         return usage_error("-s and -q exclude each other: with and without a shell");
     return -1;
 }
+
+#define RENAME(name_, also_, old, which)                                                           \
+    {                                                                                              \
+        .name = (name_), .also = (also_), .arg = "TEXT", .help = "TEXT in the place of " old,      \
+        .kind = OPT_TEXT, .field = OPT_FIELD(renamed[which])                                       \
+    }
 
 static const struct opt rows[] = {
     {.name = "shell",
@@ -55,6 +64,12 @@ static const struct opt rows[] = {
      .arg = "[TEXT]",
      .help = "the same; {} without TEXT",
      .call = set_replace},
+    RENAME("extensionreplace", "er", "{.}", NEW_NO_EXT),
+    RENAME("basenamereplace", "bnr", "{/}", NEW_BASE),
+    RENAME("dirnamereplace", "dnr", "{//}", NEW_DIR),
+    RENAME("basenameextensionreplace", "bner", "{/.}", NEW_BASE_NO_EXT),
+    RENAME("seqreplace", NULL, "{#}", NEW_SEQ),
+    RENAME("slotreplace", NULL, "{%}", NEW_SLOT),
 };
 
 const struct opt_group opts_command = {

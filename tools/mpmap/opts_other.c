@@ -7,6 +7,7 @@
 #include "say.h"
 
 #include <mp/base.h>
+#include <mp/cpu.h>
 #include <stdio.h>
 
 static int help(struct args *a, const char *arg)
@@ -35,6 +36,13 @@ static int citation(struct args *a, const char *arg)
     return 0; // there is no notice that it would silence
 }
 
+static int number_of_cpus(struct args *a, const char *arg)
+{
+    (void)a, (void)arg;
+    printf("%d\n", mp_cpu_count());
+    return fflush(stdout) ? EXIT_IO : 0;
+}
+
 static const struct opt rows[] = {
     {.name = "help", .letter = 'h', .help = "print this and end", .call = help, .common = true},
     {.name = "version", .letter = 'V', .help = "print the version and end", .call = version},
@@ -46,6 +54,20 @@ static const struct opt rows[] = {
              "use-sockets-instead-of-threads",
      .help = "these do nothing: here it is always so",
      .kind = OPT_IGNORED},
+    {.name = "compress",
+     .also = "color color-failed cf",
+     .help = "does nothing: output is held as it is, colors are the jobs'",
+     .kind = OPT_IGNORED},
+    {.name = "compress-program",
+     .also = "decompress-program",
+     .arg = "PROGRAM",
+     .help = "does nothing",
+     .kind = OPT_IGNORED},
+    {.name = "number-of-cpus",
+     .also = "number-of-cores number-of-threads number-of-sockets",
+     .help = "print how many jobs run at a time, and end",
+     .more = "The CPUs that are usable: affinity and CPU quota count.",
+     .call = number_of_cpus},
     {.name = "minversion",
      .arg = "N",
      .help = "the same as --version: any is new enough",

@@ -85,12 +85,15 @@ static const struct opt rows[] = {
      .kind = OPT_TRUE,
      .field = OPT_FIELD(line_buffer)},
     {.name = "tag",
+     .also = "ctag",
      .help = "begin each line with the item and a tab",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(tag)},
     {.name = "tagstring",
+     .also = "ctagstring",
      .arg = "TEXT",
      .help = "begin each line with TEXT, with replacement strings",
+     .more = "\\t, \\033 and the like stand for what they do in printf.",
      .call = set_tagstring},
     {.name = "results",
      .also = "res",
@@ -104,9 +107,14 @@ static const struct opt rows[] = {
              "written to that file, a JSON object a job; bytes that are not UTF-8 become \\udc80 "
              "to \\udcff, as with Python's surrogateescape. If it ends with .csv or .tsv, the same "
              "as a table: the columns of a joblog, V1, V2, ... for the arguments, Stdout and "
-             "Stderr. With `--resume` and the like such a file is gone on with.",
+             "Stderr. With `--resume` and the like such a file is gone on with; -.json, -.csv and "
+             "-.tsv "
+             "are standard output. Without such a file the output is printed as well, but not when "
+             "called `parallel`. With --header the folders have the names of the fields instead "
+             "of numbers.",
      .call = set_results},
     {.name = "joblog",
+     .also = "jl",
      .arg = "FILE",
      .help = "log each job that ends; as JSON lines in a *.json",
      .more = "In the columns Seq Host Starttime JobRuntime Send Receive Exitval Signal Command, "

@@ -114,7 +114,8 @@ static enum sign sign_of(const struct args *a, const char *word)
 static int add_words(struct args *a, enum sign sign, char **words, int n)
 {
     bool linked = sign == LIST_LINKED || sign == FILES_LINKED;
-    if (linked && a->sources_len == 0)
+    bool first = a->sources_len == 0;
+    if (first && linked && !(sign == FILES_LINKED && n > 1)) // which are linked to each other
         return usage_error("%s: there is no source before it that it could be linked to",
                            words[-1]);
     if (sign == LIST || sign == LIST_LINKED)
@@ -123,7 +124,8 @@ static int add_words(struct args *a, enum sign sign, char **words, int n)
     if (n == 0)
         return usage_error("%s: needs a file after it", words[-1]);
     for (int i = 0; i < n; i++)
-        args_add_source(a, (struct source){.file = words[i], .linked = linked});
+        args_add_source(a,
+                        (struct source){.file = words[i], .linked = linked && !(first && i == 0)});
     return -1;
 }
 

@@ -125,9 +125,31 @@ static int find_choice(const struct replacing *how, const char *s, size_t *len,
     return found;
 }
 
+// One that has another text. 0: what is at s has none; -1: it has, and means nothing any more.
+static int find_renamed(const struct replacing *how, const char *s, size_t *len,
+                        struct replacement *r)
+{
+    static const char *const usual[RENAMES] = {"{.}", "{/}", "{//}", "{/.}", "{#}", "{%}"};
+    static const struct replacing plain;
+    for (int i = 0; how->renamed && i < RENAMES; i++) {
+        const char *text = how->renamed[i];
+        if (text && !strncmp(s, text, strlen(text))) {
+            int found = replacement_find(&plain, usual[i], len, r);
+            *len = strlen(text);
+            return found;
+        }
+        if (text && !strncmp(s, usual[i], strlen(usual[i])))
+            return -1;
+    }
+    return 0;
+}
+
 int replacement_find(const struct replacing *how, const char *s, size_t *len, struct replacement *r)
 {
     *r = (struct replacement){0};
+    int renamed = find_renamed(how, s, len, r);
+    if (renamed)
+        return renamed > 0;
     if (how->item && !strncmp(s, how->item, *len = strlen(how->item))) {
         r->what = ITEM;
         return 1;

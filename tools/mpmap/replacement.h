@@ -41,8 +41,9 @@ struct replacement {
 
 // What replacement strings are looked for with.
 struct replacing {
-    const char *item;    // instead of "{}", or NULL
-    struct names *names; // of fields
+    const char *item;           // instead of "{}", or NULL
+    const char *const *renamed; // as in struct args, or NULL
+    struct names *names;        // of fields
 };
 
 // The replacement string at s and its length. 1, 0 if there is none there, or -1 after a message.

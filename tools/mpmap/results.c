@@ -68,7 +68,8 @@ static int enter(int at, const char *name, char *path, size_t size)
 
 // The folder of the job. With `suffix` the last name has its number, behind a backslash,
 // which no name has of itself.
-static int make_dirs(const char *dir, const struct item *item, long suffix, char *path, size_t size)
+static int make_dirs(const char *dir, const struct item *item, const struct names *names,
+                     long suffix, char *path, size_t size)
 {
     char name[NAME_MAX + 32];
     *path = '\0';
@@ -76,7 +77,10 @@ static int make_dirs(const char *dir, const struct item *item, long suffix, char
     for (int i = 0; i < item->args_len && fd >= 0; i++) {
         size_t len;
         const char *arg = item_arg(item, i, &len);
-        snprintf(name, sizeof name, "%d", i + 1);
+        if (!names->open && i < names->len)
+            name_of(names->name[i], strlen(names->name[i]), name);
+        else
+            snprintf(name, sizeof name, "%d", i + 1);
         fd = enter(fd, name, path, size);
         name_of(arg, len, name);
         if (suffix && i == item->args_len - 1)
@@ -131,14 +135,14 @@ static int put_file(int dir, const char *name, const char *text, size_t len)
     return err;
 }
 
-int results_open(struct results **out, const char *dir, const struct item *item, const char *run,
-                 long seq, char *path, size_t size)
+int results_open(struct results **out, const char *dir, const struct item *item,
+                 const struct names *names, const char *run, long seq, char *path, size_t size)
 {
     char text[128];
-    int fd = make_dirs(dir, item, 0, path, size);
+    int fd = make_dirs(dir, item, names, 0, path, size);
     if (fd >= 0 && is_taken(fd, run, seq)) {
         close(fd);
-        fd = make_dirs(dir, item, seq, path, size);
+        fd = make_dirs(dir, item, names, seq, path, size);
     }
     if (fd < 0)
         return fd;

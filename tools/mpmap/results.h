@@ -12,8 +12,8 @@ struct results; // the files of a job
 
 // Opens the files of a job of this run, whose name lives as long. 0 or -errno; `path` is then
 // what could not be made.
-int results_open(struct results **out, const char *dir, const struct item *item, const char *run,
-                 long seq, char *path, size_t size);
+int results_open(struct results **out, const char *dir, const struct item *item,
+                 const struct names *names, const char *run, long seq, char *path, size_t size);
 
 // Adds output; an error is kept for results_end().
 void results_add(struct results *r, int stream, const char *data, size_t n);

@@ -213,8 +213,11 @@ static int compile_tag(struct run *r)
 {
     static char first[] = "tag", *words[2] = {first};
     static struct args a;
-    words[1] = (char *)r->args->tagstring;
+    size_t len;
+    free(words[1]);
+    words[1] = unescape(r->args->tagstring, &len);
     a = (struct args){.words = words, .words_len = 2, .replace = r->args->replace};
+    memcpy(a.renamed, r->args->renamed, sizeof a.renamed);
     return template_compile(&r->tag, &a, &r->input.splitter.names);
 }
 
@@ -339,6 +342,7 @@ static int prepare(struct run *r)
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
     r->launch.groups = r->groups.joins;
+    r->launch.silent = r->args->gnu && r->args->results && !table_is(r->args->results);
     r->launch.capture = !r->args->ungroup;
     r->launch.lines = r->args->line_buffer && !r->args->keep_order;
     r->launch.on_output = on_output;

@@ -263,8 +263,8 @@ static bool open_results(struct run *r, struct job *j, const struct item *item)
     char path[PATH_MAX];
     if (!r->args->results || r->output.table.file)
         return true;
-    int err = results_open(&j->results, r->args->results, item, family_name(&r->family), j->seq,
-                           path, sizeof path);
+    int err = results_open(&j->results, r->args->results, item, &r->input.splitter.names,
+                           family_name(&r->family), j->seq, path, sizeof path);
     if (err == 0)
         return true;
     say("%s: %s", path, mp_strerror(err));
@@ -300,6 +300,14 @@ static int spawn(struct run *r, struct job *j, char *const argv[])
     return err;
 }
 
+static void say_started(const struct run *r, const struct job *j)
+{
+    if (r->args->gnu)
+        fprintf(stderr, "%s\n", j->command);
+    else
+        say("job %ld: %s", j->seq, j->command);
+}
+
 // Starts a job, which has its place in the order of output. False: not now.
 static bool start_job(struct run *r, struct job *j, const struct item *item)
 {
@@ -312,7 +320,7 @@ static bool start_job(struct run *r, struct job *j, const struct item *item)
         return true;
     }
     if (r->args->verbose)
-        say("job %ld: %s", j->seq, j->command);
+        say_started(r, j);
     j->began_ms = mp_loop_time(r->loop);
     j->tries++;
     live_add(r, j);

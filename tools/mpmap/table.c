@@ -5,7 +5,9 @@
 #include "json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *end;
@@ -29,7 +31,9 @@ bool table_is(const char *name)
 
 int table_open(struct table *t, const char *name, bool go_on)
 {
-    *t = (struct table){.file = fopen(name, go_on ? "ae" : "we"),
+    bool out = !strncmp(name, "-.", 2);
+    *t = (struct table){.file = out ? fdopen(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), "w")
+                                    : fopen(name, go_on ? "ae" : "we"),
                         .separator = kinds[kind_of(name)].separator};
     if (!t->file)
         return -errno;
@@ -130,7 +134,7 @@ static void put_field(const struct table *t, const char *s, size_t len)
 {
     bool plain = len > 0;
     for (size_t i = 0; i < len && plain; i++)
-        plain = s[i] != t->separator && s[i] != '"' && s[i] != '\n' && s[i] != '\r';
+        plain = s[i] != t->separator && !strchr("\"\n\r\t ", s[i]);
     if (len && !plain)
         putc('"', t->file);
     csv_text(t->file, s, len);

@@ -99,7 +99,7 @@ static void compile_lines(struct template *t, const struct args *a)
 
 int template_compile(struct template *t, const struct args *a, struct names *names)
 {
-    struct replacing how = {.item = a->replace, .names = names};
+    struct replacing how = {.item = a->replace, .renamed = a->renamed, .names = names};
     if (how.item && !strcmp(how.item, "{}"))
         how.item = NULL;
     *t = (struct template){.args = a};
