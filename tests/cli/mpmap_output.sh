@@ -79,7 +79,9 @@ is "a job that goes into the background: status" 0 $?
 has "a job that goes into the background: told" \
     "mpmap: job 1 (job): left processes in the background: what they write from now on is lost" "$(cat err.txt)"
 kill "$(cat pid)"
-gives "a daemon that lets go of its output" 0 mpmap -s 'setsid sleep 1000 >/dev/null 2>&1 & echo $! >pid; : {}' ::: job
+rm -f pid # which the daemon writes when it has let go
+gives "a daemon that lets go of its output" 0 mpmap -s 'setsid sh -c "echo \$\$ >pid; exec sleep 1000" >/dev/null 2>&1 &
+    until [ -s pid ]; do sleep 0.01; done; : {}' ::: job
 is "a daemon that lets go of its output: nothing to tell" "" "$err"
 kill "$(cat pid)"
 
