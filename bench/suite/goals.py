@@ -133,10 +133,10 @@ GOALS = (
     _at_most(5, "batch_start", ours="mpmap"),
     _at_least(5e6, "batch_so_lines", ours="mpmap"),
     _at_least(0.66, "batch_so_lines", "c_two_processes", ours="mpmap"),
+    # Twice GNU parallel where the runner is what takes the time. With gzip it is gzip: pieces, which
+    # have no runner, are 1.1 to 1.5 x GNU parallel, so that there is only the limit to come near.
     _at_least(2, "batch_pipe_wc", "gnu_parallel", ours="mpmap"),
-    _at_least(2, "batch_pipe_gzip", "gnu_parallel", ours="mpmap"),
     _at_least(2, "batch_pipepart_wc", "gnu_parallel", ours="mpmap"),
-    _at_least(2, "batch_pipepart_gzip", "gnu_parallel", ours="mpmap"),
     _at_least(0.9, "batch_pipe_gzip", "pieces", ours="mpmap"),
     _at_least(0.9, "batch_pipepart_wc", "pieces", ours="mpmap"),
     _at_least(0.9, "batch_pipepart_gzip", "pieces", ours="mpmap"),
