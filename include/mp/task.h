@@ -55,8 +55,8 @@ typedef struct mp_task_opts {
 // Runs fn on a copy of size bytes at arg in a worker, waits, copies the result to out and
 // returns its size. Errors: MP_ETASK (it returned other than 0), MP_EWORKERDIED, MP_ETIMEDOUT
 // (its time limit), MP_EMSGSIZE (the result is longer than cap; nothing is copied),
-// MP_EPROTO (a task gone wild wrote over it; its worker is replaced); those of mp_pool_apply_async(); MP_ECANCELED
-// (terminated meanwhile), MP_EBROKEN. Since 0.1.
+// MP_EPROTO (a task gone wild wrote over it; its worker is replaced); those of
+// mp_pool_apply_async(); MP_ECANCELED (terminated meanwhile), MP_EBROKEN. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_pool_apply(mp_pool *pool, mp_task_fn *fn, const void *arg,
                                           size_t size, void *out, size_t cap,
                                           const mp_task_opts *opts);
