@@ -19,14 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READY_MS 20000
-
-static int await_report(int fd, struct child_report *report)
+int child_hear(int fd, int ms, struct child_report *report)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
     int n;
     do
-        n = poll(&p, 1, READY_MS);
+        n = poll(&p, 1, ms);
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return MP_ETIMEDOUT;
@@ -86,10 +84,9 @@ static void leave(const struct open_files *inherited, int keep)
     }
 }
 
-pid_t child_fork(int *fd, struct child_report *report)
+pid_t child_begin(int *fd)
 {
     int fds[2];
-    *report = (struct child_report){0};
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
     struct open_files files = look();
@@ -102,9 +99,21 @@ pid_t child_fork(int *fd, struct child_report *report)
     }
     free(files.file);
     close(fds[1]);
-    int r = pid < 0 ? (int)pid : await_report(fds[0], report);
-    close(fds[0]);
-    if (pid > 0 && r < 0) { // it ends by itself, or is stuck
+    if (pid < 0)
+        close(fds[0]);
+    *fd = fds[0];
+    return pid;
+}
+
+pid_t child_fork(int *fd, struct child_report *report)
+{
+    *report = (struct child_report){0};
+    pid_t pid = child_begin(fd);
+    if (pid <= 0)
+        return pid;
+    int r = child_hear(*fd, CHILD_READY_MS, report);
+    close(*fd);
+    if (r < 0) { // it ends by itself, or is stuck
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }

@@ -2,7 +2,8 @@
 //
 // The daemon's side of the pool: it is forked before the first client comes, and once more,
 // a second later, if it ends. What it was at then has failed, by the end of its session; what
-// waits goes on waiting, for the next.
+// waits goes on waiting, for the next. The first is waited for; the daemon, which serves others
+// by then, waits for no later one: it hears at its end why it was not ready.
 #include "pool.h"
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RESTART_MS = 1000, END_MS = 3000 };
@@ -34,10 +36,15 @@ static void again(struct server *s)
 static void on_end(mp_watch *w, int code, const struct rusage *usage, void *arg)
 {
     struct server *s = arg;
+    struct child_report report = {0};
+    char quoted[LOGFMT_QUOTED];
     (void)w;
     (void)usage;
-    logfmt(MP_LOG_ERROR, "pool_ended", "pid=%d code=%d", (int)s->pool.pid, code);
+    (void)child_hear(s->pool.report, 0, &report); // the first's was heard before
+    logfmt(MP_LOG_ERROR, "pool_ended", "pid=%d code=%d text=%s", (int)s->pool.pid, code,
+           logfmt_quote(quoted, report.text));
     mp_watch_close(s->pool.watch);
+    close(s->pool.report);
     close(s->pool.pidfd);
     s->pool.watch = NULL;
     s->pool.pid = 0;
@@ -62,49 +69,55 @@ static void settle_in(const struct options *o, pid_t daemon)
         _exit(1);
 }
 
-static int start(struct server *s, struct child_report *report)
+static int start(struct server *s)
 {
     const struct options *o = s->options;
     const struct pool_plan plan = {s->place.path, o->tasks.items, o->tasks.count, (int)o->workers};
     pid_t daemon = getpid();
+    struct child_report report = {0};
     int fd;
-    pid_t pid = child_fork(&fd, report);
+    pid_t pid = child_begin(&fd);
     if (pid == 0) {
         settle_in(o, daemon);
-        _exit(pool_host(&plan, fd, report));
+        _exit(pool_host(&plan, fd, &report));
     }
     if (pid < 0)
         return (int)pid;
     s->pool.pid = pid;
+    s->pool.report = fd;
     s->pool.pidfd = mp__pidfd_open(pid);
     int r = s->pool.pidfd < 0
                 ? s->pool.pidfd
                 : mp_loop_add_child(s->loop, &s->pool.watch, s->pool.pidfd, on_end, s);
     logfmt(r < 0 ? MP_LOG_ERROR : MP_LOG_INFO, "pool", "pid=%d error=%s", (int)pid,
            r < 0 ? mp_err_name(r) : "none");
+    if (r < 0) { // nobody would hear of its end
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(fd);
+        if (s->pool.pidfd >= 0)
+            close(s->pool.pidfd);
+        s->pool.pid = 0;
+    }
     return r;
 }
 
 static void on_restart(void *arg)
 {
     struct server *s = arg;
-    struct child_report report;
-    char quoted[LOGFMT_QUOTED];
     s->pool.restart = 0;
-    int r = start(s, &report);
-    if (r == 0)
-        return;
-    logfmt(MP_LOG_ERROR, "pool", "error=%s text=%s", mp_err_name(r),
-           logfmt_quote(quoted, report.text));
-    again(s);
+    if (start(s) < 0)
+        again(s);
 }
 
 int pool_begin(struct server *s, char *text, size_t size)
 {
-    struct child_report report;
+    struct child_report report = {0};
     if (s->options->tasks.count == 0 && !s->options->own_tasks)
         return 0;
-    int r = start(s, &report);
+    int r = start(s);
+    if (r == 0)
+        r = child_hear(s->pool.report, CHILD_READY_MS, &report);
     if (r < 0)
         snprintf(text, size, "%s", *report.text ? report.text : mp_strerror(r));
     return r;
@@ -128,5 +141,6 @@ void pool_end(struct server *s)
     }
     mp__pidfd_reap(s->pool.pidfd, &code, NULL);
     close(s->pool.pidfd);
+    close(s->pool.report);
     s->pool.pid = 0;
 }

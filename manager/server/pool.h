@@ -15,6 +15,7 @@ struct server;
 struct pool {
     pid_t pid; // 0: there is none
     int pidfd;
+    int report; // where its report comes from
     mp_watch *watch;
     int64_t restart; // the call that makes another; 0
 };
