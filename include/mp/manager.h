@@ -166,6 +166,7 @@ MP_API void mp_proxy_free(mp_proxy *p);
 #define mp_call(p, b, timeout_ms, method, ...)                                                     \
     mp_call_args(p, b, timeout_ms, method, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
 
+// What mp_call() is made of: it adds the types of the arguments. Since 0.1.
 MP_API MP_NODISCARD int mp_call_args(mp_proxy *p, mp_buf *b, int timeout_ms, const char *method,
                                      const char *types, const char *format, ...);
 
@@ -184,6 +185,7 @@ MP_API mp_proxy *mp_manager_self(mp_manager *m);
 #define mp_call_begin(p, timeout_ms, method, ...)                                                  \
     mp_call_begin_args(p, timeout_ms, method, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
 
+// What mp_call_begin() is made of. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_call_begin_args(mp_proxy *p, int timeout_ms, const char *method,
                                                const char *types, const char *format, ...);
 
@@ -193,6 +195,7 @@ MP_API MP_NODISCARD int64_t mp_call_begin_args(mp_proxy *p, int timeout_ms, cons
 #define mp_call_end(m, b, ticket, ...)                                                             \
     mp_call_end_args(m, b, ticket, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
 
+// What mp_call_end() is made of. Since 0.1.
 MP_API MP_NODISCARD int mp_call_end_args(mp_manager *m, mp_buf *b, int64_t ticket,
                                          const char *types, const char *format, ...);
 
@@ -209,6 +212,7 @@ MP_API MP_NODISCARD int mp_call_poll(mp_manager *m, int64_t ticket, int timeout_
     mp_call_future_args(p, out, timeout_ms, method, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
 
 struct mp_future;
+// What mp_call_future() is made of. Since 0.1.
 MP_API MP_NODISCARD int mp_call_future_args(mp_proxy *p, struct mp_future **out, int timeout_ms,
                                             const char *method, const char *types,
                                             const char *format, ...);

@@ -74,6 +74,8 @@ extern "C" {
     mp_remote_pool_begin_args(p, "imap", task, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
 #define mp_remote_pool_imap_unordered(p, task, ...)                                                \
     mp_remote_pool_begin_args(p, "imap_unordered", task, MP_ARG_TYPES(__VA_ARGS__), __VA_ARGS__)
+
+// What those five are made of: `method` is the name of one. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_remote_pool_begin_args(mp_proxy *p, const char *method,
                                                       const char *task, const char *types,
                                                       const char *format, ...);

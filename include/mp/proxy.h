@@ -32,6 +32,8 @@ typedef enum mp_lead {
     MP_LEAD_INDEX,      // first argument: index
     MP_LEAD_RESULT = 4, // the format is the result's
 } mp_lead;
+
+// The call itself; MP_CALL_LEAD() adds the types of the arguments. Since 0.1.
 MP_API MP_NODISCARD int mp_call_lead_args(mp_proxy *p, mp_buf *b, int timeout_ms,
                                           const char *method, unsigned lead, const char *key,
                                           int64_t index, const char *types, const char *format,
