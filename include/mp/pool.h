@@ -20,7 +20,8 @@
 // result i from item i. Either may be NULL with size 0. Arrays that lie in an
 // arena made before the pool (see mp/arena.h) are used where they are; others
 // are copied in and out through shared memory, by this process, a part at a time
-// when they are large. mp_map() copies nothing in, since its workers see `in`.
+// when they are large, while the workers run what is there: results come into `out`
+// before the map returns. mp_map() copies nothing in, since its workers see `in`.
 // in and out may be one array (same address and size), which is then worked on in
 // place, or not overlap at all. What *out holds when a task begins is undefined,
 // so a task writes all of its result; the result of an item that was lost with its

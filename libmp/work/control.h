@@ -19,7 +19,7 @@
 //
 //   c = next++; at = nowhere; claim = c + 1; run it; finished[n] = c; n++
 //
-// and when there are enough of them: done[finished[...]] = 1; n = 0. Workers finish
+// and when there are enough of them, `hand`: done[finished[...]] = 1; n = 0. Workers finish
 // neighbouring chunks at the same time, so entering each at once would send the line of
 // done[] back and forth between them, which costs more than a tiny task. The supervisor
 // enters what a dead worker had finished.
@@ -29,9 +29,9 @@
 // that died between `next++` and `claim`: it never started, and is run in another
 // pass. The item form stores `at` before each item, so a death costs that item only.
 //
-// Streams: when arrays are larger than the staging memory, chunk c lies in slot
-// c % window of it, and `limit` is the number of chunks copied in so far: who claimed
-// one beyond says which in `awaits`, and waits.
+// Streams: large arrays that the workers do not see are copied in while the job runs. `limit`
+// is the number of chunks copied in so far: who claimed one beyond says which in `awaits`, and
+// waits. When they are larger than the staging memory, chunk c lies in slot c % window of it.
 #ifndef MP_WORK_CONTROL_H
 #define MP_WORK_CONTROL_H
 
@@ -48,7 +48,7 @@
 #define MP__MAX_WORKERS MP__BOARD_PLACES
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
-#define MP__HAND        60 // chunks a worker finishes before it enters them in done[]
+#define MP__HAND        60 // chunks a worker finishes before it enters them, at most
 
 // What done[chunk] says. A worker sets the first two, the caller the others.
 enum mp__chunk_state {
@@ -75,6 +75,7 @@ struct mp__job {
     int *status;     // by item, zeroed; NULL: nobody asked
     uint32_t deaths; // records written before the job
     uint32_t stride; // in a stream: the bell rings every so many chunks; 0: no stream
+    uint32_t hand;   // chunks a worker may finish before it enters them in done[]
     struct mp__schedule schedule;
 };
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define CHUNK_BYTES  ((size_t)512 << 10) // a chunk of a stream: stays in a core's cache
+#define CHUNK_BYTES  ((size_t)512 << 10) // a chunk that is copied: stays in a core's cache
 #define PARTS        16                  // ... but at least so many a worker
 #define SLOTS        8                   // of the window, a worker, when there is room
 #define FEWEST_SLOTS 2
@@ -19,12 +19,19 @@ bool mp__feed_fits(const struct mp__feed *f, size_t items)
     return bytes == 0 || items <= f->staging / bytes;
 }
 
-size_t mp__feed_chunk(const struct mp__feed *f, size_t items)
+size_t mp__feed_most(const struct mp__feed *f)
 {
     size_t bytes = mp__feed_item_bytes(f);
-    size_t chunk = items / f->workers / PARTS;
-    if (bytes && chunk > CHUNK_BYTES / bytes)
-        chunk = CHUNK_BYTES / bytes;
+    if (bytes == 0)
+        return SIZE_MAX;
+    return bytes < CHUNK_BYTES ? CHUNK_BYTES / bytes : 1;
+}
+
+size_t mp__feed_chunk(const struct mp__feed *f, size_t items)
+{
+    size_t chunk = items / f->workers / PARTS, most = mp__feed_most(f);
+    if (chunk > most)
+        return most;
     return chunk ? chunk : 1;
 }
 

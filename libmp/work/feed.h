@@ -6,10 +6,11 @@
 //
 // A pass lays staged items out in one of two ways:
 //
-//   whole   all items of the pass, copied in before it and out after it;
-//   window  chunk c in slot c % window: the caller copies chunks in and out while
-//           workers run others, for arrays that are larger than the staging memory,
-//           and for passes that pick up the pieces after a death.
+//   whole   all items of the pass, in their order;
+//   window  chunk c in slot c % window, for arrays that are larger than the staging
+//           memory, and for passes that pick up the pieces after a death.
+//
+// When they are copied is told in stream.h.
 #ifndef MP_WORK_FEED_H
 #define MP_WORK_FEED_H
 
@@ -38,7 +39,8 @@ size_t mp__feed_item_bytes(const struct mp__feed *f);
 // Whether the items fit as a whole.
 bool mp__feed_fits(const struct mp__feed *f, size_t items);
 
-// Items a chunk should have when the user did not say: `items` are to be run.
+// Items a chunk may have when the user did not say; and in a window: `items` are to be run.
+size_t mp__feed_most(const struct mp__feed *f);
 size_t mp__feed_chunk(const struct mp__feed *f, size_t items);
 
 // Lays out a pass: as a whole, items from `origin` to `end`, or as a window of chunks of

@@ -5,8 +5,8 @@
 //   todo = {all items}
 //   while there is something to do:
 //       cut a pass from it, lay its arrays out, open the job
-//       copy in and out, read death records, sleep, until all workers have left
-//       settle: results out, failures counted, what was lost goes back to todo
+//       copy a little in and out, read death records, sleep, until all workers have left
+//       settle: last results out, failures counted, what was lost goes back to todo
 //
 // Without deaths and with less than MP__MAX_CHUNKS chunks there is one pass. After a
 // death, items that were not reached go back: behind the item that killed its worker,
@@ -14,9 +14,9 @@
 // that may have been started.
 #include "os/fork.h"
 #include "shm/arena.h"
-#include "work/feed.h"
 #include "work/pool.h"
 #include "work/report.h"
+#include "work/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +33,8 @@ struct map {
     const struct mp__call *call;
     struct mp__feed feed;
     struct mp__report report;
-    int *status; // shared, by item; NULL: nobody asked
-    void *ctx;   // as the tasks get it
+    struct mp__stream stream;
+    void *ctx; // as the tasks get it
 
     struct mp__range *todo; // a stack
     size_t n_todo, room_todo;
@@ -44,12 +44,8 @@ struct map {
     // gone wild.
     struct mp__schedule schedule;
     uint32_t epoch;
-    uint32_t deaths;        // in this pass
-    uint32_t end;           // chunks that are to be run: all, until the map is interrupted
-    bool stopped;           // it was
-    uint32_t fed, returned; // stream: chunks copied in; chunks copied out or given up
-    const struct mp__round *cursor_in, *cursor_out;
-    uint32_t stride;
+    uint32_t deaths; // in this pass
+    bool stopped;    // the map was interrupted
 };
 
 // ---- what is to be done ----
@@ -108,7 +104,8 @@ static int plan_pass(struct map *m)
         if (chunk) {
             schedule_fixed(m, chunk);
         } else {
-            mp__schedule_guided(&m->schedule, first.begin, first.end, m->ctl->wanted);
+            mp__schedule_guided(&m->schedule, first.begin, first.end, m->ctl->wanted,
+                                mp__feed_most(&m->feed));
             m->n_todo = 0;
         }
         return mp__feed_whole(&m->feed, seg, first.begin, first.end);
@@ -142,6 +139,16 @@ static void copy_schedule(struct mp__schedule *to, const struct mp__schedule *fr
     memcpy(to->round, from->round, (from->rounds + 1) * sizeof from->round[0]);
 }
 
+// How many chunks a worker may finish before it enters them: the caller waits for each in
+// a window, and for some in a stream.
+static uint32_t hand(const struct map *m)
+{
+    uint32_t stride = m->stream.stride;
+    if (m->feed.window)
+        return 1;
+    return stride && stride < MP__HAND ? stride : MP__HAND;
+}
+
 static int open_job(struct map *m)
 {
     struct mp__control *ctl = m->ctl;
@@ -152,10 +159,8 @@ static int open_job(struct map *m)
         return r;
     memset(seg->done.base, MP__CHUNK_OPEN, chunks);
     reset_slots(m);
-    m->deaths = m->fed = m->returned = 0;
-    m->end = chunks;
-    m->cursor_in = m->cursor_out = m->schedule.round;
-    m->stride = m->feed.window ? mp__feed_slots(&m->feed) / 8 + 1 : 0;
+    mp__stream_begin(&m->stream);
+    m->deaths = 0;
     atomic_store(&ctl->deaths_taken, atomic_load(&ctl->deaths)); // of no job that counts
     struct mp__job *job = &ctl->job;
     job->item_fn = m->call->item_fn;
@@ -163,9 +168,10 @@ static int open_job(struct map *m)
     job->ctx = m->ctx;
     job->in = m->feed.in_side;
     job->out = m->feed.out_side;
-    job->status = m->status;
+    job->status = m->stream.noted;
     job->deaths = atomic_load(&ctl->deaths);
-    job->stride = m->stride;
+    job->stride = m->stream.stride;
+    job->hand = hand(m);
     copy_schedule(&job->schedule, &m->schedule);
     atomic_store(&ctl->next, 0);
     atomic_store(&ctl->limit, 0);
@@ -196,24 +202,9 @@ static bool all_left(struct map *m)
 
 // ---- deaths ----
 
-static int chunk_state(struct map *m, uint32_t chunk)
-{
-    return atomic_load_explicit(&m->ctl->done[chunk], memory_order_acquire);
-}
-
 static void set_chunk(struct map *m, uint32_t chunk, enum mp__chunk_state state)
 {
     atomic_store_explicit(&m->ctl->done[chunk], (uint8_t)state, memory_order_relaxed);
-}
-
-// Moves what tasks returned to the user's array; the shared one stays all zero
-// between maps.
-static void collect_status(struct map *m, struct mp__range r)
-{
-    for (size_t i = r.begin; m->status && i < r.end; i++) {
-        m->call->opts.status[i] = m->status[i];
-        m->status[i] = 0;
-    }
 }
 
 static void mark_died(struct map *m, struct mp__range r, const struct mp__death *d)
@@ -230,7 +221,7 @@ static void settle_death(struct map *m, const struct mp__death *d)
 {
     uint32_t chunk = (uint32_t)(d->claim - 1);
     if (d->epoch != m->epoch || d->claim == 0 || d->claim > m->schedule.chunks ||
-        chunk_state(m, chunk) != MP__CHUNK_OPEN)
+        mp__stream_state(&m->stream, chunk) != MP__CHUNK_OPEN)
         return;
     struct mp__range r = mp__schedule_find(&m->schedule, chunk), died = r;
     if (d->at >= r.begin && d->at <= r.end) {
@@ -240,7 +231,7 @@ static void settle_death(struct map *m, const struct mp__death *d)
         return; // claimed, and no item begun: as if it had not been claimed
     }
     mp__feed_out(&m->feed, chunk, r.begin, (struct mp__range){r.begin, died.begin});
-    collect_status(m, r);
+    mp__stream_take_status(&m->stream, r);
     if (died.begin < died.end)
         mark_died(m, died, d);
     for (size_t i = died.end; m->call->opts.status && i < r.end; i++)
@@ -264,8 +255,8 @@ static void take_deaths(struct map *m)
 // The claimed chunks that nobody has: they go back to todo.
 static void settle_lost(struct map *m, uint32_t claimed)
 {
-    for (uint32_t c = m->returned; c < claimed; c++) {
-        if (chunk_state(m, c) != MP__CHUNK_OPEN)
+    for (uint32_t c = m->stream.returned; c < claimed; c++) {
+        if (mp__stream_state(&m->stream, c) != MP__CHUNK_OPEN)
             continue;
         struct mp__range r = mp__schedule_find(&m->schedule, c);
         set_chunk(m, c, MP__CHUNK_LOST);
@@ -273,71 +264,22 @@ static void settle_lost(struct map *m, uint32_t claimed)
     }
 }
 
-// In a stream the workers may all wait for room that a lost chunk takes up. When each of
+// In a window the workers may all wait for room that a lost chunk takes up. When each of
 // them is out, or waits for a chunk that is not fed yet, nothing can move but us: what
 // is claimed and not done is lost.
 static void look_for_lost(struct map *m)
 {
     struct mp__control *ctl = m->ctl;
     uint64_t claimed = atomic_load(&ctl->next);
-    if (claimed > m->fed)
-        claimed = m->fed;
+    if (claimed > m->stream.fed)
+        claimed = m->stream.fed;
     for (uint32_t i = 0; i < ctl->workers; i++) {
         const struct mp__slot *slot = &ctl->slot[i];
-        if (atomic_load(&slot->joined) == m->epoch && atomic_load(&slot->awaits) <= m->fed)
+        if (atomic_load(&slot->joined) == m->epoch && atomic_load(&slot->awaits) <= m->stream.fed)
             return;
     }
     take_deaths(m); // of those whose places were found empty
     settle_lost(m, (uint32_t)claimed);
-}
-
-// ---- the stream ----
-
-static void publish_limit(struct map *m)
-{
-    atomic_store(&m->ctl->limit, m->fed);
-    if (atomic_load(&m->ctl->starving))
-        mp__futex_wake(&m->ctl->limit, INT_MAX);
-}
-
-static bool return_one(struct map *m)
-{
-    if (m->returned == m->fed)
-        return false;
-    int state = chunk_state(m, m->returned);
-    if (state == MP__CHUNK_OPEN)
-        return false;
-    struct mp__range r = mp__schedule_range(&m->cursor_out, m->returned);
-    if (state == MP__CHUNK_DONE || state == MP__CHUNK_FAILED)
-        mp__feed_out(&m->feed, m->returned, r.begin, r);
-    if (state == MP__CHUNK_FAILED)
-        collect_status(m, r);
-    m->returned++;
-    return true;
-}
-
-static bool feed_one(struct map *m)
-{
-    if (m->fed == m->end || m->fed - m->returned == mp__feed_slots(&m->feed))
-        return false;
-    struct mp__range r = mp__schedule_range(&m->cursor_in, m->fed);
-    if (chunk_state(m, m->fed) == MP__CHUNK_OPEN)
-        mp__feed_in(&m->feed, m->fed, r);
-    if (++m->fed % m->stride == 0)
-        publish_limit(m);
-    return true;
-}
-
-static void feed_stream(struct map *m)
-{
-    uint32_t fed = m->fed;
-    bool in, out;
-    do {
-        in = feed_one(m);
-        out = return_one(m);
-    } while (in || out);
-    if (m->fed != fed)
-        publish_limit(m);
 }
 
 // ---- waiting ----
@@ -400,35 +342,13 @@ static void count_failures(struct map *m)
     }
 }
 
-// All have left a job whose arrays lie there as a whole.
-static void settle_whole(struct map *m)
-{
-    const struct mp__round *cursor = m->schedule.round;
-    bool whole = m->deaths == 0 && !m->stopped;
-    if (whole) {
-        struct mp__range all = {m->schedule.round[0].begin,
-                                m->schedule.round[m->schedule.rounds - 1].end};
-        mp__feed_out(&m->feed, 0, all.begin, all);
-        if (m->report.failed == 0 || !m->status)
-            return;
-    }
-    for (uint32_t c = 0; c < m->schedule.chunks; c++) {
-        int state = chunk_state(m, c);
-        struct mp__range r = mp__schedule_range(&cursor, c);
-        if (!whole && (state == MP__CHUNK_DONE || state == MP__CHUNK_FAILED))
-            mp__feed_out(&m->feed, c, r.begin, r);
-        if (state == MP__CHUNK_FAILED)
-            collect_status(m, r);
-    }
-}
-
 // Interrupted: no more claims. What is claimed is still run.
 static void stop_claims(struct map *m)
 {
     uint64_t claimed = atomic_exchange(&m->ctl->next, NO_MORE);
     m->stopped = true;
-    if (claimed < m->end)
-        m->end = (uint32_t)claimed;
+    if (claimed < m->stream.end)
+        m->stream.end = (uint32_t)claimed;
 }
 
 static int run_pass(struct map *m)
@@ -436,22 +356,16 @@ static int run_pass(struct map *m)
     int r = plan_pass(m);
     if (r < 0)
         return r;
-    bool stream = m->feed.window;
-    if (!stream)
-        mp__feed_in(&m->feed, 0,
-                    (struct mp__range){m->schedule.round[0].begin,
-                                       m->schedule.round[m->schedule.rounds - 1].end});
     r = open_job(m);
     while (r == 0) {
         uint32_t seen = atomic_load(&m->ctl->bell);
         take_deaths(m);
         if (atomic_load(&m->pool->interrupted) && !m->stopped)
             stop_claims(m);
-        if (stream) {
-            if (m->deaths)
-                look_for_lost(m);
-            feed_stream(m);
-        }
+        if (m->deaths && m->feed.window)
+            look_for_lost(m);
+        if (m->stream.stride && mp__stream_move(&m->stream))
+            continue;
         if (all_left(m))
             break;
         r = wait_for_bell(m, seen);
@@ -462,10 +376,7 @@ static int run_pass(struct map *m)
     count_failures(m);
     if (m->deaths || m->stopped)
         settle_lost(m, m->schedule.chunks);
-    if (stream)
-        feed_stream(m);
-    else
-        settle_whole(m);
+    mp__stream_finish(&m->stream, m->report.failed != 0);
     return 0;
 }
 
@@ -503,7 +414,7 @@ static int plan_arrays(struct map *m)
         int r = mp__segment_hold(seg, &seg->status, call->n * sizeof(int));
         if (r < 0)
             return r;
-        m->status = (int *)(void *)seg->status.base;
+        m->stream.noted = (int *)(void *)seg->status.base;
     }
     return 0;
 }
@@ -542,6 +453,8 @@ int mp__map_run(mp_pool *pool, const struct mp__call *call)
     if (call->n == 0)
         return 0;
     struct map m = {.pool = pool, .ctl = pool->seg.ctl, .call = call};
+    m.stream = (struct mp__stream){
+        .ctl = m.ctl, .feed = &m.feed, .schedule = &m.schedule, .status = call->opts.status};
     mp__report_init(&m.report, call->n);
     int r = mp__pool_ended(pool) ? MP_EBROKEN : run_passes(&m);
     free(m.todo);

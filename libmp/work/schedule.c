@@ -26,11 +26,14 @@ size_t mp__schedule_add(struct mp__schedule *s, size_t begin, size_t end, size_t
     return end;
 }
 
-void mp__schedule_guided(struct mp__schedule *s, size_t begin, size_t end, unsigned workers)
+void mp__schedule_guided(struct mp__schedule *s, size_t begin, size_t end, unsigned workers,
+                         size_t most)
 {
     size_t least = (end - begin) / workers / FINENESS;
     if (least == 0)
         least = 1;
+    if (least < most && (end - begin) / workers / SHARE > most)
+        begin = mp__schedule_add(s, begin, end - most * workers * SHARE, most);
     while (begin < end && s->rounds < MP__MAX_ROUNDS - 1) {
         size_t size = (end - begin) / workers / SHARE;
         if (size <= least)

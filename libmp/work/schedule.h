@@ -39,8 +39,10 @@ size_t mp__schedule_add(struct mp__schedule *s, size_t begin, size_t end, size_t
 
 // Appends [begin, end) in chunks that shrink: each round gives every worker a chunk
 // and takes a quarter of what is left. Large chunks first keep the claims few, small
-// ones last let all workers end together. To be used on an empty schedule.
-void mp__schedule_guided(struct mp__schedule *s, size_t begin, size_t end, unsigned workers);
+// ones last let all workers end together. None has more than `most` items, unless that would
+// make very many. To be used on an empty schedule.
+void mp__schedule_guided(struct mp__schedule *s, size_t begin, size_t end, unsigned workers,
+                         size_t most);
 
 // The items of a chunk. *cursor is the round where the search begins: the first, or what
 // it was at an earlier (lower) chunk.

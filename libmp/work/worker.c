@@ -153,8 +153,8 @@ static bool run_range(const struct mp__job *job, struct mp__slot *slot, uint32_t
     return false;
 }
 
-// Enters a chunk in done[], sooner or later: in a stream the caller waits for it.
-static inline void finish_chunk(struct worker *w, uint32_t chunk, bool ok, bool at_once)
+// Enters a chunk in done[], sooner or later.
+static inline void finish_chunk(struct worker *w, uint32_t chunk, bool ok, uint32_t hand)
 {
     struct mp__slot *slot = w->slot;
     if (!ok) {
@@ -167,7 +167,7 @@ static inline void finish_chunk(struct worker *w, uint32_t chunk, bool ok, bool 
     atomic_store_explicit(&slot->n_finished, n + 1, memory_order_relaxed);
     in_order();
     MP__POINT("worker.finished");
-    if (at_once || n + 1 == MP__HAND)
+    if (n + 1 >= hand)
         mp__enter_finished(w->ctl, slot);
 }
 
@@ -185,7 +185,7 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
     in_order();
     MP__TRACE3(chunk_end, w->place, r.begin, r.end);
     MP__POINT("worker.run");
-    finish_chunk(w, chunk, ok, job->stride != 0);
+    finish_chunk(w, chunk, ok, job->hand);
 }
 
 static bool fed(void *arg)
@@ -210,14 +210,15 @@ static int sleep_for_limit(void *arg, mp__deadline d)
     return 0;
 }
 
-// In a stream: until the caller has copied the chunk in. Its bell is rung first, since
-// what it waits for may be what this worker has done.
+// In a stream: until the caller has copied the chunk in. It is told first what this worker
+// has done, since it may wait for that.
 static void wait_for_food(struct worker *w, uint32_t chunk)
 {
     static const struct mp__waiter waiter = {fed, arm_nothing, sleep_for_limit};
     w->chunk = chunk;
     if (fed(w))
         return;
+    mp__enter_finished(w->ctl, w->slot);
     atomic_store(&w->slot->awaits, chunk + 1);
     MP__POINT("worker.awaits");
     mp__ring_caller(w->ctl);

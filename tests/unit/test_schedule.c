@@ -44,7 +44,7 @@ MP_TEST(guided_chunks_cover_all_items_and_shrink)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         for (size_t k = 0; k < sizeof workers / sizeof *workers; k++) {
             mp__schedule_clear(&s);
-            mp__schedule_guided(&s, 5, 5 + counts[i], workers[k]);
+            mp__schedule_guided(&s, 5, 5 + counts[i], workers[k], SIZE_MAX);
             check_cover(&s, 5, 5 + counts[i], counts[i] / workers[k] / 4 + 1);
             for (uint32_t r = 1; r < s.rounds; r++)
                 ck_assert_uint_le(s.round[r].size, s.round[r - 1].size);
@@ -53,12 +53,27 @@ MP_TEST(guided_chunks_cover_all_items_and_shrink)
     }
 }
 
+MP_TEST(guided_chunks_have_a_limit)
+{
+    struct mp__schedule s;
+    static const size_t limits[] = {1, 2, 7, 1000, 12499, 12500, 12501, 1000000};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        mp__schedule_clear(&s);
+        mp__schedule_guided(&s, 3, 3 + 100000, 2, limits[i]);
+        // Those below a worker's part in 1024 would be too many.
+        size_t longest = limits[i] < 48 ? 100000 / 8 : limits[i];
+        check_cover(&s, 3, 3 + 100000, longest);
+        ck_assert_uint_le(s.chunks, 2048 + 128);
+        ck_assert_uint_le(s.round[s.rounds - 1].size, 48);
+    }
+}
+
 MP_TEST(no_items_no_chunks)
 {
     struct mp__schedule s;
     mp__schedule_clear(&s);
     ck_assert_uint_eq(mp__schedule_add(&s, 3, 3, 1), 3);
-    mp__schedule_guided(&s, 9, 9, 4);
+    mp__schedule_guided(&s, 9, 9, 4, SIZE_MAX);
     ck_assert_uint_eq(s.chunks, 0);
 }
 
@@ -93,6 +108,9 @@ MP_TEST(huge_counts_do_not_overflow)
     ck_assert_uint_eq(mp__schedule_add(&s, 0, SIZE_MAX, SIZE_MAX / 3), SIZE_MAX);
     check_cover(&s, 0, SIZE_MAX, SIZE_MAX / 3);
     mp__schedule_clear(&s);
-    mp__schedule_guided(&s, 0, SIZE_MAX, 2);
+    mp__schedule_guided(&s, 0, SIZE_MAX, 2, SIZE_MAX);
     check_cover(&s, 0, SIZE_MAX, SIZE_MAX / 8 + 1);
+    mp__schedule_clear(&s);
+    mp__schedule_guided(&s, 0, SIZE_MAX, 1024, SIZE_MAX / 1024 / 10);
+    check_cover(&s, 0, SIZE_MAX, SIZE_MAX / 1024 / 10);
 }
