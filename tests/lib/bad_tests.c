@@ -104,9 +104,7 @@ MP_TEST(thread)
 
 MP_TEST(shm)
 {
-    char name[64]; // others may run the same test in the same /dev/shm
-    snprintf(name, sizeof name, "/mptest-left-%d", (int)getpid());
-    close(shm_open(name, O_CREAT | O_RDWR, 0600));
+    close(shm_open(mptest_name("/mptest-left"), O_CREAT | O_RDWR, 0600));
 }
 
 MP_TEST(file)

@@ -36,6 +36,7 @@ static struct mptest *first, **last = &first;
 static bool forking = true;
 static char base_dir[256];
 static atomic_int *skipped; // shared by all three
+static bool private_shm;
 static const struct mptest *running;
 static jmp_buf on_skip;
 
@@ -85,6 +86,25 @@ static void names_free(struct names *s)
     *s = (struct names){0};
 }
 
+// What mkdtemp() made of the name of this program's directory.
+static const char *tag(void)
+{
+    return strrchr(base_dir, '-') + 1;
+}
+
+// Nothing of Check's in here: it takes memory, and there are tests that have none.
+const char *mptest_name(const char *what)
+{
+    static char names[16][65];
+    char name[65];
+    size_t i = 0;
+    snprintf(name, sizeof name, "%s-%s", what, tag());
+    while (i < sizeof names / sizeof *names && *names[i] && strcmp(names[i], name) != 0)
+        i++;
+    mptest_require(i < sizeof names / sizeof *names);
+    return strcpy(names[i], name);
+}
+
 static struct names list_dir(const char *path)
 {
     struct names s = {0};
@@ -98,9 +118,22 @@ static struct names list_dir(const char *path)
     return s;
 }
 
-static bool has_more(const char *path, const struct names *before)
+// What lies in a /dev/shm that is everybody's is the test's if it has its name.
+static struct names list_shm(void)
 {
-    struct names now = list_dir(path);
+    struct names all = list_dir("/dev/shm"), ours = {0};
+    if (private_shm)
+        return all;
+    for (size_t i = 0; i < all.n; i++)
+        if (strstr(all.v[i], tag()))
+            names_add(&ours, all.v[i]);
+    names_free(&all);
+    return ours;
+}
+
+static bool has_more_shm(const struct names *before)
+{
+    struct names now = list_shm();
     bool more = false;
     for (size_t i = 0; i < now.n; i++)
         more |= !names_has(before, now.v[i]);
@@ -305,7 +338,7 @@ void mptest_run(const struct mptest *t)
     signal(SIGALRM, SIG_DFL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); // what crashes on purpose leaves no file
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    struct names shm = list_dir("/dev/shm"), none = {0};
+    struct names shm = list_shm(), none = {0};
 
     fflush(NULL);
     pid_t pid = fork();
@@ -316,9 +349,8 @@ void mptest_run(const struct mptest *t)
 
     if (!mptest_eventually(orphans_gone(), GRACE_MS))
         describe_children(left, sizeof left, "process");
-    // Where /dev/shm is everybody's, what another test has there goes by itself.
-    (void)mptest_eventually(!has_more("/dev/shm", &shm), GRACE_MS);
-    struct names shm_after = list_dir("/dev/shm"), files = list_dir(dir);
+    (void)mptest_eventually(!has_more_shm(&shm), GRACE_MS); // a killed orphan's
+    struct names shm_after = list_shm(), files = list_dir(dir);
     describe(left, sizeof left, "/dev/shm entry", &shm_after, &shm);
     describe(left, sizeof left, "file in TMPDIR", &files, &none);
     names_free(&shm);
@@ -355,7 +387,7 @@ static void make_private_shm(void)
     // In a chroot / is no mount point, but /dev/shm may be.
     if (unshare(CLONE_NEWNS) == 0 && (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
                                       mount("none", "/dev/shm", NULL, MS_PRIVATE, NULL) == 0))
-        (void)!mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+        private_shm = mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

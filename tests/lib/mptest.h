@@ -101,6 +101,10 @@ _Noreturn void mp_skip(const char *reason);
 // Runs fn(arg) in a plain fork and waits: its exit code, or -signal.
 int mptest_in_child(int (*fn)(void *), void *arg);
 
+// `what`, with something of this program's own behind it: a name for what lies in /dev/shm, where
+// others may run the same test. The same for a fork; at most 16 different ones.
+const char *mptest_name(const char *what);
+
 // Descriptors this process has open.
 int mptest_fd_count(void);
 
