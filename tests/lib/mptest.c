@@ -29,6 +29,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define GRACE_MS 2000 // for what ends by itself: a killed orphan, a thread after join
 
@@ -216,6 +217,13 @@ int mptest_fd_count(void)
     int n = (int)s.n;
     names_free(&s);
     return n;
+}
+
+int64_t mptest_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 int mptest_in_child(int (*fn)(void *), void *arg)
