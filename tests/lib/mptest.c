@@ -16,6 +16,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -219,6 +220,16 @@ int mptest_fd_count(void)
     return n;
 }
 
+void mptest_need_fds(int n)
+{
+    struct rlimit l;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
+    if (l.rlim_max < (rlim_t)n)
+        mp_skip("so many descriptors may not be open here");
+    l.rlim_cur = l.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &l), 0);
+}
+
 int64_t mptest_ms(void)
 {
     struct timespec t;
@@ -324,9 +335,10 @@ static bool orphans_gone(void)
     return !has_child();
 }
 
-static void enter_private_dir(const char *name, char *dir, size_t size)
+// Its name is short, since that of a socket in it may be 107 bytes long.
+static void enter_private_dir(int number, char *dir, size_t size)
 {
-    snprintf(dir, size, "%s/%s", base_dir, name);
+    snprintf(dir, size, "%s/%d", base_dir, number);
     ck_assert_msg(mkdir(dir, 0700) == 0, "%s: %s", dir, strerror(errno));
     ck_assert_int_eq(setenv("TMPDIR", dir, 1), 0);
     ck_assert_int_eq(chdir(dir), 0);
@@ -339,7 +351,7 @@ void mptest_run(const struct mptest *t)
         return;
     }
     char dir[512], left[4000] = "";
-    enter_private_dir(t->check.name, dir, sizeof dir);
+    enter_private_dir(t->number, dir, sizeof dir);
     // Check's own handlers, which a test's children would inherit, kill the whole group.
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
@@ -369,6 +381,8 @@ void mptest_run(const struct mptest *t)
 
 void mptest_register(struct mptest *t)
 {
+    static int registered;
+    t->number = ++registered;
     *last = t;
     last = &t->next;
 }
@@ -398,6 +412,27 @@ static void make_private_shm(void)
         private_shm = mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
 }
 
+// What the caller happens to have open would be in the way where a test limits descriptors. Those
+// of the library are close-on-exec.
+static void close_inherited(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        int fd = atoi(e->d_name);
+        if (fd > 2 && fcntl(fd, F_GETFD) == 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+}
+
+// TMPDIR, unless the names of sockets there would be too long.
+static const char *temporary(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    return tmp && *tmp == '/' && strlen(tmp) <= 40 ? tmp : "/tmp";
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;
@@ -424,8 +459,9 @@ int main(int argc, char **argv)
 {
     if (mp_runtime_init && mp_runtime_init() < 0)
         return 2;
-    const char *tmp = getenv("TMPDIR"), *suite = program_invocation_short_name;
-    snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+    const char *suite = program_invocation_short_name;
+    close_inherited();
+    snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", temporary());
     skipped =
         mmap(NULL, sizeof *skipped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (skipped == MAP_FAILED || !mkdtemp(base_dir)) {

@@ -38,6 +38,7 @@ struct mptest {
     TTest check; // name, place, and what Check calls
     void (*body)(void);
     int timeout_s;
+    int number;
     struct mptest *next;
 };
 
@@ -50,7 +51,7 @@ void mptest_run(const struct mptest *t);
     static void name(void);                                                                        \
     static void name##_run(int i);                                                                 \
     static struct mptest name##_test = {                                                           \
-        {#name, name##_run, __FILE__, __LINE__}, name, (seconds), NULL};                           \
+        {#name, name##_run, __FILE__, __LINE__}, name, (seconds), 0, NULL};                        \
     static void name##_run(int i)                                                                  \
     {                                                                                              \
         (void)i;                                                                                   \
@@ -115,6 +116,9 @@ const char *mptest_name(const char *what);
 
 // Descriptors this process has open.
 int mptest_fd_count(void);
+
+// Raises the limit for them as far as the system lets, and skips the test if n are more than that.
+void mptest_need_fds(int n);
 
 // Compiled with a sanitizer: for tests that it cannot run, or that would take too long.
 #if defined(__SANITIZE_THREAD__)
