@@ -218,6 +218,7 @@ static void limits(const mp_pipe_opts *opts)
 {
     mp_handle h[MP_HANDLES_MAX + 1];
     mp_pipe *x[64], *y[64];
+    mptest_need_fds(1000);
     mp_assert_ok(mp_pipe_new(&a, &b, opts));
     int fd = token(7);
     for (int i = 0; i <= MP_HANDLES_MAX; i++)
@@ -480,6 +481,7 @@ MP_TEST(what_waits_in_an_end_goes_with_it)
 
 MP_TEST(a_full_socket_times_out_and_goes_on)
 {
+    mptest_need_fds(1000);
     open_pair();
     for (int round = 0; round < 3; round++) {
         int got[1000], fd = token(1), before = mptest_fd_count(), sent = 0, r;
