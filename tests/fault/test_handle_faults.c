@@ -260,7 +260,7 @@ MP_TEST(a_waiting_sender_gets_on_without_descriptors)
     mp_pipe_opts opts = {.ring_size = 4096, .ring_max = 4096, .no_spin = true};
     mp_assert_ok(mp_pipe_new(&a, &b, &opts));
     ck_assert_int_eq(pthread_create(&t, NULL, send_quarters, b), 0);
-    ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 5000));
+    ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 15000));
     int before = mptest_fd_count(), next = dup(0);
     close(next);
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);

@@ -658,7 +658,7 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     while (mp_accept(l, &b, 200) == 0)
         mp_pipe_free(b);
     o.connect_ms = 0;
-    ck_assert(mptest_eventually(mp_connect(&a, mp_listener_url(l), &o) == 0, 20));
+    ck_assert(mptest_eventually(mp_connect(&a, mp_listener_url(l), &o) == 0, LONG_MS));
     mp_assert_ok(mp_accept(l, &b, LONG_MS));
     mp_pipe_free(a);
     mp_pipe_free(b);

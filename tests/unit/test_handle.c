@@ -695,7 +695,7 @@ MP_TEST(a_sender_that_waits_for_room_keeps_parcels)
     for (unsigned i = 1; i <= 300; i++) {
         // It sleeps with a full ring: it is woken by a parcel, later by room.
         if (i % 3 == 0)
-            ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 5000));
+            ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 15000));
         send_token(i);
         if (i % 5 == 0)
             ck_assert_int_eq(mp_pipe_recv(a, buf, sizeof buf, LONG_MS), 1000);
@@ -713,11 +713,11 @@ MP_TEST(a_sender_that_waits_keeps_only_so_many)
     mp_pipe_opts opts = {.ring_size = 4096, .ring_max = 4096, .no_spin = true};
     mp_assert_ok(mp_pipe_new(&a, &b, &opts));
     ck_assert_int_eq(pthread_create(&t, NULL, send_until_closed, b), 0);
-    ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 5000));
+    ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 15000));
     int before = mptest_fd_count();
     for (unsigned i = 1; i <= 150; i++)
         send_token(i);
-    ck_assert(mptest_eventually(mptest_fd_count() > before + 60, 5000));
+    ck_assert(mptest_eventually(mptest_fd_count() > before + 60, 15000));
     ck_assert_int_le(mptest_fd_count(), before + 70);
     // It goes on although it cannot read all that is in front of its wake-up.
     for (int i = 0; i < 20; i++)

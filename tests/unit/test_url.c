@@ -353,10 +353,9 @@ MP_TEST(only_our_own_dead_socket_is_replaced)
 MP_TEST(another_users_dead_socket_stays)
 {
     mp_url_opts o = url_opts(&ipc, true);
-    if (geteuid() != 0)
-        mp_skip("needs to be root, to make a file of another user");
     dead_socket("theirs");
-    ck_assert_int_eq(chown("theirs", 12345, 12345), 0);
+    if (chown("theirs", 12345, 12345) < 0)
+        mp_skip("needs the privilege to make a file of another user");
     assert_no_listen("ipc://theirs", &o, -EEXIST, "another user");
     ck_assert_int_eq(unlink("theirs"), 0);
 }
