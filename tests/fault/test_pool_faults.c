@@ -452,7 +452,7 @@ MP_TEST(the_supervisor_is_killed)
     int64_t start = mp__now();
     ck_assert_int_eq(kill(supervisor, SIGKILL), 0);
     pthread_join(t.thread, NULL);
-    ck_assert_int_lt(mp__now() - start, 10 * INT64_C(1000000000)); // else it would wait for ever
+    ck_assert_int_lt(mp__now() - start, 2000000000);
     mp_assert_err(t.result, MP_EBROKEN);
     ck_assert_int_eq(board->up, 2);
     long x = 1, y;
