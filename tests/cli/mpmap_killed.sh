@@ -27,7 +27,7 @@ kill_all() {
     rm -f job.* child.* session.* orphan.*
 }
 # In one of some tries, since others use the machine, too.
-for try in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
     kill_all
     [ -n "$late" ] || break
 done
