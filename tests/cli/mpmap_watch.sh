@@ -87,7 +87,7 @@ eventually grep -q 'job 1 (item): slot 1' err.txt || is "SIGUSR1" "a list of job
 : >go
 wait $pid
 is "SIGUSR1 ends nothing" 0 $?
-gives "--summary" 1 mpmap -j2 --summary -s 'sleep 0.{}; test {} != 1' ::: 0 1 3
+gives "--summary" 1 mpmap -j2 --summary -s 'sleep $(({} / 2)); test {} != 1' ::: 0 1 3
 has "--summary: numbers" "3 jobs in " "$err"
 has "--summary: the slowest" "job 3 (3)" "$(echo "$err" | grep slowest)"
 has "--summary: speed-up" "speed-up" "$err"

@@ -464,14 +464,15 @@ static int connect_as_other(void *arg)
 MP_TEST(another_user_has_its_own)
 {
     mp_url_opts o;
-    if (geteuid() != 0)
-        mp_skip("needs to be root, to become another user");
     mp_listener *l = listen_at(&ipc, &o);
     char url[200];
     snprintf(url, sizeof url, "%s", mp_listener_url(l));
-    ck_assert_int_eq(mptest_in_child(connect_as_other, url), 0);
+    int code = mptest_in_child(connect_as_other, url);
     mp_listener_free(l);
     ck_assert(mptest_eventually(access(url + 6, F_OK) < 0, LONG_MS));
+    if (code == 77)
+        mp_skip("needs the privilege to become another user");
+    ck_assert_int_eq(code, 0);
 }
 
 // A process that has become somebody else asks the mpproxy it inherited all the same: for a
@@ -508,11 +509,12 @@ static int misuse_inherited(void *arg)
 MP_TEST(another_user_is_refused)
 {
     mp_url_opts o;
-    if (geteuid() != 0)
-        mp_skip("needs to be root, to become another user");
     mp_listener *l = listen_at(&tcp, &o);
-    ck_assert_int_eq(mptest_in_child(misuse_inherited, NULL), 0);
+    int code = mptest_in_child(misuse_inherited, NULL);
     mp_listener_free(l);
+    if (code == 77)
+        mp_skip("needs the privilege to become another user");
+    ck_assert_int_eq(code, 0);
 }
 
 // Nonsense on the control socket harms nobody.
@@ -656,7 +658,7 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     while (mp_accept(l, &b, 200) == 0)
         mp_pipe_free(b);
     o.connect_ms = 0;
-    ck_assert(mptest_eventually(mp_connect(&a, mp_listener_url(l), &o) == 0, 20));
+    ck_assert(mptest_eventually(mp_connect(&a, mp_listener_url(l), &o) == 0, LONG_MS));
     mp_assert_ok(mp_accept(l, &b, LONG_MS));
     mp_pipe_free(a);
     mp_pipe_free(b);

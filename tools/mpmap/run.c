@@ -325,20 +325,25 @@ static int open_loop(struct run *r)
     return err;
 }
 
+static int cannot_start(struct run *r, int err)
+{
+    if (err == -EMFILE)
+        say("cannot start: the limit of open files is %d (see ulimit -n)", r->fds_max);
+    else
+        say("cannot start: %s", mp_strerror(err));
+    return EXIT_IO;
+}
+
 static int prepare(struct run *r)
 {
     limit_jobs(r);
-    if (r->fds_max < FDS_LEAST) { // libuv would abort
-        say("cannot start: the limit of open files is %d (see ulimit -n)", r->fds_max);
-        return EXIT_IO;
-    }
+    if (r->fds_max < FDS_LEAST) // libuv would abort
+        return cannot_start(r, -EMFILE);
     if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
         return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
     int err = open_loop(r);
-    if (err) {
-        say("cannot start: %s", mp_strerror(err));
-        return EXIT_IO;
-    }
+    if (err)
+        return cannot_start(r, err);
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
     r->launch.groups = r->groups.joins;
@@ -363,9 +368,7 @@ static void close_groups(void *run)
 static int begin_family(struct run *r)
 {
     int err = family_begin(&r->family, close_groups, r);
-    if (err)
-        say("cannot start: %s", mp_strerror(err));
-    return err ? EXIT_IO : 0;
+    return err ? cannot_start(r, err) : 0;
 }
 
 static void release(struct run *r)
