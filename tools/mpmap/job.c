@@ -140,11 +140,11 @@ void job_drain(struct job *j)
     }
 }
 
-static double wall(void)
+static int64_t now_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static double seconds(struct timeval t)
@@ -161,9 +161,7 @@ static void on_child(mp_watch *w, int code, const struct rusage *usage, void *ar
     j->pidfd = -1;
     j->ended = true;
     j->code = code;
-    j->runtime = wall() - j->began;
-    if (j->runtime < 0) // the clock was set back
-        j->runtime = 0;
+    j->runtime = (double)(now_ns(CLOCK_MONOTONIC) - j->began_ns) / 1e9;
     j->cpu = seconds(usage->ru_utime) + seconds(usage->ru_stime);
     j->memory = usage->ru_maxrss;
     feed_free(j->feed);
@@ -210,7 +208,8 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
 {
     int fds[3] = {l->null, MP_SPAWN_INHERIT, MP_SPAWN_INHERIT};
     launch = l;
-    j->began = wall();
+    j->began = (double)now_ns(CLOCK_REALTIME) / 1e9;
+    j->began_ns = now_ns(CLOCK_MONOTONIC);
     int err = l->capture ? open_streams(j, fds) : 0;
     if (err == 0 && l->blocks)
         err = feed_new(&j->feed, &fds[0], l->blocks, l->on_idle, j->run);

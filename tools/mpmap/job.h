@@ -48,8 +48,8 @@ struct job {
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages
 
-    double began;     // seconds of the wall clock
-    int64_t began_ms; // of the loop's
+    double began;     // seconds of the wall clock, which may be set meanwhile
+    int64_t began_ns; // of the loop's, which is not
     double runtime, cpu;
     long memory;   // high-water mark, KiB
     long received; // bytes of its standard output
@@ -71,6 +71,11 @@ struct job {
 };
 
 // How jobs are started; the same for all.
+static inline int64_t job_began_ms(const struct job *j)
+{
+    return j->began_ns / 1000000;
+}
+
 struct launch {
     mp_loop *loop;
     const char *path; // of the program, or NULL to search argv[0]

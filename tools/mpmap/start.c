@@ -321,7 +321,6 @@ static bool start_job(struct run *r, struct job *j, const struct item *item)
     }
     if (r->args->verbose)
         say_started(r, j);
-    j->began_ms = mp_loop_time(r->loop);
     j->tries++;
     live_add(r, j);
     listen_started(r, j);

@@ -166,7 +166,7 @@ static int64_t limit_ms(const struct run *r)
 // When something is to be done about a job, if the limit is `limit`.
 static int64_t due(const struct job *j, int64_t limit)
 {
-    return j->term_step ? j->due_ms : limit ? j->began_ms + limit : INT64_MAX;
+    return j->term_step ? j->due_ms : limit ? job_began_ms(j) + limit : INT64_MAX;
 }
 
 static void arm(struct run *r);
