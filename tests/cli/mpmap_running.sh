@@ -54,7 +54,16 @@ gives "--halt now,success=1" 0 mpmap -j1 --halt now,success=1 -s 'echo {}; exit 
 is "--halt success: no more" "5${nl}0" "$out"
 gives "--halt soon,done=3" 0 mpmap -j1 --halt soon,done=3 echo ::: 1 2 3 4
 is "--halt done: no more" 3 "$(echo "$out" | wc -l)"
-gives "--halt soon,fail=50%" 3 sh -c 'seq 100 | mpmap -j1 --halt soon,fail=50% false'
+gives "--halt soon,success=2" 0 mpmap -j1 --halt soon,success=2 -s 'exit {}' ::: 1 0 2 0 3
+for how in fail=2 fail=20%; do
+    gives "--halt soon,$how" 2 mpmap -j1 --halt soon,$how -s 'echo {}; exit {}' ::: 0 1 0 0 0 2 3 4 5 0
+    is "--halt soon,$how: no more" "0 1 0 0 0 2" "$(echo "$out" | xargs)"
+done
+gives "--halt soon,fail=50%" 50 sh -c 'seq 100 | mpmap -j1 --halt soon,fail=50% false'
+gives "--halt soon,done=30%" 0 sh -c 'seq 20 | mpmap -k -j1 --halt soon,done=30% echo'
+is "--halt soon,done=30%: of all" "1 2 3 4 5 6" "$(echo "$out" | xargs)"
+gives "--halt with a percentage of blocks" 2 mpmap --pipe --halt now,fail=10% cat </dev/null
+gives "--halt never with one" 0 mpmap --halt never --pipe cat </dev/null
 gives "--halt, endless input" 1 sh -c 'yes 2>/dev/null | mpmap --halt now,fail=1 false'
 gives "--halt 2, as it was" 4 mpmap -j1 --halt 2 -s 'exit {}' ::: 4 5
 gives "--halt with -k" 9 mpmap -k -j2 --halt now,fail=1 -s 'sleep 0.{}; echo {}; exit 9' ::: 3 1 2

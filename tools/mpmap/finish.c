@@ -107,6 +107,20 @@ static void log_job(struct run *r, struct job *j)
     }
 }
 
+// < 0: the number of jobs that failed. GNU parallel has a percentage for a percentage.
+static int halt_status(const struct run *r, const struct job *j)
+{
+    const struct halt *h = &r->halt;
+    long all = (long)r->order.len;
+    if (h->what == ON_SUCCESS)
+        return 0;
+    if (h->percent)
+        return r->args->gnu ? (int)((100 * r->failed + all - 1) / all) : -1;
+    if (h->number > 1)
+        return -1;
+    return j->code < 0 ? 128 - j->code : j->code;
+}
+
 static void count(struct run *r, struct job *j)
 {
     bool failed = j->code != 0 || j->lost;
@@ -119,12 +133,10 @@ static void count(struct run *r, struct job *j)
         stop_watch_time(r);
     }
     watch_count(&r->watch, j);
-    if (r->halting || !halt_count(&r->halt, failed))
+    if (r->halting || !halt_count(&r->halt, failed, (long)r->order.len))
         return;
     r->halted = true;
-    r->halt_status = r->halt.number > 1 || r->halt.percent ? -1
-                     : j->code < 0                         ? 128 - j->code
-                                                           : j->code;
+    r->halt_status = halt_status(r, j);
     stop_halt(r);
 }
 

@@ -2,6 +2,7 @@
 #include "input.h"
 #include "say.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,7 +96,10 @@ static int check_stdin(const struct args *a)
 
 int input_open(struct input *in, const struct args *a)
 {
-    *in = (struct input){.turn = true, .wrap = a->link, .end_of_items = a->end_of_items};
+    *in = (struct input){.turn = true,
+                         .wrap = a->link,
+                         .end_of_items = a->end_of_items,
+                         .skip_blank = a->skip_blank};
     in->limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1;
     in->max = a->max_args ? a->max_args : a->pack ? 0 : 1;
     in->no_args = a->no_args;
@@ -134,11 +138,22 @@ int input_watch(struct input *in, mp_loop *loop, void (*fn)(void *), void *arg)
 
 // ---- records ----------------------------------------------------------------------------------
 
+static bool is_blank(const struct record *r)
+{
+    size_t i = 0;
+    while (i < r->len && isspace((unsigned char)r->text[i]))
+        i++;
+    return i == r->len && !r->too_long;
+}
+
 // The next record of a reader, split, at the end of `to`.
 static int read_record(struct input *in, struct reader *r, struct texts *to)
 {
     struct record record;
-    int got = reader_next(r, &record);
+    int got;
+    do
+        got = reader_next(r, &record);
+    while (got == INPUT_ITEM && in->skip_blank && is_blank(&record));
     if (got < 0)
         in->name = r->name;
     if (got != INPUT_ITEM)

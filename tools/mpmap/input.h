@@ -50,6 +50,7 @@ struct input {
     size_t separator_len;
     bool ended;
     const char *end_of_items;
+    bool skip_blank;
 
     struct texts batch;        // what was read: [0, given) is the last item
     int given, last, complete; // the last whole record in it is [last, complete)

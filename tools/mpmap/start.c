@@ -376,7 +376,7 @@ static int next_item(struct run *r)
 {
     if (r->launch.blocks)
         return blocks_next(&r->blocks, &r->block);
-    if (r->args->shuf || r->args->priority)
+    if (order_wanted(r->args))
         return order_next(&r->order, &r->input, r->args, &r->item);
     return input_next(&r->input, &r->item);
 }
