@@ -73,6 +73,7 @@ gives "a directory" 2 mpmap --joblog . true ::: 1
 mkfifo fifo
 gives "a FIFO" 2 mpmap --joblog fifo true ::: 1
 has "a FIFO: said" "is not a file" "$err"
+gives "standard output" 2 mpmap --joblog - true ::: 1
 echo precious >text
 gives "a text" 2 mpmap --joblog text true ::: 1
 is "a text is left" precious "$(cat text)"

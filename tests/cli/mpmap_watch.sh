@@ -54,7 +54,7 @@ a, b, c = csv.reader(open("r.csv", newline=""))
 print([b[0], b[6]] + b[9:], len(b), [c[0], c[6], len(c)])')"
 fi
 has "--results FILE: messages are no part of it" "longer than an argument may be" "$(cat err.txt)"
-mpmap --results r.tsv echo ::: a b ::: c
+mpmap -k --results r.tsv echo ::: a b ::: c
 is "--results FILE.tsv" "a${tab}c${tab}\"a c" "$(sed -n 2p r.tsv | cut -f10-)"
 mpmap --joblog log --results r.jsonl echo ::: 1 2
 mpmap --joblog log --results r.jsonl --resume echo ::: 1 2 3
