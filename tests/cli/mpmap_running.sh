@@ -13,6 +13,10 @@ gives "--timeout, percent of the median" 1 mpmap -j1 --timeout 1000% -s 'sleep {
 has "--timeout, percent: said" "job 4 (100): took longer" "$err"
 gives "--term-seq" 1 mpmap --timeout 0.3 --term-seq USR1,5000,KILL -s 'trap "echo asked; exit 1" USR1; while :; do sleep 0.05; done; : {}' ::: a
 is "--term-seq: the first signal" "asked" "$out"
+gives "--timeout, and it ends as if all were well" 1 mpmap --timeout 0.3 --joblog log -s 'trap "exit 0" TERM; while :; do sleep 0.05; done; : {}' ::: a
+is "--timeout: logged with the signal" "0 15" "$(sed 1d log | cut -f7,8 | tr '\t' ' ')"
+gives "--timeout --retries, the same" 1 mpmap --timeout 0.3 --retries 2 -s 'echo >>again; trap "exit 0" TERM; while :; do sleep 0.05; done; : {}' ::: a
+is "--timeout --retries: tried again" 2 "$(wc -l <again)"
 gives "--term-seq, deaf" 1 mpmap --timeout 0.3 --term-seq TERM,50,KILL -s 'trap "" TERM; while :; do sleep 0.05; done; : {}' ::: a
 for bad in 0 -1 5x 1e308 '' abc -5%; do
     gives "--timeout '$bad'" 2 mpmap --timeout="$bad" true ::: 1

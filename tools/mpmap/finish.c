@@ -61,7 +61,7 @@ void finish_say(struct job *j)
         job_say(
             j, "job %ld (%s): out of memory: more than the %.3g MiB of --mem: killed by the kernel",
             j->seq, j->label, (double)j->run->args->job_memory / (1024 * 1024));
-    else if (j->code < 0 && !j->timed_out)
+    else if (j->code < 0 && !j->timed_out && !j->wants_terminal)
         job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
                 sigdescr_np(-j->code));
     if (j->left_behind && !j->term_step)
@@ -156,6 +156,16 @@ void finish_waiting(struct run *r)
         finish_job(r, j, true);
 }
 
+// What was ended because of what it did has failed, however it took that.
+static void judge(struct run *r, struct job *j)
+{
+    j->out_of_memory = group_out_of_memory(&r->groups, j);
+    if (j->code == 0 && j->out_of_memory)
+        j->code = -SIGKILL; // of a part of it, and it may not have noticed
+    else if (j->code == 0 && (j->timed_out || j->wants_terminal))
+        j->code = -stop_signal(r);
+}
+
 // One that we ended, because of all, did not come to its own end: it is not logged, so
 // that a resumed run has it again; but it may not, at most once.
 void finish_child(struct job *j)
@@ -167,9 +177,7 @@ void finish_child(struct job *j)
     slot_give(r, j->slot);
     if (r->stopping || j->term_step)
         stop_left(r, j);
-    j->out_of_memory = group_out_of_memory(&r->groups, j);
-    if (j->out_of_memory && j->code == 0)
-        j->code = -SIGKILL; // of a part of it, and it may not have noticed
+    judge(r, j);
     group_end(&r->groups, j);
     if (!try_again(r, j)) {
         if (!r->stopping)

@@ -41,17 +41,14 @@ static void stream_close(struct stream *s)
 
 void job_say(struct job *j, const char *format, ...)
 {
-    char line[1024] = "mpmap: ";
-    size_t at = strlen(line);
     va_list ap;
     va_start(ap, format);
-    vsnprintf(line + at, sizeof line - at - 1, format, ap);
+    char *line = say_compose(format, ap);
     va_end(ap);
-    size_t len = strlen(line);
-    line[len] = '\n'; // there is room: the text was cut a byte earlier
     // One that cannot be held is said at once, too.
-    if (j->says_at_once || held_add(&j->stream[ERR].held, line, len + 1) < 0)
-        say("%.*s", (int)(len - at), line + at);
+    if (line && (j->says_at_once || held_add(&j->stream[ERR].held, line, strlen(line)) < 0))
+        say_line(line);
+    free(line);
 }
 
 static void hold(struct job *j, struct stream *s, const char *data, size_t n)
@@ -261,8 +258,8 @@ void job_again(struct job *j)
     results_free(j->results);
     j->results = NULL;
     j->pid = 0;
-    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = j->out_of_memory = false;
-    j->listening = false;
+    j->ended = j->lost = j->left_behind = j->listening = false;
+    j->timed_out = j->put_back = j->wants_terminal = j->out_of_memory = false;
     j->term_step = 0;
     j->received = j->wrote = 0;
 }

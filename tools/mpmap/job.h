@@ -56,6 +56,7 @@ struct job {
     long wrote;    // bytes of both
     int tries;
     bool timed_out, put_back; // why it was ended: it took too long; others need the memory
+    bool wants_terminal;      // and was stopped by it
     bool out_of_memory;       // more than --mem gives it
     int term_step;            // of its ending: 0 = none
     int64_t due_ms;           // of the next step; or of the next try
@@ -70,12 +71,12 @@ struct job {
     struct run *run;
 };
 
-// How jobs are started; the same for all.
 static inline int64_t job_began_ms(const struct job *j)
 {
     return j->began_ns / 1000000;
 }
 
+// How jobs are started; the same for all.
 struct launch {
     mp_loop *loop;
     const char *path; // of the program, or NULL to search argv[0]

@@ -5,6 +5,7 @@
 // comes first, since an idle CPU costs more than a late line.
 #include "run.h"
 #include "state.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,6 +147,8 @@ static void on_tick(mp_watch *w, void *arg)
     }
     if (r->args->memfree)
         give_memory(r);
+    if (r->has_terminal)
+        stop_unheard(r);
     if (begin_ticks(r) < 0)
         r->tick = NULL; // no more of them
     run_step(r);
@@ -153,7 +156,7 @@ static void on_tick(mp_watch *w, void *arg)
 
 static int begin_ticks(struct run *r)
 {
-    if (!r->args->jobs_file && !r->args->memfree)
+    if (!r->args->jobs_file && !r->args->memfree && !r->has_terminal)
         return 0;
     return mp_loop_add_timer(r->loop, &r->tick, TICK_MS, on_tick, r);
 }
@@ -317,6 +320,7 @@ static int open_loop(struct run *r)
                                : input_watch(&r->input, r->loop, run_step_again, r);
     if (err == 0)
         err = watch_init(&r->watch, r->args, r->loop, look, r);
+    r->has_terminal = has_terminal();
     if (err == 0)
         err = begin_ticks(r);
     r->launch.null = open("/dev/null", O_RDWR | O_CLOEXEC);
