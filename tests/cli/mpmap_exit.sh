@@ -65,4 +65,8 @@ is "| head -1" "y 141" "$(cat out.txt status | xargs)"
     (yes 2>/dev/null | mpmap echo 2>/dev/null; echo $? >status) | head -1 >out.txt
 )
 is "| head -1 with SIGPIPE ignored" "y 74" "$(cat out.txt status | xargs)"
+# Also when jobs write themselves.
+(yes | mpmap -u echo 2>err.txt; echo $? >status) | head -1 >out.txt
+is "-u | head -1" "y 141" "$(cat out.txt status | xargs)"
+is "-u | head -1: says nothing" "" "$(cat err.txt)"
 finish

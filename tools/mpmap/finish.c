@@ -178,9 +178,11 @@ void finish_child(struct job *j)
     if (r->stopping || j->term_step)
         stop_left(r, j);
     judge(r, j);
+    if (r->args->ungroup && j->code)
+        output_look(&r->output);
     group_end(&r->groups, j);
     if (!try_again(r, j)) {
-        if (!r->stopping)
+        if (!r->stopping && !r->output.sink[OUT].err)
             finish_say(j);
         finish_job(r, j, !ours || r->args->at_most_once);
     }

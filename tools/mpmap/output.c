@@ -303,6 +303,13 @@ void output_pump(struct output *o)
     }
 }
 
+void output_look(struct output *o)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+    if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR))
+        o->sink[OUT].err = -EPIPE;
+}
+
 bool output_is_idle(const struct output *o)
 {
     return o->waiting == 0;
