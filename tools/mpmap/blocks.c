@@ -350,6 +350,11 @@ static void take(struct blocks *b, size_t cut, struct block *block)
         block->len = remove_signs(b, block->data, block->len);
 }
 
+double blocks_left(const struct blocks *b)
+{
+    return b->by_place ? (double)(b->end - b->at) / (double)b->size : -1;
+}
+
 int blocks_next(struct blocks *b, struct block *block)
 {
     if (b->by_place)

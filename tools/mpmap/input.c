@@ -387,12 +387,52 @@ int input_next(struct input *in, struct item *item)
     return in->complete ? give_last(in, item) : INPUT_END;
 }
 
-double input_left(const struct input *in)
+// Of linked sources the shortest ends them.
+static double records_left(const struct group *g)
 {
-    if (in->groups_len != 1 || in->groups[0].len < 1)
-        return -1;
-    double records = reader_left(&in->groups[0].readers[0]);
-    return records > 0 && in->max > 1 ? records / (double)in->max : records;
+    double least = -1;
+    for (int i = 0; i < g->len; i++) {
+        double n = reader_left(&g->readers[i]);
+        if (n < 0)
+            return -1;
+        least = i == 0 || n < least ? n : least;
+    }
+    return least;
+}
+
+// What is left of the record that the first source has given, and all that its others will make.
+static double combinations_left(const struct input *in)
+{
+    double left = records_left(&in->groups[0]), all = 1, place = 0;
+    for (int i = 1; i < in->groups_len; i++) {
+        if (!in->groups[i].loaded)
+            return -1;
+        place = place * in->groups[i].records + in->groups[i].at;
+        all *= in->groups[i].records;
+    }
+    return left < 0 ? -1 : left * all + (in->turn ? 0 : all - place);
+}
+
+static double turns_left(const struct input *in)
+{
+    int longest = 0;
+    for (int i = 0; i < in->groups_len; i++) {
+        if (!in->groups[i].loaded)
+            return -1;
+        longest = in->groups[i].records > longest ? in->groups[i].records : longest;
+    }
+    return (double)(longest - in->turns);
+}
+
+double input_left(const struct input *in, bool *exact)
+{
+    *exact = in->max == 1 && !in->end_of_items && !in->skip_blank;
+    for (int i = 0; i < in->groups[0].len; i++)
+        *exact = *exact && (in->wrap || in->groups[0].readers[i].fd < 0);
+    if (in->max == 0)
+        return -1; // as many as fit: who knows
+    double left = in->wrap ? turns_left(in) : combinations_left(in);
+    return left < 0 ? -1 : left / (double)in->max;
 }
 
 void input_close(struct input *in)

@@ -79,8 +79,8 @@ int input_watch(struct input *in, mp_loop *loop, void (*fn)(void *), void *arg);
 // The next item: INPUT_ITEM, INPUT_WAIT, INPUT_END or -errno, as reader_next().
 int input_next(struct input *in, struct item *item);
 
-// About how many items are left, or -1: nobody knows.
-double input_left(const struct input *in);
+// About how many items are left, or -1: nobody knows; and whether that is exact.
+double input_left(const struct input *in, bool *exact);
 
 void input_close(struct input *in);
 

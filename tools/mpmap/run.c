@@ -165,12 +165,13 @@ static int begin_ticks(struct run *r)
 static void look(void *arg, struct progress *p)
 {
     const struct run *r = arg;
-    double more = r->launch.blocks ? -1 : input_left(&r->input);
+    bool exact = false;
+    double more = r->launch.blocks ? blocks_left(&r->blocks) : input_left(&r->input, &exact);
     p->done = r->ended;
     p->failed = r->failed;
     p->running = r->running;
     p->waits = r->running < r->jobs && !r->stopping && r->gate.wanted ? r->gate.why : NULL;
-    p->sure = r->input_ended || r->order.sorted;
+    p->sure = r->input_ended || r->order.sorted || exact;
     if (r->input_ended)
         p->total = r->started + r->has_item;
     else if (r->order.sorted)
