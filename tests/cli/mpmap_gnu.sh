@@ -101,7 +101,8 @@ P --pipe --recstart '>' -N1 -k 'echo $(cat)' <fasta
 P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
 P --pipe --header : -N3 -k 'echo $(cat)' <ten
 P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
-+ P --pipepart -a many --block 10k -k cat
++ P --pipe -k --recend '' --block 10k cksum <many
+P --pipepart -a many --block 10k -k cat
 P --pipepart -a fasta --recstart '>' --block 1 -k 'echo $(cat)'
 P --pipe -j2 --round-robin --block 1k wc -l <many | awk '{ n += $1 } END { print n, NR }'
 P false ::: 1 2 3

@@ -43,6 +43,13 @@ for how in 'seq 5 | mpmap --pipe' 'mpmap --pipe <five' 'mpmap --pipepart -a five
     is "$how --header :" "1 2|1 3|1 4|1 5|" "$(eval "$how --header : --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
     is "$how --header 2" "1 2 3|1 2 4|1 2 5|" "$(eval "$how --header 2 --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
 done
+head -c 1000000 /dev/urandom >noise
+for how in 'cat noise | mpmap --pipe' 'mpmap --pipe <noise' 'mpmap --pipepart -a noise'; do
+    is "$how --recend ''" "$(cksum <noise)" "$(eval "$how --recend '' --block 30k -k cat" | cksum)"
+    is "$how --recend '': sizes" "34 10000 30000 30000" \
+        "$(eval "$how --recend '' --block 30000 wc -c" | sort -n | awk '{ s[NR] = $1 } END { print NR, s[1], s[2], s[NR] }')"
+done
+gives "--recend '' -N" 2 mpmap --pipe --recend '' -N 2 cat <noise
 printf '%%a\n%%b\n1\n2\n3\n' >heads
 for how in 'cat heads | mpmap --pipe' 'mpmap --pipe <heads' 'mpmap --pipepart -a heads'; do
     header() { eval "$how --header '$1' --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'"; }

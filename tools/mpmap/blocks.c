@@ -25,7 +25,8 @@ static size_t min(size_t a, size_t b)
 
 // ---- where a record ends ----------------------------------------------------------------------
 
-// What the end of a record looks like: recend, with recstart after it.
+// What the end of a record looks like: recend, with recstart after it. Without a length a
+// block may be cut anywhere.
 static size_t sign_len(const struct blocks *b)
 {
     return b->recend_len + b->recstart_len;
@@ -78,7 +79,9 @@ static int set_signs(struct blocks *b, const struct args *a)
                                        : "\n",
                          &b->recend_len);
     b->recstart = unescape(a->recstart ? a->recstart : "", &b->recstart_len);
-    return sign_len(b) ? 0 : usage_error("--recend and --recstart: one of them must be a text");
+    if (!sign_len(b) && b->max_records)
+        return usage_error("--pipe -N counts records: --recend or --recstart must be a text");
+    return 0;
 }
 
 // Bytes of the block are as many as want; a file is cut into so many a slot.
@@ -222,12 +225,13 @@ void blocks_close(struct blocks *b)
 
 // ---- a file -----------------------------------------------------------------------------------
 
-static int next_place(struct blocks *b, struct block *block)
+// Where the block that begins at b->at ends, or -errno.
+static off_t find_place(const struct blocks *b)
 {
     char window[WINDOW];
-    if (b->at >= b->end)
-        return INPUT_END;
     off_t cut = b->end, look = b->at + (off_t)b->size - (off_t)sign_len(b);
+    if (!sign_len(b))
+        return look;
     if (look < b->at)
         look = b->at;
     while (look + (off_t)sign_len(b) < b->end) {
@@ -246,6 +250,16 @@ static int next_place(struct blocks *b, struct block *block)
         off_t step = n - (off_t)sign_len(b) + 1;
         look += step > 0 ? step : n;
     }
+    return cut;
+}
+
+static int next_place(struct blocks *b, struct block *block)
+{
+    if (b->at >= b->end)
+        return INPUT_END;
+    off_t cut = find_place(b);
+    if (cut < 0)
+        return (int)cut;
     if (cut > b->end)
         cut = b->end;
     *block = (struct block){.fd = b->in.fd, .from = b->at, .len = (size_t)(cut - b->at)};
@@ -290,6 +304,8 @@ static size_t find_cut_by_size(struct blocks *b)
     size_t cut = 0;
     if (b->have < b->size)
         return 0;
+    if (!sign_len(b))
+        return b->size;
     if (b->scanned < b->size) {
         cut = last_end(b, b->buf, 0, b->size);
         b->scanned = b->size;
