@@ -111,5 +111,8 @@ pid=$!
 echo a >in3
 wait $pid
 is "a FIFO, --dry-run" "cat" "$(cat out.txt)"
+cp list shrinks
+gives "a file that becomes shorter" 74 mpmap -j1 --pipepart -a shrinks --block 400k -s 'test {#} = 2 && truncate -s 500000 shrinks; wc -c'
+has "a file that becomes shorter: said" "shrinks: it has become shorter: a job did not get all of its block" "$err"
 gives "few open files" 0 sh -c 'ulimit -n 64; mpmap -j5 --pipe --block 10k wc -l <list >out'
 finish

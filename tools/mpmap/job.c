@@ -161,9 +161,11 @@ static void on_child(mp_watch *w, int code, const struct rusage *usage, void *ar
     j->runtime = (double)(now_ns(CLOCK_MONOTONIC) - j->began_ns) / 1e9;
     j->cpu = seconds(usage->ru_utime) + seconds(usage->ru_stime);
     j->memory = usage->ru_maxrss;
+    bool lost = feed_has_lost(j->feed);
     feed_free(j->feed);
     j->feed = NULL;
     job_drain(j);
+    j->lost |= lost;
     launch->on_end(j);
 }
 

@@ -43,7 +43,7 @@ struct job {
     bool listening;    // to what it writes, or only to its end
     bool current;      // its turn to be written: output is passed on as it comes
     bool whole;        // but not this one, as it may be tried again
-    bool lost;         // output that could not be held
+    bool lost;         // output that could not be held, or input that could not be given
     bool says_at_once; // messages are no part of its output
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages
