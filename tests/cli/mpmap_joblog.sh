@@ -60,6 +60,7 @@ is "json: --resume" "8" "$(mpmap --joblog log.json --resume -s 'printf "\303\274
 # At most once: what has begun is not run again.
 rm -f log
 mpmap -j1 --at-most-once --joblog log true ::: 1
+is "the times of a start and an end" "" "$(sed 1d log | awk -F "$tab" '$3 < 1000000000')"
 is "a line for the start" "-1 -1" "$(sed -n 2p log | awk -F '\t' '{ print $7, $8 }')"
 sed -i '$d' log
 gives "--at-most-once --resume, unknown" 1 mpmap --at-most-once --joblog log --resume true ::: 1 2

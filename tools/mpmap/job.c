@@ -20,10 +20,18 @@ enum { PIECE = 64 * 1024 };
 
 static const struct launch *launch; // of the one run there is
 
+static int64_t now_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 struct job *job_new(struct run *run, long seq, int slot, const struct item *item)
 {
     struct job *j = xrealloc(NULL, sizeof *j);
     *j = (struct job){.run = run, .seq = seq, .log_seq = seq, .slot = slot, .pidfd = -1};
+    j->began = (double)now_ns(CLOCK_REALTIME) / 1e9; // as far as it gets
     show(j->label, sizeof j->label, item->text, item->len);
     for (int i = 0; i < STREAMS; i++)
         j->stream[i] = (struct stream){.job = j, .fd = -1};
@@ -135,13 +143,6 @@ void job_drain(struct job *j)
             j->left_behind = true;
         stream_close(s);
     }
-}
-
-static int64_t now_ns(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static double seconds(struct timeval t)
