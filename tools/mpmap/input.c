@@ -55,15 +55,27 @@ static int open_source(struct input *in, const struct args *a, const struct sour
     return status;
 }
 
+// As reader_next(); but the byte order mark that some programs begin a table with is none of it.
+static int next_text(const struct input *in, struct reader *r, struct record *record)
+{
+    int got = reader_next(r, record);
+    if (got == INPUT_ITEM && r->records == 1 && in->splitter.kind != WHOLE &&
+        !strncmp(record->text, "\xef\xbb\xbf", 3)) {
+        record->text += 3;
+        record->len -= 3;
+    }
+    return got;
+}
+
 // The first record of each source names its fields. It is waited for: what the command
 // means depends on it.
 static int read_header(struct input *in, struct reader *r, bool names)
 {
     struct record record;
     struct texts fields = {0};
-    int got = reader_next(r, &record);
+    int got = next_text(in, r, &record);
     while (got == INPUT_WAIT)
-        got = reader_next(r, &record);
+        got = next_text(in, r, &record);
     if (got < 0)
         return usage_error("%s: %s", r->name, mp_strerror(got));
     if (got == INPUT_END || !names)
@@ -152,7 +164,7 @@ static int read_record(struct input *in, struct reader *r, struct texts *to)
     struct record record;
     int got;
     do
-        got = reader_next(r, &record);
+        got = next_text(in, r, &record);
     while (got == INPUT_ITEM && in->skip_blank && is_blank(&record));
     if (got < 0)
         in->name = r->name;
