@@ -79,6 +79,11 @@ done
 begin=$(date +%s%N)
 gives "--delay" 0 mpmap -j4 --delay 0.2 true ::: 1 2 3
 is "--delay waits" yes "$([ $((($(date +%s%N) - begin) / 1000000)) -ge 400 ] && echo yes)"
+begin=$(date +%s%N)
+gives "--delay, a short one" 0 sh -c 'seq 200 | mpmap -j4 --delay 0.005 true'
+took=$((($(date +%s%N) - begin) / 1000000))
+# 250 ms for each, which it was once, are 50 s.
+is "--delay, a short one: $took ms" yes "$([ $took -ge 950 ] && [ $took -lt 40000 ] && echo yes)"
 gives "no reason to wait" 0 mpmap --load 100000 --memfree 1M --pressure 100 true ::: 1
 is "--memfree waits" "" "$(timeout 0.5 mpmap --memfree 100000G echo ::: 1)"
 # More processes want to run than --load allows: twenty that count for nothing else.
