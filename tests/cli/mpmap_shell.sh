@@ -64,6 +64,10 @@ for item in 'a[$(touch pwned)]' '1+1' '' x '$(touch pwned)' 1.5 '0x1f' '1 2' '-'
         has "arithmetic with '$item'" "not a whole number" "$err"
     done
 done
+for bad in '{2}' '{-2}'; do
+    gives "arithmetic with an argument that is not there: $bad" 1 mpmap -s "echo \$(($bad + 1))" ::: 1
+    gives "arithmetic with none at all: $bad" 1 mpmap -N0 -s "echo \$(($bad + 1))" ::: 1
+done
 is "arithmetic without the item is fine" "3 a" "$(mpmap -s 'echo $((1 + 2)) {}' ::: a)"
 is "nothing was run, at the end" "" "$(ls | grep pwned)"
 is "--dry-run" "/bin/sh -c 'echo \"\${1}\"' sh 'a b'" "$(mpmap --dry-run -s 'echo {}' ::: 'a b')"
