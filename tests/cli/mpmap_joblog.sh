@@ -110,6 +110,12 @@ if mkdir full && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then
     rm -f full/*
     gives "results on a full disk" 74 mpmap --results full/r -s 'head -c 200000 /dev/zero; : {}' ::: 1
     has "results on a full disk: said" "full/r: No space left on device: incomplete" "$err"
+    gives "results on a full disk, with a joblog" 74 mpmap --joblog log.full --results full/s -s 'head -c 200000 /dev/zero; : {}' ::: 1
+    is "results on a full disk: not logged, so that the job is run again" 1 "$(wc -l <log.full)"
+    rm -rf full/*
+    gives "a table on a full disk" 74 sh -c 'seq 1000 | mpmap -j1 --results full/r.csv -s "echo >>ran.full; head -c 9000 /dev/zero; : {}"'
+    has "a table on a full disk: said" "--results full/r.csv: No space left on device: incomplete: job " "$err"
+    is "a table on a full disk: no more jobs are run" yes "$([ "$(wc -l <ran.full)" -lt 100 ] && echo yes)"
     rm -rf full/*
     gives "output on a full disk" 74 env TMPDIR="$PWD/full" mpmap -s 'head -c 3000000 /dev/zero; : {}' ::: 1
     has "output on a full disk: said" "output truncated" "$err"

@@ -88,21 +88,28 @@ static int end_results(struct job *j)
     return err;
 }
 
-static void log_job(struct run *r, struct job *j)
+// Whether what it wrote is kept, where it is to be.
+static bool keep_results(struct run *r, struct job *j)
 {
-    int err = r->joblog.fd >= 0 && j->command ? joblog_ended(&r->joblog, j) : 0;
-    if (err) {
-        say("%s: %s: not logged: job %ld (%s)", r->joblog.name, mp_strerror(err), j->seq, j->label);
-        stop_failed(r, EXIT_IO);
-    }
-    if (!j->results)
-        return;
-    err = end_results(j);
+    int err = j->results ? end_results(j) : 0;
     results_free(j->results);
     j->results = NULL;
     if (err) {
         say("%s: %s: incomplete: job %ld (%s)", r->args->results, mp_strerror(err), j->seq,
             j->label);
+        stop_failed(r, EXIT_IO);
+    }
+    return err == 0;
+}
+
+// A job whose results are lost is not logged: a resumed run shall have it again.
+static void log_job(struct run *r, struct job *j)
+{
+    if (!keep_results(r, j) || r->joblog.fd < 0 || !j->command)
+        return;
+    int err = joblog_ended(&r->joblog, j);
+    if (err) {
+        say("%s: %s: not logged: job %ld (%s)", r->joblog.name, mp_strerror(err), j->seq, j->label);
         stop_failed(r, EXIT_IO);
     }
 }

@@ -239,7 +239,8 @@ static void write_line(struct output *o, struct job *j)
 {
     int err = table_put(&o->table, j);
     if (err && !o->table.err) {
-        say("--results: %s", mp_strerror(err));
+        say("--results %s: %s: incomplete: job %ld (%s)", o->table.name, mp_strerror(err), j->seq,
+            j->label);
         o->table.err = err;
     }
 }

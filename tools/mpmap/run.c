@@ -27,8 +27,11 @@ enum {
     TICK_MS = 1000,
 };
 
-static void check_stdout(struct run *r)
+// What is not written any more need not be made.
+static void check_output(struct run *r)
 {
+    if (r->output.table.err && !r->status)
+        stop_failed(r, EXIT_IO);
     int err = r->output.sink[OUT].err;
     if (!err || r->status == EXIT_IO || r->signal)
         return;
@@ -60,7 +63,7 @@ void run_step(struct run *r)
         if (r->stopping || r->halting)
             finish_waiting(r);
         output_pump(&r->output);
-        check_stdout(r);
+        check_output(r);
     } while (r->started != before); // what was written has made room
     if (is_done(r))
         mp_loop_stop(r->loop);
