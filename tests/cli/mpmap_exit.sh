@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Exit statuses and messages.
 . "${0%/*}/common.sh"
+PATH=$MP_BIN:/usr/bin:/bin # all of which everybody may search: else what is nowhere is forbidden
 
 gives "all well" 0 mpmap true ::: 1 2 3
 is "all well says nothing" "" "$out$err"
