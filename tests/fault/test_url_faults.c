@@ -622,6 +622,18 @@ static double cpu_of(pid_t pid)
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
+// What others give back is there again a moment later: until then who connects may be let in
+// and find that there is nothing for him.
+static bool connect_and_accept(mp_listener *l, const mp_url_opts *o, mp_pipe **a, mp_pipe **b)
+{
+    if (mp_connect(a, mp_listener_url(l), o) < 0)
+        return false;
+    if (mp_accept(l, b, 1000) == 0)
+        return true;
+    mp_pipe_free(*a);
+    return false;
+}
+
 MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
 {
     enum { MOST = 40 };
@@ -658,8 +670,7 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     while (mp_accept(l, &b, 200) == 0)
         mp_pipe_free(b);
     o.connect_ms = 0;
-    ck_assert(mptest_eventually(mp_connect(&a, mp_listener_url(l), &o) == 0, LONG_MS));
-    mp_assert_ok(mp_accept(l, &b, LONG_MS));
+    ck_assert(mptest_eventually(connect_and_accept(l, &o, &a, &b), LONG_MS));
     mp_pipe_free(a);
     mp_pipe_free(b);
     mp_pipe_free(first[0]);
