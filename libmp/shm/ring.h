@@ -93,10 +93,9 @@ static inline __attribute__((always_inline)) size_t mp__copy_part(void *dst, con
     return at + step;
 }
 
-// memcpy(), but what is short is copied here. A round trip takes a sixth longer with a call:
-// libc's 32-byte loads wait for the 8-byte stores that the caller wrote the message with, and
-// its addresses for the size, which comes out of the ring. Here they depend on branches only,
-// and those are foretold.
+// memcpy(), but what is short is copied here: libc's 32-byte loads wait for the 8-byte stores
+// that the caller wrote the message with, and its addresses for the size, which comes out of
+// the ring. Those of a message of one size, again and again, depend on foretold branches here.
 static inline void mp__copy(void *dst, const void *src, size_t n)
 {
     if (n >= 128) {
