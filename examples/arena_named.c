@@ -9,8 +9,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NAME "example-list"
-
 struct item {
     uint64_t next; // offset, 0: the last
     char text[24];
@@ -33,10 +31,10 @@ static int serve(mp_arena *arena)
     return mp_arena_set_root(arena, p); // complete: now it may be found
 }
 
-static int read_it(void)
+static int read_it(const char *name)
 {
     mp_arena *arena;
-    int r = mp_arena_attach(&arena, NAME);
+    int r = mp_arena_attach(&arena, name);
     if (r < 0) {
         fprintf(stderr, "arena_named: %s\n", mp_strerror(r));
         return 1;
@@ -53,13 +51,14 @@ int main(void)
     pid_t client = -1;
     int go[2], status = 1;
     mp_arena *arena = NULL;
-    char ready;
+    char ready, name[40];
+    snprintf(name, sizeof name, "example-list-%d", (int)getpid()); // others may run it, too
     if (pipe(go) < 0)
         return 1;
     client = fork(); // before there is an arena, as any other program might be
     if (client == 0)
-        _exit(read(go[0], &ready, 1) == 1 ? read_it() : 1);
-    int r = mp_arena_new(&arena, &(mp_arena_opts){.max = 1 << 20, .name = NAME});
+        _exit(read(go[0], &ready, 1) == 1 ? read_it(name) : 1);
+    int r = mp_arena_new(&arena, &(mp_arena_opts){.max = 1 << 20, .name = name});
     if (r == 0)
         r = serve(arena);
     if (r < 0)
@@ -69,6 +68,6 @@ int main(void)
     close(go[1]);
     waitpid(client, &status, 0);
     mp_arena_delete(arena);
-    mp_shm_unlink(NAME);
+    mp_shm_unlink(name);
     return r < 0 || status != 0;
 }

@@ -20,6 +20,9 @@
 // that: an item belongs to the queue until it is acknowledged, and goes to another consumer
 // when the one that has it dies.
 //
+// Memory that somebody wrote over is noticed where it would lead astray: MP_EPROTO from any call
+// that puts, gets or acknowledges, or items that make no sense.
+//
 // Items come out in the order in which they went in, whoever put them (MP_FIFO). With
 // several consumers, each takes a few at a time when there are many, so two consumers may
 // finish neighbours in either order; one that is idle takes from the hand of one that is

@@ -48,37 +48,55 @@ static inline uint64_t padded(uint64_t size)
 
 // ---- the ring ----
 
-static inline unsigned char *ring_data(struct mp__queue *s, uint64_t *cap)
+// The ring as it was found and checked when a lock was taken.
+struct ring {
+    unsigned char *data;
+    uint64_t cap;
+};
+
+// 0, or MP_EPROTO: what is said of it makes no sense. Arenas never shrink, so a word is
+// checked once.
+static inline int open_ring(mp_queue *q, struct ring *r)
 {
-    uint64_t ring = atomic_load_explicit(&s->fifo.ring, memory_order_relaxed);
-    *cap = UINT64_C(1) << (ring & 63);
-    return mp__object_at(s, ring & ~UINT64_C(63));
+    struct mp__queue *s = q->shared;
+    uint64_t word = atomic_load_explicit(&s->fifo.ring, memory_order_relaxed);
+    uint64_t offset = word & ~UINT64_C(63), cap = UINT64_C(1) << (word & 63);
+    if (__builtin_expect(word != atomic_load_explicit(&q->ring, memory_order_relaxed), 0)) {
+        if (cap < RING_MIN || cap > RING_MAX || !mp__object_holds(s, offset, cap))
+            return MP_EPROTO;
+        atomic_store_explicit(&q->ring, word, memory_order_relaxed);
+    }
+    *r = (struct ring){mp__object_at(s, offset), cap};
+    return 0;
 }
 
-static void ring_write(struct mp__queue *s, uint64_t pos, const void *from, size_t n)
+static void ring_write(const struct ring *r, uint64_t pos, const void *from, size_t n)
 {
-    uint64_t cap;
-    unsigned char *data = ring_data(s, &cap);
-    size_t at = (size_t)(pos & (cap - 1)), run = (size_t)cap - at;
+    size_t at = (size_t)(pos & (r->cap - 1)), run = (size_t)r->cap - at;
     if (n <= run) {
-        memcpy(data + at, from, n);
+        memcpy(r->data + at, from, n);
     } else {
-        memcpy(data + at, from, run);
-        memcpy(data, (const char *)from + run, n - run);
+        memcpy(r->data + at, from, run);
+        memcpy(r->data, (const char *)from + run, n - run);
     }
 }
 
-static void ring_read(struct mp__queue *s, uint64_t pos, void *to, size_t n)
+static void ring_read(const struct ring *r, uint64_t pos, void *to, size_t n)
 {
-    uint64_t cap;
-    const unsigned char *data = ring_data(s, &cap);
-    size_t at = (size_t)(pos & (cap - 1)), run = (size_t)cap - at;
+    size_t at = (size_t)(pos & (r->cap - 1)), run = (size_t)r->cap - at;
     if (n <= run) {
-        memcpy(to, data + at, n);
+        memcpy(to, r->data + at, n);
     } else {
-        memcpy(to, data + at, run);
-        memcpy((char *)to + run, data, n - run);
+        memcpy(to, r->data + at, run);
+        memcpy((char *)to + run, r->data, n - run);
     }
+}
+
+// Whether what lies between two places can be in that ring: each item has a word of length.
+static inline bool is_in_ring(const struct ring *r, mp__place from, mp__place to)
+{
+    uint64_t bytes = mp__place_bytes(from, to);
+    return bytes <= r->cap && mp__place_items(from, to) <= bytes / 8;
 }
 
 static uint64_t ring_max(const struct mp__queue *s)
@@ -102,17 +120,39 @@ int mp__fifo_init(struct mp__queue *s)
     return r;
 }
 
+// NULL: there is none, or what leads there makes no sense.
 static struct mp__hand *hand_at(struct mp__queue *s, uint64_t offset)
 {
-    return mp__object_at(s, offset);
+    bool is = offset % _Alignof(struct mp__hand) == 0 &&
+              mp__object_holds(s, offset, sizeof(struct mp__hand));
+    return is ? mp__object_at(s, offset) : NULL;
+}
+
+// All hands, one after the other: a walk over the list, which ends even if it is damaged into
+// a ring.
+struct walk {
+    uint64_t next, left;
+};
+
+static struct walk all_hands(struct mp__queue *s)
+{
+    struct mp__reach r = mp__object_reach(s);
+    return (struct walk){atomic_load(&s->fifo.hands), (r.end - r.begin) / sizeof(struct mp__hand)};
+}
+
+static struct mp__hand *next_hand(struct mp__queue *s, struct walk *w)
+{
+    struct mp__hand *h = w->left ? hand_at(s, w->next) : NULL;
+    if (h)
+        *w = (struct walk){h->next, w->left - 1};
+    return h;
 }
 
 void mp__fifo_release(struct mp__queue *s)
 {
-    for (uint64_t at = atomic_load(&s->fifo.hands), next; at; at = next) {
-        next = hand_at(s, at)->next;
-        mp__object_release(s, at);
-    }
+    struct walk w = all_hands(s);
+    for (struct mp__hand *h; (h = next_hand(s, &w));)
+        mp__object_release(s, mp__object_offset(s, h));
     uint64_t ring = atomic_load(&s->fifo.ring);
     if (ring)
         mp__object_release(s, ring & ~UINT64_C(63));
@@ -145,7 +185,7 @@ static void recover_get(struct mp__queue *s)
     struct mp__fifo *f = &s->fifo;
     if (f->filling) {
         struct mp__hand *h = hand_at(s, f->filling);
-        if (h->to != atomic_load(&f->head) && !MP__BROKEN("fifo.recover"))
+        if (h && h->to != atomic_load(&f->head) && !MP__BROKEN("fifo.recover"))
             atomic_store(&h->left, 0);
         f->filling = 0;
     }
@@ -161,52 +201,54 @@ static int lock_get(struct mp__queue *s, mp__deadline d)
     return 0;
 }
 
-static void copy_ring(struct mp__queue *s, uint64_t to, uint64_t new_cap)
+// What is in a ring, to the same places of a larger one.
+static void copy_ring(struct mp__queue *s, const struct ring *from, const struct ring *to)
 {
-    struct mp__fifo *f = &s->fifo;
-    unsigned char *dst = mp__object_at(s, to);
-    mp__place head = atomic_load(&f->head), tail = atomic_load(&f->tail);
+    mp__place head = atomic_load(&s->fifo.head), tail = atomic_load(&s->fifo.tail);
     uint64_t pos = mp__place_pos(head), left = mp__place_bytes(head, tail);
+    left = left < from->cap ? left : from->cap;
     while (left > 0) {
-        size_t at = (size_t)(pos & (new_cap - 1));
-        size_t n = (size_t)(left < new_cap - at ? left : new_cap - at);
-        ring_read(s, pos, dst + at, n);
+        size_t at = (size_t)(pos & (to->cap - 1));
+        size_t n = (size_t)(left < to->cap - at ? left : to->cap - at);
+        ring_read(from, pos, to->data + at, n);
         pos += n;
         left -= n;
     }
 }
 
-// Makes the ring twice as large, with both locks; put is held. 0, -ENOMEM, MP_ETIMEDOUT.
-static int grow(struct mp__queue *s, mp__deadline d)
+// Makes the ring twice as large, with both locks; put is held. 0, -ENOMEM, MP_ETIMEDOUT,
+// MP_EPROTO.
+static int grow(mp_queue *q, struct ring *ring, mp__deadline d)
 {
+    struct mp__queue *s = q->shared;
     struct mp__fifo *f = &s->fifo;
-    uint64_t old = atomic_load(&f->ring), cap = UINT64_C(2) << (old & 63);
-    f->old_ring = old & ~UINT64_C(63);
+    uint64_t cap = ring->cap * 2;
+    f->old_ring = mp__object_offset(s, ring->data);
     int r = mp__object_alloc_into(s, (size_t)cap, &f->new_ring);
     if (r < 0)
         return r;
     MP__POINT("queue.growing");
-    if ((r = lock_get(s, d)) < 0) {
+    uint64_t offset = atomic_load(&f->new_ring);
+    r = mp__object_holds(s, offset, cap) ? lock_get(s, d) : MP_EPROTO;
+    if (r < 0) {
         mp__object_release_from(s, &f->new_ring);
         return r;
     }
-    uint64_t ring = atomic_load(&f->new_ring);
-    copy_ring(s, ring, cap);
+    copy_ring(s, ring, &(struct ring){mp__object_at(s, offset), cap});
     MP__POINT("queue.copied");
-    atomic_store(&f->ring, ring | (unsigned)__builtin_ctzll(cap));
+    atomic_store(&f->ring, offset | (unsigned)__builtin_ctzll(cap));
     MP__POINT("queue.grown");
     mp__mutex_unlock(&f->get);
     atomic_store(&f->new_ring, f->old_ring);
     mp__object_release_from(s, &f->new_ring);
-    return 0;
+    return open_ring(q, ring);
 }
 
-static bool fits(struct mp__queue *s, uint64_t need)
+static bool fits(struct mp__queue *s, const struct ring *ring, uint64_t need)
 {
     struct mp__fifo *f = &s->fifo;
     mp__place tail = atomic_load_explicit(&f->tail, memory_order_relaxed);
-    uint64_t cap = UINT64_C(1) << (atomic_load_explicit(&f->ring, memory_order_relaxed) & 63);
-    return mp__place_bytes(f->seen_head, tail) + need <= cap &&
+    return mp__place_bytes(f->seen_head, tail) + need <= ring->cap &&
            (s->max_items == 0 || mp__place_items(f->seen_head, tail) < s->max_items);
 }
 
@@ -216,19 +258,22 @@ static bool is_full_of_items(struct mp__queue *s)
     return s->max_items && mp__place_items(s->fifo.seen_head, tail) >= s->max_items;
 }
 
-// Whether there is room for `need` bytes: by what was seen of head, by looking, or by growing.
-static bool make_room(struct mp__queue *s, uint64_t need, mp__deadline d)
+// Makes room for `need` bytes: by what was seen of head, by looking, or by growing. 1, 0 (none), or
+// MP_EPROTO.
+static int make_room(mp_queue *q, struct ring *ring, uint64_t need, mp__deadline d)
 {
+    struct mp__queue *s = q->shared;
     struct mp__fifo *f = &s->fifo;
-    if (fits(s, need))
-        return true;
+    if (fits(s, ring, need))
+        return 1;
     f->seen_head = atomic_load_explicit(&f->head, memory_order_acquire);
-    while (!fits(s, need)) {
-        uint64_t cap = UINT64_C(1) << (atomic_load(&f->ring) & 63);
-        if (is_full_of_items(s) || cap * 2 > ring_max(s) || grow(s, d) < 0)
-            return false;
+    if (!is_in_ring(ring, f->seen_head, atomic_load_explicit(&f->tail, memory_order_relaxed)))
+        return MP_EPROTO;
+    while (!fits(s, ring, need)) {
+        if (is_full_of_items(s) || ring->cap * 2 > ring_max(s) || grow(q, ring, d) < 0)
+            return 0;
     }
-    return true;
+    return 1;
 }
 
 // Asks early for the lines that the next items will be written to: they are in the consumers'
@@ -240,61 +285,75 @@ static inline void fetch_ahead(unsigned char *data, uint64_t cap, uint64_t pos)
 }
 
 // Puts a word of length and n bytes; there is room.
-static void append(struct mp__queue *s, uint64_t word, const void *bytes, size_t n)
+static void append(struct mp__queue *s, const struct ring *ring, uint64_t word, const void *bytes,
+                   size_t n)
 {
     struct mp__fifo *f = &s->fifo;
     mp__place tail = atomic_load_explicit(&f->tail, memory_order_relaxed);
-    uint64_t cap, pos = mp__place_pos(tail);
-    unsigned char *data = ring_data(s, &cap), *at = data + (pos & (cap - 1));
-    if (sizeof word + n <= (size_t)(data + cap - at)) {
+    uint64_t pos = mp__place_pos(tail);
+    unsigned char *at = ring->data + (pos & (ring->cap - 1));
+    if (sizeof word + n <= (size_t)(ring->data + ring->cap - at)) {
         memcpy(at, &word, sizeof word);
         if (n)
             memcpy(at + sizeof word, bytes, n);
     } else {
-        ring_write(s, pos, &word, sizeof word);
-        ring_write(s, pos + sizeof word, bytes, n);
+        ring_write(ring, pos, &word, sizeof word);
+        ring_write(ring, pos + sizeof word, bytes, n);
     }
-    fetch_ahead(data, cap, pos);
+    fetch_ahead(ring->data, ring->cap, pos);
     MP__POINT("queue.written");
     atomic_store_explicit(&f->tail, mp__place_after(tail, sizeof word + padded(n), 1),
                           memory_order_release);
     MP__POINT("queue.published");
 }
 
+// With the lock: as many short items as find room; or an error, and none.
+static int64_t append_some(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
+{
+    struct ring ring;
+    int64_t put = 0;
+    int r = mp__queue_put_end(q->shared);
+    if (r == 0)
+        r = open_ring(q, &ring);
+    if (r < 0)
+        return r;
+    while ((size_t)put < n && items[put].size <= MP__QUEUE_INLINE &&
+           (r = make_room(q, &ring, 8 + padded(items[put].size), d)) > 0) {
+        append(q->shared, &ring, items[put].size, items[put].data, items[put].size);
+        put++;
+    }
+    return put || r > 0 ? put : r;
+}
+
 // One attempt: as many as find room now; 0: none.
 static int64_t put_short(mp_queue *q, const mp_slice *items, size_t n, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
-    int64_t put = 0;
-    int r = lock_put(s, d);
-    if (r < 0)
-        return r;
-    if ((r = mp__queue_put_end(s)) == 0) {
-        while ((size_t)put < n && items[put].size <= MP__QUEUE_INLINE &&
-               make_room(s, 8 + padded(items[put].size), d)) {
-            append(s, items[put].size, items[put].data, items[put].size);
-            put++;
-        }
-    }
+    int64_t put = lock_put(s, d);
+    if (put < 0)
+        return put;
+    put = append_some(q, items, n, d);
     mp__mutex_unlock_fence(&s->fifo.put);
-    if (put)
+    if (put > 0)
         mp__queue_came(q, mp__place_low(&s->fifo.tail), (uint64_t)put);
-    return r ? r : put;
+    return put;
 }
 
-static int64_t put_reference(mp_queue *q, const struct reference *ref, mp__deadline d)
+static int put_reference(mp_queue *q, const struct reference *ref, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
-    int r = lock_put(s, d);
-    if (r < 0)
-        return r;
-    bool put = false;
-    if ((r = mp__queue_put_end(s)) == 0 && (put = make_room(s, 8 + sizeof *ref, d)))
-        append(s, LONG | sizeof *ref, ref, sizeof *ref);
+    struct ring ring;
+    int put = lock_put(s, d);
+    if (put < 0)
+        return put;
+    if ((put = mp__queue_put_end(s)) == 0 && (put = open_ring(q, &ring)) == 0)
+        put = make_room(q, &ring, 8 + sizeof *ref, d);
+    if (put > 0)
+        append(s, &ring, LONG | sizeof *ref, ref, sizeof *ref);
     mp__mutex_unlock_fence(&s->fifo.put);
-    if (put)
+    if (put > 0)
         mp__queue_came(q, mp__place_low(&s->fifo.tail), 1);
-    return r ? r : put;
+    return put;
 }
 
 static bool has_all_items(struct mp__queue *s)
@@ -315,7 +374,7 @@ static int64_t put_long(mp_queue *q, const mp_slice *item, mp__deadline d)
         return r;
     memcpy(mp__object_at(s, ref.block), item->data, item->size);
     MP__POINT("queue.block");
-    int64_t put = put_reference(q, &ref, d);
+    int put = put_reference(q, &ref, d);
     if (put <= 0)
         mp__queue_unblock(s, ref.block, ref.size);
     return put;
@@ -355,8 +414,8 @@ static int take_hand(struct mp__queue *s, struct mp__hand **out)
     int r = mp__life_mine(s, &mine);
     if (r < 0)
         return r;
-    for (uint64_t at = atomic_load(&s->fifo.hands); at; at = (*out)->next) {
-        *out = hand_at(s, at);
+    struct walk w = all_hands(s);
+    while ((*out = next_hand(s, &w))) {
         if (left_in(*out) == 0 && mp__life_over(s, atomic_load(&(*out)->owner))) {
             atomic_store(&(*out)->owner, mine);
             return 0;
@@ -364,7 +423,7 @@ static int take_hand(struct mp__queue *s, struct mp__hand **out)
     }
     if ((r = mp__object_alloc(s, sizeof **out, &offset)) < 0)
         return r;
-    *out = hand_at(s, offset);
+    *out = mp__object_at(s, offset);
     if ((r = mp__mutex_init(&(*out)->lock)) < 0) {
         mp__object_release(s, offset);
         return r;
@@ -464,8 +523,8 @@ static inline uint32_t in_ring(struct mp__queue *s)
 }
 
 // How far a run goes: *bytes of *items. False if what lies there makes no sense.
-static bool measure_run(struct mp__queue *s, mp__place head, mp__place tail, uint64_t *bytes,
-                        uint32_t *items)
+static bool measure_run(struct mp__queue *s, const struct ring *ring, mp__place head,
+                        mp__place tail, uint64_t *bytes, uint32_t *items)
 {
     uint64_t there = mp__place_bytes(head, tail), pos = mp__place_pos(head);
     uint32_t most = mp__place_items(head, tail) / 2;
@@ -473,9 +532,11 @@ static bool measure_run(struct mp__queue *s, mp__place head, mp__place tail, uin
         most = MP__HAND_ITEMS;
     if (most == 0 || (s->max_items && s->max_items < 2UL * MP__HAND_ITEMS))
         most = 1;
+    if (!is_in_ring(ring, head, tail))
+        return false;
     for (*bytes = 0, *items = 0; *items < most; ++*items) {
         uint64_t word;
-        ring_read(s, pos + *bytes, &word, sizeof word);
+        ring_read(ring, pos + *bytes, &word, sizeof word);
         uint64_t need = sizeof word + padded(word & ~LONG);
         if ((word & ~LONG) > MP__QUEUE_INLINE || *bytes + need > there)
             return false;
@@ -499,11 +560,13 @@ static int refill(mp_queue *q, struct mp__hand *h, mp__deadline d)
     mp__place head = atomic_load(&f->head), tail = atomic_load(&f->tail);
     uint64_t bytes = 0;
     uint32_t items = 0;
-    if (head != tail && !measure_run(s, head, tail, &bytes, &items))
+    struct ring ring;
+    if (head != tail && (r = open_ring(q, &ring)) == 0 &&
+        !measure_run(s, &ring, head, tail, &bytes, &items))
         r = MP_EPROTO;
     if (r == 0 && items) {
         f->filling = mp__object_offset(s, h);
-        ring_read(s, mp__place_pos(head), h->data, (size_t)bytes);
+        ring_read(&ring, mp__place_pos(head), h->data, (size_t)bytes);
         h->to = mp__place_after(head, bytes, items);
         MP__POINT("queue.filling");
         atomic_store_explicit(&h->left, items, memory_order_release);
@@ -576,8 +639,8 @@ static int64_t from_my_hand(mp_queue *q, const struct mp__want *w, mp__deadline 
 static int64_t from_other_hands(mp_queue *q, const struct mp__want *w)
 {
     struct mp__queue *s = q->shared;
-    for (uint64_t at = atomic_load(&s->fifo.hands); at; at = hand_at(s, at)->next) {
-        struct mp__hand *h = hand_at(s, at);
+    struct walk all = all_hands(s);
+    for (struct mp__hand *h; (h = next_hand(s, &all));) {
         if (left_in(h) == 0 || lock_hand(s, h, 0) < 0)
             continue;
         int64_t r = left_in(h) ? deliver(s, h, w) : MP_ETIMEDOUT;
@@ -590,8 +653,9 @@ static int64_t from_other_hands(mp_queue *q, const struct mp__want *w)
 
 static bool others_have(struct mp__queue *s)
 {
-    for (uint64_t at = atomic_load(&s->fifo.hands); at; at = hand_at(s, at)->next)
-        if (left_in(hand_at(s, at)))
+    struct walk w = all_hands(s);
+    for (struct mp__hand *h; (h = next_hand(s, &w));)
+        if (left_in(h))
             return true;
     return false;
 }
@@ -667,8 +731,9 @@ int64_t mp__fifo_size(mp_queue *q)
     struct mp__fifo *f = &q->shared->fifo;
     mp__place head = atomic_load(&f->head), tail = atomic_load(&f->tail);
     int64_t n = mp__place_items(head, tail);
-    for (uint64_t at = atomic_load(&f->hands); at; at = hand_at(q->shared, at)->next)
-        n += left_in(hand_at(q->shared, at));
+    struct walk w = all_hands(q->shared);
+    for (struct mp__hand *h; (h = next_hand(q->shared, &w));)
+        n += left_in(h);
     return n;
 }
 

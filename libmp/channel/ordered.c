@@ -41,24 +41,47 @@ static size_t table_size(uint64_t slots)
     return sizeof(struct table) + (size_t)slots * (8 + 4 + 4);
 }
 
-static struct table *table_of(struct mp__queue *s)
+// The table as it was found and checked when the lock was taken. What it says of places in
+// itself and in the arena is checked where it is used.
+struct view {
+    struct mp__queue *s;
+    struct mp__reach reach; // of the arena: all items lie in it
+    struct table *t;
+    uint32_t slots;
+};
+
+static int open_table(struct view *v, struct mp__queue *s, uint64_t offset)
 {
-    return mp__object_at(s, atomic_load_explicit(&s->ordered.table, memory_order_relaxed));
+    struct mp__reach reach = mp__object_reach(s);
+    if (offset % _Alignof(struct table) || !mp__reaches(reach, offset, sizeof(struct table)))
+        return MP_EPROTO;
+    struct table *t = mp__object_at(s, offset);
+    *v = (struct view){s, reach, t, __atomic_load_n(&t->slots, __ATOMIC_RELAXED)};
+    return v->slots && mp__reaches(reach, offset, table_size(v->slots)) ? 0 : MP_EPROTO;
 }
 
-static uint32_t *heap_of(struct table *t)
+static int open_present(struct view *v, struct mp__queue *s)
 {
-    return (uint32_t *)(void *)(t->item + t->slots);
+    return open_table(v, s, atomic_load_explicit(&s->ordered.table, memory_order_relaxed));
 }
 
-static uint32_t *free_of(struct table *t)
+static uint32_t *heap_of(const struct view *v)
 {
-    return heap_of(t) + t->slots;
+    return (uint32_t *)(void *)(v->t->item + v->slots);
 }
 
-static struct item *item_in(struct mp__queue *s, const struct table *t, uint32_t slot)
+static uint32_t *free_of(const struct view *v)
 {
-    return mp__object_at(s, t->item[slot]);
+    return heap_of(v) + v->slots;
+}
+
+// NULL: there is none in that slot, or what leads there makes no sense.
+static struct item *item_in(const struct view *v, uint32_t slot)
+{
+    uint64_t offset = slot < v->slots ? v->t->item[slot] : 0;
+    bool is =
+        offset % _Alignof(struct item) == 0 && mp__reaches(v->reach, offset, sizeof(struct item));
+    return is ? mp__object_at(v->s, offset) : NULL;
 }
 
 static size_t block_size(const struct item *i)
@@ -73,33 +96,45 @@ size_t mp__ordered_overhead(void)
 
 // ---- the heap, of numbers of slots ----
 
+// What makes no sense (NULL) goes last.
 static bool goes_before(const struct mp__queue *s, const struct item *a, const struct item *b)
 {
+    if (!a || !b)
+        return a;
     if (s->kind == MP_LIFO)
         return a->sequence > b->sequence;
     return a->priority != b->priority ? a->priority < b->priority : a->sequence < b->sequence;
 }
 
-static void heap_push(struct mp__queue *s, struct table *t, uint32_t slot)
+static void heap_push(const struct view *v, uint32_t slot)
 {
-    uint32_t *heap = heap_of(t), at = t->in_heap++;
-    const struct item *new = item_in(s, t, slot);
-    while (at > 0 && goes_before(s, new, item_in(s, t, heap[(at - 1) / 2]))) {
+    uint32_t *heap = heap_of(v), at = v->t->in_heap;
+    const struct item *new = item_in(v, slot);
+    if (at >= v->slots)
+        return;
+    v->t->in_heap = at + 1;
+    while (at > 0 && goes_before(v->s, new, item_in(v, heap[(at - 1) / 2]))) {
         heap[at] = heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     heap[at] = slot;
 }
 
-static void heap_pop(struct mp__queue *s, struct table *t)
+static void heap_pop(const struct view *v)
 {
-    uint32_t *heap = heap_of(t), n = --t->in_heap, at = 0;
-    const struct item *last = item_in(s, t, heap[n]);
+    uint32_t *heap = heap_of(v), n = v->t->in_heap - 1, at = 0;
+    if (n >= v->slots)
+        return;
+    v->t->in_heap = n;
+    const struct item *last = item_in(v, heap[n]);
     for (uint32_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n &&
-            goes_before(s, item_in(s, t, heap[child + 1]), item_in(s, t, heap[child])))
+        const struct item *first = item_in(v, heap[child]);
+        const struct item *other = child + 1 < n ? item_in(v, heap[child + 1]) : NULL;
+        if (goes_before(v->s, other, first)) {
+            first = other;
             child++;
-        if (!goes_before(s, item_in(s, t, heap[child]), last))
+        }
+        if (!goes_before(v->s, first, last))
             break;
         heap[at] = heap[child];
     }
@@ -108,46 +143,50 @@ static void heap_pop(struct mp__queue *s, struct table *t)
 
 // ---- the table ----
 
-// Makes all that is derived from the slots.
-static void derive(struct mp__queue *s, struct table *t)
+// Makes all that is derived from the slots. One that leads nowhere is free again.
+static void derive(const struct view *v)
 {
-    struct mp__ordered *o = &s->ordered;
+    struct mp__ordered *o = &v->s->ordered;
+    struct table *t = v->t;
     uint32_t held = 0;
     t->in_heap = t->free = 0;
-    for (uint32_t i = t->slots; i-- > 0;) {
-        if (!t->item[i]) {
-            free_of(t)[t->free++] = i;
+    for (uint32_t i = v->slots; i-- > 0;) {
+        struct item *it = item_in(v, i);
+        if (!it) {
+            t->item[i] = 0;
+            free_of(v)[t->free++] = i;
             continue;
         }
-        struct item *it = item_in(s, t, i);
         it->slot = i;
         if (it->sequence >= o->sequence)
             o->sequence = it->sequence + 1;
         held += it->holder != 0;
         if (!it->holder)
-            heap_push(s, t, i);
+            heap_push(v, i);
     }
     atomic_store(&o->ready, t->in_heap);
     atomic_store(&o->held, held);
 }
 
-static int new_table(struct mp__queue *s, uint32_t slots, uint64_t *offset)
+static int new_table(struct view *v, struct mp__queue *s, uint32_t slots, uint64_t *offset)
 {
     int r = mp__object_alloc(s, table_size(slots), offset);
-    if (r == 0)
-        ((struct table *)mp__object_at(s, *offset))->slots = slots;
-    return r;
+    if (r < 0)
+        return r;
+    ((struct table *)mp__object_at(s, *offset))->slots = slots;
+    return open_table(v, s, *offset);
 }
 
 int mp__ordered_init(struct mp__queue *s)
 {
     uint64_t offset = 0;
+    struct view v;
     int r = mp__mutex_init(&s->ordered.lock);
     if (r == 0)
-        r = new_table(s, SLOTS_MIN, &offset);
+        r = new_table(&v, s, SLOTS_MIN, &offset);
     if (r < 0)
         return r;
-    derive(s, mp__object_at(s, offset));
+    derive(&v);
     atomic_store(&s->ordered.table, offset);
     return 0;
 }
@@ -159,63 +198,76 @@ bool mp__ordered_idle(struct mp__queue *s)
 
 void mp__ordered_release(struct mp__queue *s)
 {
-    uint64_t offset = atomic_load(&s->ordered.table);
-    if (!offset)
+    struct view v;
+    if (open_present(&v, s) < 0)
         return;
-    struct table *t = table_of(s);
-    for (uint32_t i = 0; i < t->slots; i++)
-        if (t->item[i])
-            mp__object_release(s, t->item[i]);
-    mp__object_release(s, offset);
+    for (uint32_t i = 0; i < v.slots; i++)
+        if (v.t->item[i])
+            mp__object_release(s, v.t->item[i]);
+    mp__object_release(s, mp__object_offset(s, v.t));
 }
 
-static int lock(struct mp__queue *s, mp__deadline d)
+static void unlock(const struct view *v)
+{
+    mp__mutex_unlock(&v->s->ordered.lock);
+}
+
+static int lock(struct view *v, struct mp__queue *s, mp__deadline d)
 {
     int r = mp__mutex_lock_patiently(&s->ordered.lock, d);
-    if (r != MP_EOWNERDEAD)
+    if (r < 0 && r != MP_EOWNERDEAD)
         return r;
-    if (!MP__BROKEN("ordered.derive"))
-        derive(s, table_of(s));
-    mp__mutex_consistent(&s->ordered.lock);
-    return 0;
+    int sound = open_present(v, s);
+    if (r == MP_EOWNERDEAD) {
+        if (sound == 0 && !MP__BROKEN("ordered.derive"))
+            derive(v);
+        mp__mutex_consistent(&s->ordered.lock);
+    }
+    if (sound < 0)
+        mp__mutex_unlock(&s->ordered.lock);
+    return sound;
 }
 
-static int grow(struct mp__queue *s)
+static int grow(struct view *v)
 {
-    struct table *old = table_of(s), *t;
-    uint64_t offset, old_offset = atomic_load(&s->ordered.table);
-    if (old->slots >= SLOTS_MAX)
+    struct mp__queue *s = v->s;
+    struct view more;
+    uint64_t offset;
+    if (v->slots >= SLOTS_MAX)
         return -ENOMEM;
-    int r = new_table(s, old->slots * 2, &offset);
+    int r = new_table(&more, s, v->slots * 2, &offset);
     if (r < 0)
         return r;
-    t = mp__object_at(s, offset);
-    memcpy(t->item, old->item, old->slots * sizeof *old->item);
-    derive(s, t);
+    memcpy(more.t->item, v->t->item, v->slots * sizeof *v->t->item);
+    derive(&more);
     MP__POINT("ordered.grown");
     atomic_store(&s->ordered.table, offset);
-    mp__object_release(s, old_offset);
+    mp__object_release(s, mp__object_offset(s, v->t));
+    *v = more;
     return 0;
 }
 
 // ---- putting ----
 
-static int enter(struct mp__queue *s, uint64_t offset)
+static int enter(struct view *v, uint64_t offset)
 {
-    struct mp__ordered *o = &s->ordered;
-    struct item *it = mp__object_at(s, offset);
-    int r = table_of(s)->free ? 0 : grow(s);
+    struct mp__ordered *o = &v->s->ordered;
+    struct item *it = mp__object_at(v->s, offset);
+    int r = v->t->free ? 0 : grow(v);
     if (r < 0)
         return r;
-    struct table *t = table_of(s);
-    it->slot = free_of(t)[t->free - 1];
+    struct table *t = v->t;
+    uint32_t free = t->free - 1, slot = free < v->slots ? free_of(v)[free] : v->slots;
+    if (slot >= v->slots || t->item[slot])
+        return MP_EPROTO;
+    it->slot = slot;
     it->sequence = o->sequence;
     MP__POINT("ordered.entering");
-    __atomic_store_n(&t->item[it->slot], offset, __ATOMIC_RELEASE);
+    __atomic_store_n(&t->item[slot], offset, __ATOMIC_RELEASE);
     MP__POINT("ordered.entered");
     __atomic_store_n(&o->sequence, o->sequence + 1, __ATOMIC_RELAXED); // read without the lock
-    t->free--;
-    heap_push(s, t, it->slot);
+    t->free = free;
+    heap_push(v, slot);
     atomic_fetch_add(&o->ready, 1);
     return 0;
 }
@@ -229,16 +281,17 @@ static bool has_all_items(struct mp__queue *s)
 static int put_block(mp_queue *q, uint64_t offset, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
-    int r = lock(s, d);
+    struct view v;
+    int r = lock(&v, s, d);
     if (r < 0)
         return r;
     bool full = has_all_items(s);
     r = mp__queue_put_end(s);
-    if (r == 0 && !full && (r = enter(s, offset)) == 0) {
+    if (r == 0 && !full && (r = enter(&v, offset)) == 0) {
         atomic_fetch_add(&s->ordered.came, 1);
         r = 1;
     }
-    mp__mutex_unlock(&s->ordered.lock);
+    unlock(&v);
     if (r > 0)
         mp__queue_came(q, &s->ordered.came, 1);
     return r;
@@ -295,54 +348,57 @@ static uint64_t tag_of(const struct item *it)
 }
 
 // Forgets an item that is in no heap. Locked; the block is released later.
-static uint64_t forget(struct mp__queue *s, struct table *t, uint32_t slot)
+static uint64_t forget(const struct view *v, uint32_t slot)
 {
+    struct table *t = v->t;
     uint64_t offset = t->item[slot];
     MP__POINT("ordered.leaving");
     __atomic_store_n(&t->item[slot], 0, __ATOMIC_RELEASE);
     MP__POINT("ordered.left");
-    free_of(t)[t->free++] = slot;
-    atomic_fetch_add(&s->ordered.left, 1);
+    if (t->free < v->slots)
+        free_of(v)[t->free++] = slot;
+    atomic_fetch_add(&v->s->ordered.left, 1);
     return offset;
 }
 
-static void give_back(struct mp__queue *s, struct table *t, struct item *it)
+static void give_back(const struct view *v, uint32_t slot, struct item *it)
 {
+    struct mp__ordered *o = &v->s->ordered;
     it->holder = 0;
     MP__POINT("acked.given_back");
-    heap_push(s, t, it->slot);
-    atomic_fetch_add(&s->ordered.ready, 1);
-    atomic_fetch_sub(&s->ordered.held, 1);
-    atomic_fetch_add(&s->ordered.came, 1);
+    heap_push(v, slot);
+    atomic_fetch_add(&o->ready, 1);
+    atomic_fetch_sub(&o->held, 1);
+    atomic_fetch_add(&o->came, 1);
 }
 
 // What the dead hold can be taken again. Looks now and then. Locked.
-static uint32_t reclaim(struct mp__queue *s)
+static uint32_t reclaim(const struct view *v)
 {
-    struct mp__ordered *o = &s->ordered;
+    struct mp__ordered *o = &v->s->ordered;
     int64_t now = atomic_load(&o->held) ? mp__now() : 0;
     uint32_t n = 0;
     if (now - o->looked_at < MP__LOOK_NS / 2)
         return 0;
     o->looked_at = now;
-    struct table *t = table_of(s);
-    for (uint32_t i = 0; i < t->slots; i++) {
-        struct item *it = t->item[i] ? item_in(s, t, i) : NULL;
-        if (it && it->holder && mp__life_over(s, it->holder)) {
-            give_back(s, t, it);
+    for (uint32_t i = 0; i < v->slots; i++) {
+        struct item *it = item_in(v, i);
+        if (it && it->holder && mp__life_over(v->s, it->holder)) {
+            give_back(v, i, it);
             n++;
         }
     }
     return n;
 }
 
-static void hold(mp_queue *q, struct table *t, struct item *it, mp__life mine, mp_queue_item *told)
+static void hold(mp_queue *q, const struct view *v, struct item *it, mp__life mine,
+                 mp_queue_item *told)
 {
-    struct mp__ordered *o = &q->shared->ordered;
+    struct mp__ordered *o = &v->s->ordered;
     uint32_t attempts = it->attempts++;
     it->holder = mine;
     MP__POINT("acked.held");
-    heap_pop(q->shared, t);
+    heap_pop(v);
     atomic_fetch_add(&o->held, 1);
     atomic_fetch_sub(&o->ready, 1);
     atomic_fetch_add(&o->left, 1); // room for another
@@ -353,26 +409,26 @@ static void hold(mp_queue *q, struct table *t, struct item *it, mp__life mine, m
 
 // Takes the first item; locked, and there is one. Returns its size; *gone is a block that is
 // to be released.
-static int64_t take(mp_queue *q, const struct mp__want *w, mp__life mine, uint64_t *gone)
+static int64_t take(mp_queue *q, const struct view *v, const struct mp__want *w, mp__life mine,
+                    uint64_t *gone)
 {
-    struct mp__queue *s = q->shared;
-    struct table *t = table_of(s);
-    uint32_t slot = heap_of(t)[0];
-    struct item *it = item_in(s, t, slot);
-    if (!mp__object_holds(s, t->item[slot], sizeof *it) ||
-        !mp__object_holds(s, t->item[slot], block_size(it)))
+    struct mp__queue *s = v->s;
+    uint32_t slot = v->t->in_heap ? heap_of(v)[0] : v->slots;
+    struct item *it = item_in(v, slot);
+    uint64_t size = it ? it->size : 0;
+    if (!it || !mp__reaches(v->reach, mp__object_offset(s, it + 1), size))
         return MP_EPROTO;
-    int r = mp__want_take(w, it + 1, it->size);
+    int r = mp__want_take(w, it + 1, size);
     if (r < 0 || (!w->buf && !w->made && !w->discard))
-        return r < 0 ? r : (int64_t)it->size;
+        return r < 0 ? r : (int64_t)size;
     if (s->ack && !w->discard) {
-        hold(q, t, it, mine, w->item);
+        hold(q, v, it, mine, w->item);
     } else {
-        heap_pop(s, t);
-        *gone = forget(s, t, slot);
+        heap_pop(v);
+        *gone = forget(v, slot);
         atomic_fetch_sub(&s->ordered.ready, 1);
     }
-    return (int64_t)it->size;
+    return (int64_t)size;
 }
 
 // One attempt. MP_ETIMEDOUT: there is nothing; MP_EOF: and there will be nothing.
@@ -380,20 +436,21 @@ static int64_t try_take(mp_queue *q, const struct mp__want *w, mp__deadline d)
 {
     struct mp__queue *s = q->shared;
     struct mp__ordered *o = &s->ordered;
+    struct view v;
     mp__life mine = 0;
     uint64_t gone = 0;
     int64_t r = s->ack ? mp__life_mine(s, &mine) : 0;
-    if (r < 0 || (r = lock(s, d)) < 0)
+    if (r < 0 || (r = lock(&v, s, d)) < 0)
         return r;
-    uint32_t back = reclaim(s);
+    uint32_t back = reclaim(&v);
     if (atomic_load(&o->ready))
-        r = take(q, w, mine, &gone);
+        r = take(q, &v, w, mine, &gone);
     else if (mp__queue_get_end(s) && (!s->ack || atomic_load(&o->held) == 0))
         r = MP_EOF;
     else
         r = MP_ETIMEDOUT;
     bool left = r >= 0 && (gone || s->ack);
-    mp__mutex_unlock(&o->lock);
+    unlock(&v);
     if (gone)
         mp__queue_unblock(s, gone, sizeof(struct item) + (uint64_t)r);
     if (left)
@@ -421,24 +478,24 @@ int64_t mp__ordered_get(mp_queue *q, const struct mp__want *w, mp__deadline d)
 int mp__ordered_ack(mp_queue *q, uint64_t tag, bool back)
 {
     struct mp__queue *s = q->shared;
+    struct view v;
     mp__life mine;
     int r = mp__life_mine(s, &mine);
-    if (r < 0 || (r = lock(s, MP__NEVER)) < 0)
+    if (r < 0 || (r = lock(&v, s, MP__NEVER)) < 0)
         return r;
-    struct table *t = table_of(s);
     uint32_t slot = (uint32_t)(tag >> TAG_SLOT);
-    struct item *it = slot < t->slots && t->item[slot] ? item_in(s, t, slot) : NULL;
+    struct item *it = item_in(&v, slot);
     uint64_t gone = 0, size = 0;
     if (!it || tag_of(it) != tag || it->holder != mine) {
         r = MP_ENOTHELD;
     } else if (back) {
-        give_back(s, t, it);
+        give_back(&v, slot, it);
     } else {
         size = block_size(it);
-        gone = forget(s, t, slot);
+        gone = forget(&v, slot);
         atomic_fetch_sub(&s->ordered.held, 1);
     }
-    mp__mutex_unlock(&s->ordered.lock);
+    unlock(&v);
     if (gone)
         mp__queue_unblock(s, gone, size);
     if (r == 0 && (back || mp__queue_get_end(s)))
@@ -453,10 +510,11 @@ bool mp__ordered_ready(mp_queue *q)
     struct mp__queue *s = q->shared;
     if (atomic_load(&s->ordered.ready))
         return true;
-    if (atomic_load(&s->ordered.held) == 0 || lock(s, 0) < 0)
+    struct view v;
+    if (atomic_load(&s->ordered.held) == 0 || lock(&v, s, 0) < 0)
         return false;
-    bool back = reclaim(s) > 0;
-    mp__mutex_unlock(&s->ordered.lock);
+    bool back = reclaim(&v) > 0;
+    unlock(&v);
     return back;
 }
 
@@ -483,9 +541,10 @@ uint32_t mp__ordered_unreported(struct mp__queue *s)
     uint32_t n = atomic_load(&o->ready) + atomic_load(&o->held);
     if (n)
         return n;
-    if (lock(s, 0) < 0)
+    struct view v;
+    if (lock(&v, s, 0) < 0)
         return 1; // as far as can be told
     n = atomic_load(&o->ready) + atomic_load(&o->held);
-    mp__mutex_unlock(&o->lock);
+    unlock(&v);
     return n;
 }

@@ -61,7 +61,7 @@ struct mp__hand {
     _Atomic mp__life owner; // the process it belongs to
     uint64_t next;          // hand in the list: offset, 0 = the last
     mp__place to;           // where the run ends in the ring
-    bool unsure;            // its owner died, and perhaps while he filled it
+    uint8_t unsure;         // its owner died, and perhaps while he filled it
     // Where the first item lies in data << 32 | how many there are. Written last when a run
     // comes, and in one store when an item leaves.
     _Atomic uint64_t left;
@@ -97,7 +97,7 @@ struct mp__queue {
     struct mp__object object;
     _Atomic uint64_t id; // another one for each queue that is ever in this place; 0: freed
     uint32_t kind;       // mp_queue_kind
-    bool ack;
+    uint8_t ack;         // no bool: damage may set it
     uint64_t max_items, max_bytes;
     // Looked at in each call and seldom written.
     _Alignas(128) _Atomic uint32_t ended; // 1 + mp_shutdown
@@ -123,6 +123,7 @@ struct mp_queue {
     struct mp__far *remote;   // ... of another machine
     uint64_t id;              // of the queue it was made for
     int eventfd;              // says that items came; -1 with a name
+    _Atomic uint64_t ring;    // what the queue says of its ring, when that was last checked
     _Atomic uint64_t token;   // of the process whose hand this is
     struct mp__hand *_Atomic hand;
     _Atomic uint64_t last_tag;

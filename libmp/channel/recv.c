@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // The receiving side of a channel, and what those need who wait for several.
+//
+// In an exchange of questions and answers each side waits for the other's whole way from the
+// coming of a message to the sending of the next, so what can be done while this side waits is
+// done then: the space of a message goes back, with its fence, when the next one is asked for.
 #include "channel/channel.h"
 #include "os/point.h"
 
@@ -16,6 +20,9 @@
 #define PILE_GOOD  8    // messages that a delay has to bring, or ...
 #define PILE_BYTES 8192 // ... so much in two of them at least
 #define PILE_SKIP  4096
+#define BRIEF      64 // looks for the answer, before a wait begins
+
+#define HOT inline __attribute__((always_inline))
 
 static void silence_bell(int fd)
 {
@@ -45,17 +52,21 @@ static int end_error(const struct mp__channel *c)
 
 // Asks for the lines of the next message along with the head that will tell of it: so a round
 // trip waits for the other core once, not twice. What is not there yet costs nothing.
-static inline void fetch_next(const struct mp__ring_rx *r)
+static inline void fetch(const unsigned char *next)
 {
-    const unsigned char *next = r->data + (r->pos & (r->cap - 1));
     __builtin_prefetch(next);
     __builtin_prefetch(next + 64);
+}
+
+static inline const unsigned char *next_message(const struct mp__ring_rx *r)
+{
+    return r->data + (r->pos & (r->cap - 1));
 }
 
 static inline __attribute__((always_inline)) bool data_ready(void *arg)
 {
     struct mp__channel *c = arg;
-    fetch_next(&c->rx.ring);
+    fetch(next_message(&c->rx.ring));
     return atomic_load_explicit(&c->rx.ring.ring->head, memory_order_acquire) != c->rx.ring.pos ||
            ended(c);
 }
@@ -80,9 +91,17 @@ static int data_sleep(void *arg, mp__deadline d)
 
 static const struct mp__waiter data_waiter = {data_ready, data_arm, data_sleep};
 
+// Before this end waits.
+static inline void give_back_all(struct mp__channel *c)
+{
+    if (c->rx.ring.returned != c->rx.ring.pos)
+        mp__channel_give_back(c);
+}
+
 // Waits for bytes beyond the view, which is used up. 0, or why there are none.
 static int wait_data(struct mp__channel *c, int timeout_ms)
 {
+    give_back_all(c);
     mp__deadline d = mp__deadline_in(timeout_ms);
     int r = mp__wait_until(&c->rx.spin, &data_waiter, c, d);
     if (r == MP_ETIMEDOUT && d == 0)
@@ -120,8 +139,6 @@ static void pile_up(struct mp__channel *c)
             if (c->rx.got < 64 && bytes < 4UL * PILE_BYTES && c->rx.delay < max)
                 c->rx.delay *= 2;
         }
-    } else if (c->rx.skip) {
-        c->rx.skip--;
     } else {
         c->rx.delay = PILE_FIRST;
     }
@@ -150,13 +167,16 @@ void mp__channel_give_back(struct mp__channel *c)
     }
 }
 
-// After taking from the view: space goes back now and then, and always before
-// this end may sleep.
+// After taking from the view: space goes back now and then, and always before this end
+// waits. What is kept is no more than a quarter of the ring, and no sender needs more than
+// another quarter at once: one that sleeps finds room enough in an empty ring, though its
+// receiver never comes back. With parcels all goes back at the end of the view: a sender
+// with too many descriptors under way asks whether they are its own (post_parcel()).
 static void taken(struct mp__channel *c)
 {
     struct mp__ring_rx *x = &c->rx.ring;
     uint64_t due = x->cap / 4 < RETURN_MAX ? x->cap / 4 : RETURN_MAX;
-    if (x->pos == x->seen || x->pos - x->returned >= due ||
+    if (x->pos - x->returned >= due || (x->pos == x->seen && c->post.taken) ||
         atomic_load_explicit(&x->ring->want_space, memory_order_relaxed))
         mp__channel_give_back(c);
 }
@@ -198,15 +218,41 @@ static MP__SLOW int64_t odd_length(struct mp__channel *c, uint64_t len)
     return r == MP_EPROTO ? mp__channel_break(c, r) : MP_ETYPE;
 }
 
+// Looks for a moment whether something comes; then there is more in the ring. The answer to
+// what was just sent does, mostly: from the look that finds it to its taking the way is short.
+static inline bool look_briefly(struct mp__channel *c, int timeout_ms)
+{
+    const struct mp__ring_rx *x = &c->rx.ring;
+    const unsigned char *next = next_message(x);
+    const uint64_t pos = x->pos;
+    _Atomic uint64_t *head = &x->ring->head;
+    struct mp__spin_run run;
+    give_back_all(c);
+    if (timeout_ms == 0 || !mp__spin_begin(&c->rx.spin, &run))
+        return false;
+    for (int i = 0; i < BRIEF; i++) {
+        fetch(next);
+        if (atomic_load_explicit(head, memory_order_acquire) != pos)
+            return true;
+        mp__cpu_relax();
+    }
+    return false;
+}
+
 // Finds the next message: its length, or the error.
-static int64_t find_message(struct mp__channel *c, int timeout_ms)
+static HOT int64_t find_message(struct mp__channel *c, int timeout_ms)
 {
     struct mp__ring_rx *x = &c->rx.ring;
     if (atomic_load_explicit(&c->ended, memory_order_relaxed) & (MP__CLOSING | MP__BROKEN))
         return end_error(c);
     if (x->pos == x->seen) {
-        pile_up(c);
+        if (c->rx.skip)
+            c->rx.skip--;
+        else
+            pile_up(c);
         if (mp__ring_look_head(x) < 0)
+            return mp__channel_break(c, MP_EPROTO);
+        if (x->pos == x->seen && look_briefly(c, timeout_ms) && mp__ring_look_head(x) < 0)
             return mp__channel_break(c, MP_EPROTO);
         if (x->pos == x->seen) {
             int r = wait_data(c, timeout_ms);
@@ -256,7 +302,7 @@ static MP__SLOW int take_pieces(struct mp__channel *c, char *p, uint64_t size, i
 }
 
 // Takes the message that find_message() found.
-static int take_message(struct mp__channel *c, void *buf, uint64_t len, int timeout_ms)
+static HOT int take_message(struct mp__channel *c, void *buf, uint64_t len, int timeout_ms)
 {
     struct mp__ring_rx *x = &c->rx.ring;
     x->pos += MP__WORD;
@@ -265,7 +311,7 @@ static int take_message(struct mp__channel *c, void *buf, uint64_t len, int time
     if (whole <= mp__ring_view(x)) {
         const void *there = mp__ring_there(x, whole);
         if (there && len)
-            memcpy(buf, there, (size_t)len);
+            mp__copy(buf, there, (size_t)len);
         else if (len)
             mp__ring_get(x, buf, (size_t)len);
         x->pos += there ? whole : whole - (size_t)len;
@@ -368,6 +414,7 @@ bool mp__channel_readable(struct mp__channel *c)
 
 void mp__channel_arm(struct mp__channel *c)
 {
+    give_back_all(c);
     atomic_store_explicit(&c->rx.ring.ring->want_data, 1, memory_order_release);
 }
 

@@ -239,7 +239,7 @@ static inline void put_whole(struct mp__channel *c, const void *data, size_t siz
     if (here) {
         memcpy(here, &length, MP__WORD);
         if (size)
-            memcpy(here + MP__WORD, data, size);
+            mp__copy(here + MP__WORD, data, size);
         t->pos += need;
     } else {
         mp__ring_put(t, &length, MP__WORD);
@@ -247,8 +247,8 @@ static inline void put_whole(struct mp__channel *c, const void *data, size_t siz
             mp__ring_put(t, data, size);
         t->pos = mp__padded(t->pos);
     }
-    fetch_ahead(t);
     publish(c);
+    fetch_ahead(t);
 }
 
 int mp__channel_send(struct mp__channel *c, const void *data, size_t size, int timeout_ms)

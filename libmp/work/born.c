@@ -148,7 +148,7 @@ _Noreturn void mp__process_born(int sock)
         hold_lifeline(l.lifeline);
     }
     mp__letter_answer(sock, r, why);
-    if (r < 0)
+    if (r != 0)
         _exit(1);
     await_go(sock);
     me->arg = l.arg;

@@ -39,7 +39,8 @@ static int add_variables(struct mp__inner *in, const bool *wanted)
     in->added = malloc(N * line);
     if (!in->environ || !in->added)
         return -ENOMEM;
-    memcpy(in->environ, environ, n * sizeof *environ);
+    if (n)
+        memcpy(in->environ, environ, n * sizeof *environ);
     for (size_t i = 0; i < N; i++) {
         if (!wanted[i])
             continue;

@@ -155,20 +155,22 @@ static bool is_sane(const struct head *h, size_t size)
            h->arg_size <= size - h->arg_at;
 }
 
-// Private, so that the argument may be written to.
-static int map_letter(int memfd, struct head **out)
+// Private, so that the argument may be written to. NULL: *err says why.
+static struct head *map_letter(int memfd, int *err)
 {
     struct stat st;
-    if (fstat(memfd, &st) < 0)
-        return -errno;
-    size_t size = (size_t)st.st_size;
-    if (size < sizeof(struct head))
-        return MP_EPROTO;
+    *err = fstat(memfd, &st) < 0 ? -errno : 0;
+    size_t size = *err ? 0 : (size_t)st.st_size;
+    if (*err == 0 && size < sizeof(struct head))
+        *err = MP_EPROTO;
+    if (*err)
+        return NULL;
     struct head *h = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, memfd, 0);
     if (h == MAP_FAILED)
-        return -errno;
-    *out = h;
-    return is_sane(h, size) ? 0 : MP_EPROTO;
+        *err = -errno;
+    else if (!is_sane(h, size))
+        *err = MP_EPROTO;
+    return *err ? NULL : h;
 }
 
 static int open_handles(struct mp__letter *l, const struct head *h, const char *bytes, int sock)
@@ -215,7 +217,6 @@ int mp__letter_read(struct mp__letter *l, int sock, const char **why)
     int fds[2];
     size_t n = 2;
     char byte;
-    struct head *h = NULL;
     *l = (struct mp__letter){.lifeline = -1};
     *why = "the letter to the new process cannot be read";
     int r = mp__fds_recv(sock, fds, &n, &byte, 1);
@@ -224,9 +225,9 @@ int mp__letter_read(struct mp__letter *l, int sock, const char **why)
     if (n != 2)
         return MP_EPROTO;
     l->lifeline = fds[1];
-    r = map_letter(fds[0], &h);
+    struct head *h = map_letter(fds[0], &r);
     close(fds[0]);
-    if (r < 0)
+    if (!h)
         return r;
     char *part[PARTS], *at = (char *)(h + 1);
     for (int i = 0; i < PARTS; at += h->size[i], i++)

@@ -2,9 +2,10 @@
 //
 // One thing in NNG 1.5.2 has to be worked round. Its TLS and ws read ahead, and when they find the
 // end while nobody waits to receive, they forget to tell who asks later. So we look now and
-// then whether a stream from which nothing comes has ended already. Over ws a send that must not
-// wait tells: it is refused as closed before it is refused as late. TLS has closed its socket
-// then, which has no peer any more.
+// then whether a stream from which nothing comes has ended already: soon after something came, as
+// the end is likely to be behind it, and ever more rarely while nothing does. Over ws a send that
+// must not wait tells: it is refused as closed before it is refused as late. TLS has closed its
+// socket then, which has no peer any more.
 #include "wire.h"
 
 #include <stdlib.h>
@@ -48,8 +49,7 @@ static void rx_done(void *arg)
 static void nap_done(void *arg)
 {
     struct wire *w = arg;
-    if (nng_aio_result(w->nap) == 0)
-        w->rested(w->arg);
+    w->rested(w->arg);
 }
 
 int wire_init(struct wire *w)
@@ -182,6 +182,8 @@ void wire_look(struct wire *w)
 {
     bool came = w->came;
     w->came = false;
+    if (w->closed)
+        return;
     if (!came && w->receiving && (w->messages ? ws_has_ended(w) : tls_has_ended(w))) {
         wire_close(w);
         return;
@@ -194,8 +196,10 @@ void wire_look(struct wire *w)
 
 void wire_came(struct wire *w, int *err)
 {
-    w->came = true;
     w->receiving = false;
+    if (w->nap && !w->came && w->nap_ms > NAP_LEAST_MS)
+        nng_aio_cancel(w->nap);
+    w->came = true;
     if (*err)
         return;
     if (w->messages) {

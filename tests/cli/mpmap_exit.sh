@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Exit statuses and messages.
 . "${0%/*}/common.sh"
+PATH=$MP_BIN:/usr/bin:/bin # all of which everybody may search: else what is nowhere is forbidden
 
 gives "all well" 0 mpmap true ::: 1 2 3
 is "all well says nothing" "" "$out$err"
@@ -45,6 +46,10 @@ has "/dev/full" "mpmap: standard output: No space left on device" "$err"
 gives "/dev/full, --dry-run" 74 sh -c 'seq 3 | mpmap --dry-run echo >/dev/full'
 gives "/dev/full, --help" 74 sh -c 'mpmap --help >/dev/full'
 gives "stderr is full" 74 sh -c 'mpmap -s "echo {} >&2" ::: 1 2>/dev/full'
+gives "a file may not be larger" 74 sh -c 'ulimit -f 1; seq 2000 | mpmap -j1 -n 200 echo >large'
+has "a file may not be larger" "mpmap: standard output: File too large" "$err"
+gives "and jobs end by the signal" 1 sh -c 'ulimit -f 1; mpmap sh -c "exec head -c 9999 /dev/zero >large" ::: 1'
+has "and jobs end by the signal" "killed by signal 25" "$err"
 gives "stdout is closed" 74 sh -c 'mpmap echo ::: 1 >&-'
 has "stdout is closed" "Bad file descriptor" "$err"
 gives "stdout is closed and not needed" 0 sh -c 'mpmap true ::: 1 >&-'
@@ -65,4 +70,8 @@ is "| head -1" "y 141" "$(cat out.txt status | xargs)"
     (yes 2>/dev/null | mpmap echo 2>/dev/null; echo $? >status) | head -1 >out.txt
 )
 is "| head -1 with SIGPIPE ignored" "y 74" "$(cat out.txt status | xargs)"
+# Also when jobs write themselves.
+(yes | mpmap -u echo 2>err.txt; echo $? >status) | head -1 >out.txt
+is "-u | head -1" "y 141" "$(cat out.txt status | xargs)"
+is "-u | head -1: says nothing" "" "$(cat err.txt)"
 finish

@@ -52,6 +52,11 @@ is "--colsep: empty fields" "<><a><><b><>" "$(echo ,a,,b, | mpmap -C , printf '<
 gives "--colsep: no regular expression" 2 mpmap -C '(' echo ::: a
 has "--colsep: no regular expression" "not a regular expression" "$err"
 is "--csv" "<a><b, \"c\"><><d>" "$(echo 'a,"b, ""c""",,d' | mpmap --csv printf '<%s>')"
+bom=$(printf '\357\273\277')
+is "--csv: a byte order mark" "joe 3" "$(printf '%sname,"age"\njoe,3\n' "$bom" | mpmap --csv --header : echo {name} {age})"
+is "--csv: a byte order mark before a quote" "a,b c" "$(printf '%s"a,b",c\n' "$bom" | mpmap --csv echo {1} {2})"
+is "--json: a byte order mark" "1" "$(printf '%s{"a":1}\n' "$bom" | mpmap --json echo {a})"
+is "lines: a byte order mark is left alone" "${bom}a" "$(printf '%sa\n' "$bom" | mpmap echo)"
 is "--csv: a newline in quotes" "<a${nl}b><c>|" "$(printf '"a\nb",c\n' | mpmap --csv printf '<%s>' {} '|' | sed 's/<|>/|/')"
 is "--csv: CRLF" "<a><b>" "$(printf 'a,b\r\n' | mpmap --csv printf '<%s>')"
 is "--csv: quotes inside" '<a"b><c>' "$(echo 'a"b,c' | mpmap --csv printf '<%s>')"

@@ -82,6 +82,13 @@ P -k ::: 'echo a' 'echo b; echo c'
 P -k --will-cite --gnu --no-notice echo ::: a
 P -k echo </dev/null
 P -r echo </dev/null
++ printf '1\n\n  \n2\n' | P -k -r echo
+P -k -r echo ::: '' a ' '
++ P -j1 --halt soon,fail=25% 'echo {}; exit {}' ::: 0 1 0 0 2 0 3 0
+P -j1 --halt now,fail=30% false ::: 1 2 3 4 5 6 7
+P -j1 --halt now,success=2 'echo {}; exit {}' ::: 5 0 6 0 7
+P -j1 --halt soon,done=40% 'echo {}; exit {}' ::: 5 0 6 0 7
+P -j1 --halt soon,fail=2 'echo {}; exit {}' ::: 5 0 6 0 7
 printf '\n' | P echo x
 printf 'a\n\nb' | P -k echo x
 printf 'a\r\n' | P echo
@@ -94,7 +101,8 @@ P --pipe --recstart '>' -N1 -k 'echo $(cat)' <fasta
 P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
 P --pipe --header : -N3 -k 'echo $(cat)' <ten
 P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
-+ P --pipepart -a many --block 10k -k cat
++ P --pipe -k --recend '' --block 10k cksum <many
+P --pipepart -a many --block 10k -k cat
 P --pipepart -a fasta --recstart '>' --block 1 -k 'echo $(cat)'
 P --pipe -j2 --round-robin --block 1k wc -l <many | awk '{ n += $1 } END { print n, NR }'
 P false ::: 1 2 3
@@ -145,6 +153,8 @@ P --pipe -k -N1000 wc -l <many
 P --pipe -k --recstart 1 --recend '\n' --block 1k cat <many
 P --pipe 'cat >/dev/null; echo {#}' <ten
 P --pipe -k --header 2 -N4 'echo $(cat)' <ten
++ { printf '%%a\n%%b\n'; cat ten; } | P --pipe -k --header '(%.*\n)*' -N4 'echo $(cat)'
+P --pipe -k --header '1\n2\n' -N4 'echo $(cat)' <ten
 + P -k echo {1} - {2} ::::+ ten items
 P -k echo {1} {2} {3} ::::+ ten items :::: people.csv
 + P --results res 'echo {}; echo err >&2; exit 3' ::: a b ::: c; cat res/1/a/2/c/stdout res/1/b/2/c/stderr

@@ -69,6 +69,25 @@ gives "a long argument" 1 mpmap -k echo x{} ::: ok "$(head -c $((limit - 1)) /de
 is "a long argument: the others" "xok" "$out"
 has "a long argument: message" "an argument of $limit bytes: the system's limit is $((limit - 1))" "$err"
 
+# A line without an end is read, but not kept: 64 MB, or 1 GiB, in an address space of 48 MiB.
+if ! sanitized; then
+    bytes=64000000
+    [ -z "${MP_TEST_LONG:-}" ] || bytes=1073741824
+    { echo a; head -c $bytes /dev/zero | tr '\0' x; echo; echo b; } >list
+    for how in '' -X -s '--colsep ,' --csv; do
+        gives "an endless line, $how" 1 sh -c "ulimit -v 49152; exec mpmap -k -a list $how echo"
+        is "an endless line, $how: the others" "a b" "$(echo "$out" | xargs)"
+        has "an endless line, $how: said" "longer than an argument may be" "$err"
+    done
+    gives "an endless line, --json" 3 sh -c 'ulimit -v 49152; exec mpmap --json -a list echo'
+    rm list
+fi
+
+# Empty items.
+is "-r" "1,2," "$(printf '1\n\n \t\n2\n' | mpmap -r -k echo | tr '\n' ,)"
+is "-r, of an empty variable" "" "$(echo | mpmap -r echo)"
+is "-r, of a list" "<a>" "$(mpmap -r printf '<%s>' ::: '' a ' ')"
+
 # What is around: names, folders, environment, descriptors.
 gives "control characters in a message" 1 mpmap sh -c 'kill -9 $$' ::: "$(printf '\033[2Jx')"
 has "control characters in a message" 'job 1 (\x1b[2Jx): killed by signal 9' "$err"

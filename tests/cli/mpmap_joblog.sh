@@ -60,6 +60,7 @@ is "json: --resume" "8" "$(mpmap --joblog log.json --resume -s 'printf "\303\274
 # At most once: what has begun is not run again.
 rm -f log
 mpmap -j1 --at-most-once --joblog log true ::: 1
+is "the times of a start and an end" "" "$(sed 1d log | awk -F "$tab" '$3 < 1000000000')"
 is "a line for the start" "-1 -1" "$(sed -n 2p log | awk -F '\t' '{ print $7, $8 }')"
 sed -i '$d' log
 gives "--at-most-once --resume, unknown" 1 mpmap --at-most-once --joblog log --resume true ::: 1 2
@@ -73,6 +74,7 @@ gives "a directory" 2 mpmap --joblog . true ::: 1
 mkfifo fifo
 gives "a FIFO" 2 mpmap --joblog fifo true ::: 1
 has "a FIFO: said" "is not a file" "$err"
+gives "standard output" 2 mpmap --joblog - true ::: 1
 echo precious >text
 gives "a text" 2 mpmap --joblog text true ::: 1
 is "a text is left" precious "$(cat text)"
@@ -108,6 +110,12 @@ if mkdir full && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then
     rm -f full/*
     gives "results on a full disk" 74 mpmap --results full/r -s 'head -c 200000 /dev/zero; : {}' ::: 1
     has "results on a full disk: said" "full/r: No space left on device: incomplete" "$err"
+    gives "results on a full disk, with a joblog" 74 mpmap --joblog log.full --results full/s -s 'head -c 200000 /dev/zero; : {}' ::: 1
+    is "results on a full disk: not logged, so that the job is run again" 1 "$(wc -l <log.full)"
+    rm -rf full/*
+    gives "a table on a full disk" 74 sh -c 'seq 1000 | mpmap -j1 --results full/r.csv -s "echo >>ran.full; head -c 9000 /dev/zero; : {}"'
+    has "a table on a full disk: said" "--results full/r.csv: No space left on device: incomplete: job " "$err"
+    is "a table on a full disk: no more jobs are run" yes "$([ "$(wc -l <ran.full)" -lt 100 ] && echo yes)"
     rm -rf full/*
     gives "output on a full disk" 74 env TMPDIR="$PWD/full" mpmap -s 'head -c 3000000 /dev/zero; : {}' ::: 1
     has "output on a full disk: said" "output truncated" "$err"

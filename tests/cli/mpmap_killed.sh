@@ -4,20 +4,34 @@
 . "${0%/*}/common.sh"
 
 # Jobs, what they have started, and what has gone into a session or to a parent of its own.
-mpmap -j3 -s 'sleep 1000 & echo $! >child.{#}; setsid sleep 1000 & echo $! >session.{#}
-    (setsid sh -c "echo \$\$ >orphan.{#}; exec sleep 1000" &); echo $$ >job.{#}; wait' ::: 1 2 3 >out.txt 2>&1 &
-pid=$!
-for i in 1 2 3; do
-    for what in job child session orphan; do
-        eventually test -s $what.$i || is "$what.$i began" yes no
+# $late is what is not gone after 200 ms.
+kill_all() {
+    mpmap -j3 -s 'sleep 1000 & echo $! >child.{#}; setsid sleep 1000 & echo $! >session.{#}
+        (setsid sh -c "echo \$\$ >orphan.{#}; exec sleep 1000" &); echo $$ >job.{#}; wait' ::: 1 2 3 >out.txt 2>&1 &
+    pid=$!
+    for i in 1 2 3; do
+        for what in job child session orphan; do
+            eventually test -s $what.$i || is "$what.$i began" yes no
+        done
     done
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+    sleep 0.2
+    late=
+    for f in job.* child.* session.* orphan.*; do
+        gone "$(cat $f)" || late="$late $f"
+    done
+    for f in $late; do
+        eventually gone "$(cat $f)" || is "$f is gone" gone lives
+    done
+    rm -f job.* child.* session.* orphan.*
+}
+# In one of some tries, since others use the machine, too.
+for _ in 1 2 3 4 5; do
+    kill_all
+    [ -n "$late" ] || break
 done
-kill -KILL $pid
-wait $pid 2>/dev/null
-sleep 0.2
-for f in job.* child.* session.* orphan.*; do
-    is "$f is gone after 200 ms" gone "$(gone "$(cat $f)" && echo gone || { sanitized && eventually gone "$(cat $f)" && echo gone; })"
-done
+sanitized || is "what lives 200 ms after it" "" "$late"
 
 # What ended well may leave something behind, and it lives.
 mpmap -s 'sleep 1000 >/dev/null 2>&1 & echo $! >left; : {}' ::: 1

@@ -13,6 +13,10 @@ gives "--timeout, percent of the median" 1 mpmap -j1 --timeout 1000% -s 'sleep {
 has "--timeout, percent: said" "job 4 (100): took longer" "$err"
 gives "--term-seq" 1 mpmap --timeout 0.3 --term-seq USR1,5000,KILL -s 'trap "echo asked; exit 1" USR1; while :; do sleep 0.05; done; : {}' ::: a
 is "--term-seq: the first signal" "asked" "$out"
+gives "--timeout, and it ends as if all were well" 1 mpmap --timeout 0.3 --joblog log -s 'trap "exit 0" TERM; while :; do sleep 0.05; done; : {}' ::: a
+is "--timeout: logged with the signal" "0 15" "$(sed 1d log | cut -f7,8 | tr '\t' ' ')"
+gives "--timeout --retries, the same" 1 mpmap --timeout 0.3 --retries 2 -s 'echo >>again; trap "exit 0" TERM; while :; do sleep 0.05; done; : {}' ::: a
+is "--timeout --retries: tried again" 2 "$(wc -l <again)"
 gives "--term-seq, deaf" 1 mpmap --timeout 0.3 --term-seq TERM,50,KILL -s 'trap "" TERM; while :; do sleep 0.05; done; : {}' ::: a
 for bad in 0 -1 5x 1e308 '' abc -5%; do
     gives "--timeout '$bad'" 2 mpmap --timeout="$bad" true ::: 1
@@ -54,7 +58,16 @@ gives "--halt now,success=1" 0 mpmap -j1 --halt now,success=1 -s 'echo {}; exit 
 is "--halt success: no more" "5${nl}0" "$out"
 gives "--halt soon,done=3" 0 mpmap -j1 --halt soon,done=3 echo ::: 1 2 3 4
 is "--halt done: no more" 3 "$(echo "$out" | wc -l)"
-gives "--halt soon,fail=50%" 3 sh -c 'seq 100 | mpmap -j1 --halt soon,fail=50% false'
+gives "--halt soon,success=2" 0 mpmap -j1 --halt soon,success=2 -s 'exit {}' ::: 1 0 2 0 3
+for how in fail=2 fail=20%; do
+    gives "--halt soon,$how" 2 mpmap -j1 --halt soon,$how -s 'echo {}; exit {}' ::: 0 1 0 0 0 2 3 4 5 0
+    is "--halt soon,$how: no more" "0 1 0 0 0 2" "$(echo "$out" | xargs)"
+done
+gives "--halt soon,fail=50%" 50 sh -c 'seq 100 | mpmap -j1 --halt soon,fail=50% false'
+gives "--halt soon,done=30%" 0 sh -c 'seq 20 | mpmap -k -j1 --halt soon,done=30% echo'
+is "--halt soon,done=30%: of all" "1 2 3 4 5 6" "$(echo "$out" | xargs)"
+gives "--halt with a percentage of blocks" 2 mpmap --pipe --halt now,fail=10% cat </dev/null
+gives "--halt never with one" 0 mpmap --halt never --pipe cat </dev/null
 gives "--halt, endless input" 1 sh -c 'yes 2>/dev/null | mpmap --halt now,fail=1 false'
 gives "--halt 2, as it was" 4 mpmap -j1 --halt 2 -s 'exit {}' ::: 4 5
 gives "--halt with -k" 9 mpmap -k -j2 --halt now,fail=1 -s 'sleep 0.{}; echo {}; exit 9' ::: 3 1 2
@@ -66,6 +79,11 @@ done
 begin=$(date +%s%N)
 gives "--delay" 0 mpmap -j4 --delay 0.2 true ::: 1 2 3
 is "--delay waits" yes "$([ $((($(date +%s%N) - begin) / 1000000)) -ge 400 ] && echo yes)"
+begin=$(date +%s%N)
+gives "--delay, a short one" 0 sh -c 'seq 200 | mpmap -j4 --delay 0.005 true'
+took=$((($(date +%s%N) - begin) / 1000000))
+# 250 ms for each, which it was once, are 50 s.
+is "--delay, a short one: $took ms" yes "$([ $took -ge 950 ] && [ $took -lt 40000 ] && echo yes)"
 gives "no reason to wait" 0 mpmap --load 100000 --memfree 1M --pressure 100 true ::: 1
 is "--memfree waits" "" "$(timeout 0.5 mpmap --memfree 100000G echo ::: 1)"
 # More processes want to run than --load allows: twenty that count for nothing else.

@@ -10,6 +10,8 @@ is "after a semicolon too" "x${nl}y a  b" "$(mpmap -s 'echo x; echo y' ::: 'a  b
 is "a script that uses \$1 itself" "a  b" "$(mpmap -s 'echo "$1"' ::: 'a  b')"
 is "all replacement strings" "d/x.y d/x x.y d x 1 1" \
     "$(mpmap -s 'echo {} {.} {/} {//} {/.} {#} {%}' ::: d/x.y)"
+is "those that hold a text" "b X.b a/X.b a/b a/b. a/bb" \
+    "$(mpmap -s 'echo {/.} {s,a/b,X,} "{s/b/X/}" {^.b} '"'{s/b$//}'"' {s/\.//}' ::: a/b.b)"
 is "status" 3 "$(mpmap -s 'exit {}' ::: 1 2 3; echo $?)"
 
 # Whatever the item, whatever the quotes: it comes out as it is, and nothing is run.
@@ -61,6 +63,10 @@ for item in 'a[$(touch pwned)]' '1+1' '' x '$(touch pwned)' 1.5 '0x1f' '1 2' '-'
         gives "arithmetic with '$item'" 1 mpmap -s "$script" ::: "$item"
         has "arithmetic with '$item'" "not a whole number" "$err"
     done
+done
+for bad in '{2}' '{-2}'; do
+    gives "arithmetic with an argument that is not there: $bad" 1 mpmap -s "echo \$(($bad + 1))" ::: 1
+    gives "arithmetic with none at all: $bad" 1 mpmap -N0 -s "echo \$(($bad + 1))" ::: 1
 done
 is "arithmetic without the item is fine" "3 a" "$(mpmap -s 'echo $((1 + 2)) {}' ::: a)"
 is "nothing was run, at the end" "" "$(ls | grep pwned)"

@@ -25,7 +25,8 @@ is "the empty item" "[][][][.][]" "$(mpmap printf '[%s]' {} {.} {/} {//} {/.} ::
 is "inside words, several times" "<a-a.b>${nl}<a>" "$(mpmap printf '<%s>\n' {}-{}.b {.} ::: a)"
 is "{#}" "1a${nl}2b${nl}3c" "$(mpmap -k echo {#}{} ::: a b c)"
 is "{%} of one slot" "1${nl}1${nl}1" "$(mpmap -j1 echo {%} ::: a b c)"
-is "{%} counts from 1 to -j" "1${nl}2${nl}3" "$(mpmap -j3 sh -c 'echo $0; sleep 0.3' {%} ::: a b c | sort)"
+is "{%} counts from 1 to -j" "1${nl}2${nl}3" "$(mpmap -j3 sh -c '
+    echo $0; : >on.$0; until [ -e on.1 ] && [ -e on.2 ] && [ -e on.3 ]; do sleep 0.01; done' {%} ::: a b c | sort)"
 is "without one the item is appended" "x y a" "$(mpmap echo x y ::: a)"
 is "with {#} it is not" "1" "$(mpmap echo {#} ::: a)"
 is "an item is not looked at again" "{} {#} {.}" "$(mpmap echo ::: '{} {#} {.}')"

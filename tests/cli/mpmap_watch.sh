@@ -54,7 +54,7 @@ a, b, c = csv.reader(open("r.csv", newline=""))
 print([b[0], b[6]] + b[9:], len(b), [c[0], c[6], len(c)])')"
 fi
 has "--results FILE: messages are no part of it" "longer than an argument may be" "$(cat err.txt)"
-mpmap --results r.tsv echo ::: a b ::: c
+mpmap -k --results r.tsv echo ::: a b ::: c
 is "--results FILE.tsv" "a${tab}c${tab}\"a c" "$(sed -n 2p r.tsv | cut -f10-)"
 mpmap --joblog log --results r.jsonl echo ::: 1 2
 mpmap --joblog log --results r.jsonl --resume echo ::: 1 2 3
@@ -78,6 +78,17 @@ fi
 is "no colors in a file" "1${tab}1" "$(mpmap --tag echo ::: 1)"
 mpmap --progress-fd 3 true ::: 1 2 3 3>progress.json
 has "--progress-fd" '"done":3,"failed":0,"running":0,"total":3,' "$(tail -1 progress.json)"
+# total SOURCES...: what is known of it when the first job runs.
+total() {
+    rm -f progress
+    mpmap --progress-fd 3 -j1 -s 'until [ -s progress ]; do sleep 0.02; done; : {}' "$@" 3>progress
+    sed -n '1s/.*"total":\([^,]*\),"sure":\([^,]*\),.*/\1 \2/p' progress
+}
+is "total: a list" "4 true" "$(total ::: 1 2 3 4)"
+is "total: a product, with a linked list" "6 true" "$(total ::: 1 2 3 4 :::+ a b ::: x y z)"
+seq 5 >five
+is "total: a file, estimated" "5 false" "$(total :::: five)"
+is "total: a pipe" "null false" "$(seq 5 | total)"
 gives "--progress-fd, closed" 2 mpmap --progress-fd 77 true ::: 1
 mpmap -s 'echo >began; until [ -e go ]; do sleep 0.02; done; : {}' ::: item 2>err.txt &
 pid=$!
@@ -87,7 +98,7 @@ eventually grep -q 'job 1 (item): slot 1' err.txt || is "SIGUSR1" "a list of job
 : >go
 wait $pid
 is "SIGUSR1 ends nothing" 0 $?
-gives "--summary" 1 mpmap -j2 --summary -s 'sleep 0.{}; test {} != 1' ::: 0 1 3
+gives "--summary" 1 mpmap -j2 --summary -s 'sleep $(({} / 2)); test {} != 1' ::: 0 1 3
 has "--summary: numbers" "3 jobs in " "$err"
 has "--summary: the slowest" "job 3 (3)" "$(echo "$err" | grep slowest)"
 has "--summary: speed-up" "speed-up" "$err"

@@ -58,9 +58,21 @@ is "no addition lost" "Result: 100" "$out"
 gives "pool_square" 0 "$seed/09_pool_square"
 is "in order" "Pool    : [$(seq 0 99 | awk '{ printf "%s%d", (NR > 1 ? ", " : ""), $1 * $1 }')]" "$out"
 
-# Faster than in sequence: each of them in some of a few tries, since others use the machine, too.
+# Faster than in sequence: each of them in some of a few tries, since others use the machine, too;
+# and if the machine lets two shells be so: it may have two CPUs, and us no more than the time of one.
 threads=no
 processes=no
+count='i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done'
+two_at_once() {
+    begin=$(date +%s%N)
+    sh -c "$count"
+    sh -c "$count"
+    between=$(date +%s%N)
+    sh -c "$count" &
+    sh -c "$count" &
+    wait
+    [ $(($(date +%s%N) - between)) -lt $(((between - begin) * 8 / 10)) ]
+}
 try() {
     gives "executors" 0 "$seed/10_executors" 50000000
     is "thirty lines" "$(seq 1 10 | sed 'p;p')" \
@@ -74,11 +86,15 @@ try() {
 }
 try
 tries=1
+chances=0
 while [ "$(nproc)" -gt 1 ] && [ $tries -lt 15 ] && [ $threads$processes != yesyes ]; do
     tries=$((tries + 1))
+    two_at_once && chances=$((chances + 1))
     try
 done
-if [ "$(nproc)" -gt 1 ]; then
+if [ $threads$processes != yesyes ] && [ $chances -lt 5 ]; then
+    echo "not tested: faster than in sequence: this machine does not give two CPUs"
+else
     is "threads at most 0.8 of the sequential time" yes $threads
     is "processes at most 0.8 of the sequential time" yes $processes
 fi

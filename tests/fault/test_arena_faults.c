@@ -43,11 +43,11 @@ static int new_named(const char *name)
 MP_TEST(a_full_dev_shm)
 {
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("small", "/dev/shm", "tmpfs", 0, "size=128k") < 0)
+        mount(mptest_name("small"), "/dev/shm", "tmpfs", 0, "size=128k") < 0)
         mp_skip("needs to mount");
     int fds = mptest_fd_count();
     mp_arena *a, *b;
-    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.max = 64 << 20, .name = "full"}));
+    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.max = 64 << 20, .name = mptest_name("full")}));
     void *p[100];
     int n = 0, r;
     while ((r = mp_arena_alloc(a, &p[n], 8000, 1)) == 0)
@@ -59,14 +59,15 @@ MP_TEST(a_full_dev_shm)
     while ((r = mp_arena_alloc(a, &p[n], 64, 1)) == 0) // the last page, too
         ;
     ck_assert_int_eq(r, -ENOMEM);
-    mp_assert_err(mp_arena_new(&b, &(mp_arena_opts){.max = 65536, .name = "more"}), -ENOSPC);
+    mp_assert_err(mp_arena_new(&b, &(mp_arena_opts){.max = 65536, .name = mptest_name("more")}),
+                  -ENOSPC);
     ck_assert_ptr_null(b);
     void *obj;
-    mp_assert_err(mp__object_new(&obj, NULL, "object", 0, TYPE, VERSION, 64), -ENOSPC);
+    mp_assert_err(mp__object_new(&obj, NULL, mptest_name("object"), 0, TYPE, VERSION, 64), -ENOSPC);
     ck_assert_int_eq(mptest_fd_count(), fds + 1);
     mp_arena_delete(a);
-    mp_assert_ok(mp_shm_unlink("full"));
-    mp_assert_ok(mp__object_new(&obj, NULL, "object", 0, TYPE, VERSION, 64));
+    mp_assert_ok(mp_shm_unlink(mptest_name("full")));
+    mp_assert_ok(mp__object_new(&obj, NULL, mptest_name("object"), 0, TYPE, VERSION, 64));
     mp__object_free(obj, true);
 }
 
@@ -95,7 +96,7 @@ MP_TEST(no_descriptors)
 {
     mp_arena *a;
     void *p;
-    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.name = "there"}));
+    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.name = mptest_name("there")}));
     mp_arena_delete(a);
     int fds = mptest_fd_count();
     struct rlimit old, lim;
@@ -106,14 +107,14 @@ MP_TEST(no_descriptors)
     while (dup(0) >= 0)
         ;
     mp_assert_err(mp_arena_new(&a, NULL), -EMFILE);
-    mp_assert_err(new_named("x"), -EMFILE);
-    mp_assert_err(mp_arena_attach(&a, "there"), -EMFILE);
+    mp_assert_err(new_named(mptest_name("x")), -EMFILE);
+    mp_assert_err(mp_arena_attach(&a, mptest_name("there")), -EMFILE);
     mp_assert_err(mp__object_new(&p, NULL, NULL, 0, TYPE, VERSION, 64), -EMFILE);
-    mp_assert_err(mp__object_new(&p, NULL, "x", 0, TYPE, VERSION, 64), -EMFILE);
-    mp_assert_err(mp__object_attach(&p, "there", TYPE, VERSION, 64), -EMFILE);
+    mp_assert_err(mp__object_new(&p, NULL, mptest_name("x"), 0, TYPE, VERSION, 64), -EMFILE);
+    mp_assert_err(mp__object_attach(&p, mptest_name("there"), TYPE, VERSION, 64), -EMFILE);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
     ck_assert_int_eq(mptest_fd_count(), fds);
-    mp_assert_ok(mp_shm_unlink("there"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("there")));
 }
 
 // 34.
@@ -124,14 +125,15 @@ MP_TEST(a_limit_for_files)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
     mp_arena *a;
     void *p;
-    mp_assert_err(new_named("x"), -EFBIG); // and no SIGXFSZ
-    mp_assert_err(mp__object_new(&p, NULL, "x", 1 << 20, TYPE, VERSION, 64), -EFBIG);
-    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.name = "small"})); // the default is less
+    mp_assert_err(new_named(mptest_name("x")), -EFBIG); // and no SIGXFSZ
+    mp_assert_err(mp__object_new(&p, NULL, mptest_name("x"), 1 << 20, TYPE, VERSION, 64), -EFBIG);
+    mp_assert_ok(
+        mp_arena_new(&a, &(mp_arena_opts){.name = mptest_name("small")})); // the default is less
     mp_assert_err(mp_arena_alloc(a, &p, 64 << 10, 1), -ENOMEM);
     mp_assert_ok(mp_arena_alloc(a, &p, 16 << 10, 1));
     memset(p, 1, 16 << 10);
     mp_arena_delete(a);
-    mp_assert_ok(mp_shm_unlink("small"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("small")));
     ck_assert_int_eq(mptest_fd_count(), fds);
 }
 
@@ -162,9 +164,10 @@ MP_TEST_TIMEOUT(killed_while_making_names, 60)
         if (pid == 0)
             for (;;) {
                 mp_arena *a;
-                mptest_require(mp_arena_new(&a, &(mp_arena_opts){.name = "mortal"}) == 0);
+                mptest_require(mp_arena_new(&a, &(mp_arena_opts){.name = mptest_name("mortal")}) ==
+                               0);
                 mp_arena_delete(a);
-                mptest_require(mp_shm_unlink("mortal") == 0);
+                mptest_require(mp_shm_unlink(mptest_name("mortal")) == 0);
             }
         usleep((unsigned)rand_r(&seed) % 2000);
         kill(pid, SIGKILL);
@@ -172,12 +175,12 @@ MP_TEST_TIMEOUT(killed_while_making_names, 60)
         waitpid(pid, &status, 0);
         ck_assert_int_eq(WTERMSIG(status), SIGKILL);
         mp_arena *a;
-        int r = mp_arena_attach(&a, "mortal");
+        int r = mp_arena_attach(&a, mptest_name("mortal"));
         if (r == 0) {
             void *p;
             mp_assert_ok(mp_arena_alloc(a, &p, 100, 1));
             mp_arena_delete(a);
-            mp_assert_ok(mp_shm_unlink("mortal"));
+            mp_assert_ok(mp_shm_unlink(mptest_name("mortal")));
             complete++;
         } else {
             ck_assert_int_eq(r, MP_ENOTFOUND);
@@ -208,11 +211,12 @@ static struct victim make_victim(void)
 {
     struct victim v;
     void *p;
-    mp_assert_ok(mp__object_new(&p, NULL, "victim", 4096, TYPE, VERSION, sizeof(struct thing)));
+    mp_assert_ok(
+        mp__object_new(&p, NULL, mptest_name("victim"), 4096, TYPE, VERSION, sizeof(struct thing)));
     mp_assert_ok(mp__object_publish(p));
     v.object = ((struct mp__object *)p)->offset;
     mp__object_free(p, true);
-    v.fd = open(path_of("victim"), O_RDWR | O_CLOEXEC);
+    v.fd = open(path_of(mptest_name("victim")), O_RDWR | O_CLOEXEC);
     v.pristine = malloc(COPY);
     ck_assert_ptr_nonnull(v.pristine);
     ck_assert_int_eq(pread(v.fd, v.pristine, COPY, 0), COPY);
@@ -228,14 +232,14 @@ static void end_victim(struct victim v)
 {
     free(v.pristine);
     close(v.fd);
-    mp_assert_ok(mp_shm_unlink("victim"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("victim")));
 }
 
 // Attaches, and uses the object if that is possible. `deep`: also what waits for the lock.
 static int attach_and_use(bool deep)
 {
     void *p;
-    int r = mp__object_attach(&p, "victim", TYPE, VERSION, sizeof(struct thing));
+    int r = mp__object_attach(&p, mptest_name("victim"), TYPE, VERSION, sizeof(struct thing));
     if (r < 0)
         return r;
     struct thing *t = p;

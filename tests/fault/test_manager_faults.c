@@ -341,13 +341,8 @@ MP_TEST_TIMEOUT(a_thousand_clients_cost_little, 120)
 {
     enum { N = 1000 };
     static mp_manager *all[N];
-    struct rlimit l;
     int n = 0;
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
-    l.rlim_cur = l.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &l);
-    if (l.rlim_cur < 2 * N + 100)
-        mp_skip("fewer than 2,100 descriptors may be open here");
+    mptest_need_fds(2 * N + 100);
     manager_begin((const char *const[]){"--max-clients=2000", NULL});
     for (; n < N; n++)
         all[n] = manager_connect(NULL);

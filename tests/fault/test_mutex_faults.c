@@ -116,9 +116,9 @@ MP_TEST(owner_killed_before_it_wakes_the_sleeper)
     for (int round = 0; round < 20; round++) {
         struct board *b = new_board();
         pid_t owner = run(dying_owner, b);
-        ck_assert(mptest_eventually(atomic_load(&b->taken) || last_state_is(owner, 'Z'), 5000));
+        ck_assert(mptest_eventually(atomic_load(&b->taken) || last_state_is(owner, 'Z'), 15000));
         pid_t sleeps = run(sleeper, b);
-        ck_assert(mptest_eventually(last_state_is(sleeps, 'S'), 5000));
+        ck_assert(mptest_eventually(last_state_is(sleeps, 'S'), 15000));
         pid_t third = run(third_party, b);
         atomic_store(&b->sleeping, 1);
         int how = status_of(owner);
@@ -127,7 +127,7 @@ MP_TEST(owner_killed_before_it_wakes_the_sleeper)
         ck_assert_int_eq(how, -SIGSYS);
         atomic_store(&b->given_back, 1);
         ck_assert_int_eq(status_of(third), 0);
-        ck_assert(mptest_eventually(last_state_is(sleeps, 'Z'), 2000));
+        ck_assert(mptest_eventually(last_state_is(sleeps, 'Z'), 15000));
         ck_assert_int_eq(status_of(sleeps), 0);
         munmap(b, sizeof *b);
     }

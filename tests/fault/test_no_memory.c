@@ -84,11 +84,11 @@ static void never_without_memory(const char *what, int (*use)(void))
 // The name of an object that was not made is free.
 static int and_unlink(int r)
 {
-    int gone = mp_shm_unlink("mptest-no-memory");
+    int gone = mp_shm_unlink(mptest_name("no-memory"));
     return r < 0 ? r : gone;
 }
 
-#define NAMED .name = "mptest-no-memory"
+#define NAMED .name = mptest_name("no-memory")
 
 static int use_lock(mp_lock *l, int r)
 {
@@ -113,7 +113,7 @@ static int a_named_lock(void)
     int r = mp_lock_new(&l, &(mp_lock_opts){NAMED});
     if (r < 0)
         return r;
-    r = mp_lock_attach(&again, "mptest-no-memory");
+    r = mp_lock_attach(&again, mptest_name("no-memory"));
     r = use_lock(again, r);
     mp_lock_free(l);
     return and_unlink(r);
@@ -202,7 +202,7 @@ static int an_array(void)
     int r = mp_array_new(&a, MP_INT32, 1000, NULL, &(mp_array_opts){NAMED});
     if (r < 0)
         return r;
-    r = mp_array_attach(&again, "mptest-no-memory", MP_INT32, 0);
+    r = mp_array_attach(&again, mptest_name("no-memory"), MP_INT32, 0);
     mp_array_free(again);
     mp_array_free(a);
     return and_unlink(r);

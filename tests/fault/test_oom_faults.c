@@ -99,7 +99,7 @@ MP_TEST_TIMEOUT(a_worker_killed_for_want_of_memory, 60)
         !make_group("/sys/fs/cgroup", "0::", "memory.max"))
         mp_skip("no control group with a limit of memory can be made");
     int code = mptest_in_child(map_in_the_group, NULL);
-    bool gone = mptest_eventually(rmdir(group) == 0, 5000);
+    bool gone = mptest_eventually(rmdir(group) == 0, 15000);
     if (code == 77)
         mp_skip("no process can enter the control group");
     ck_assert_int_eq(code, 0);

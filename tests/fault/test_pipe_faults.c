@@ -566,7 +566,7 @@ MP_TEST_TIMEOUT(ends_given_while_another_thread_forks_arrive_once, 100)
     }
     stop = true;
     pthread_join(t, NULL);
-    ck_assert(mptest_eventually(reap_all(), 5000));
+    ck_assert(mptest_eventually(reap_all(), 15000));
 }
 
 // ---- descriptors run out -----------------------------------------------------------------

@@ -445,7 +445,7 @@ MP_TEST(the_supervisor_is_killed)
     new_board();
     struct map_thread t = {.pool = new_pool(2, 0), .fn = note_pid, .n = 4};
     start_map(&t);
-    ck_assert(mptest_eventually(board->up == 2, 5000));
+    ck_assert(mptest_eventually(board->up == 2, 15000));
     int32_t workers[] = {board->pid[0], board->pid[1]};
     int32_t supervisor = parent_of(workers[0]);
     ck_assert_int_gt(supervisor, 1);
@@ -459,7 +459,7 @@ MP_TEST(the_supervisor_is_killed)
     mp_assert_err(mp_pool_map(t.pool, square, &x, 8, &y, 8, 1, NULL, NULL), MP_EBROKEN);
     ck_assert_str_eq(mp_pool_error(t.pool), mp_strerror(MP_EBROKEN));
     for (int i = 0; i < 2; i++)
-        ck_assert(mptest_eventually(kill(workers[i], 0) < 0, 5000));
+        ck_assert(mptest_eventually(kill(workers[i], 0) < 0, 15000));
     mp_assert_ok(mp_pool_close(t.pool));
     mp_assert_ok(mp_pool_join(t.pool, 1000));
     mp_pool_free(t.pool);
@@ -492,7 +492,7 @@ MP_TEST(a_stopped_supervisor_does_not_keep_free_waiting_for_ever)
     mp_assert_ok(mp_pool_map(p, note_pid, &in, 8, NULL, 0, 1, NULL, NULL));
     kill(parent_of(board->pid[0]), SIGSTOP);
     mp_pool_free(p);
-    ck_assert(mptest_eventually(kill(board->pid[0], 0) < 0, 5000));
+    ck_assert(mptest_eventually(kill(board->pid[0], 0) < 0, 15000));
     mp_arena_delete(arena);
 }
 
@@ -501,10 +501,10 @@ MP_TEST(a_stopped_worker_is_waited_for)
     new_board();
     struct map_thread t = {.pool = new_pool(2, 0), .fn = note_pid, .n = 4};
     start_map(&t);
-    ck_assert(mptest_eventually(board->up == 2, 5000));
+    ck_assert(mptest_eventually(board->up == 2, 15000));
     kill(board->pid[0], SIGSTOP);
     board->go = 1;
-    ck_assert(mptest_eventually(board->up == 4, 5000)); // the other one goes on
+    ck_assert(mptest_eventually(board->up == 4, 15000)); // the other one goes on
     kill(board->pid[0], SIGCONT);
     pthread_join(t.thread, NULL);
     mp_assert_ok(t.result);
@@ -518,7 +518,7 @@ MP_TEST(stopped_idle_workers_do_not_hold_up_a_map)
     mp_pool *p = new_pool(3, 0);
     struct map_thread t = {.pool = p, .fn = note_pid, .n = 3};
     start_map(&t);
-    ck_assert(mptest_eventually(board->up == 3, 5000));
+    ck_assert(mptest_eventually(board->up == 3, 15000));
     board->go = 1;
     pthread_join(t.thread, NULL);
     usleep(2000); // let them go to sleep
@@ -535,7 +535,7 @@ MP_TEST(all_workers_are_killed_at_once)
     int status[10];
     struct map_thread t = {.pool = new_pool(3, 0), .fn = note_pid, .n = 10, .status = status};
     start_map(&t);
-    ck_assert(mptest_eventually(board->up == 3, 5000));
+    ck_assert(mptest_eventually(board->up == 3, 15000));
     int32_t pids[] = {board->pid[0], board->pid[1], board->pid[2]};
     for (int i = 0; i < 3; i++)
         kill(pids[i], SIGKILL);
@@ -558,7 +558,7 @@ MP_TEST(idle_workers_are_replaced)
         board->up = 0;
         struct map_thread t = {.pool = p, .fn = note_pid, .n = 2};
         start_map(&t);
-        ck_assert(mptest_eventually(board->up == 2, 5000));
+        ck_assert(mptest_eventually(board->up == 2, 15000));
         board->go = 1;
         pthread_join(t.thread, NULL);
         mp_assert_ok(t.result);
@@ -706,7 +706,7 @@ MP_TEST(nested_pools_go_with_their_worker)
     new_board();
     struct map_thread t = {.pool = new_pool(2, 0), .fn = nest, .n = 2};
     start_map(&t);
-    ck_assert(mptest_eventually(board->up == 2, 5000));
+    ck_assert(mptest_eventually(board->up == 2, 15000));
     int fds[] = {mp__pidfd_open(board->pid[0]), mp__pidfd_open(board->pid[1])};
     mp_pool_terminate(t.pool);
     pthread_join(t.thread, NULL);

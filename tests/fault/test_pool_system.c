@@ -56,7 +56,7 @@ MP_TASK(echo);
 // Each user has a limit of processes; root has not, so this becomes somebody whom nobody is.
 static int with_few_processes(void *arg)
 {
-    uid_t nobody = 1000000 + (uid_t)getpid();
+    uid_t nobody = 30000 + (uid_t)getpid() % 30000; // a container may have 65536
     mp_start method = *(mp_start *)arg;
     rlim_t all = method == MP_START_FORKSERVER ? 5 : 4; // this one, supervisor, server, and two
     mp_pool *p;
@@ -78,10 +78,12 @@ static int with_few_processes(void *arg)
 
 MP_TEST(fewer_workers_when_the_system_gives_no_more)
 {
-    if (geteuid() != 0)
-        mp_skip("needs root, to be a user without processes");
-    for (size_t m = 0; m < 3; m++)
-        ck_assert_int_eq(mptest_in_child(with_few_processes, (void *)(uintptr_t)&methods[m]), 0);
+    for (size_t m = 0; m < 3; m++) {
+        int code = mptest_in_child(with_few_processes, (void *)(uintptr_t)&methods[m]);
+        if (code == 77)
+            mp_skip("needs the privilege to be a user without processes");
+        ck_assert_int_eq(code, 0);
+    }
 }
 
 struct refusal {

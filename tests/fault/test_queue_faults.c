@@ -322,20 +322,23 @@ MP_TEST_TIMEOUT(producers_stopped, 120)
 
 // ---- the machine has no more -------------------------------------------------------------
 
-static const mp_queue_opts anonymous = {.kind = MP_FIFO}, acked = {.ack = true},
-                           named = {.name = "mptest-no-room"};
+// The k-th of three: without a name, with acknowledgements, with a name.
+static mp_queue_opts nth_opts(size_t k)
+{
+    return (mp_queue_opts){.ack = k == 1, .name = k == 2 ? mptest_name("no-room") : NULL};
+}
 
 // Rows 32 and 34 of the fault matrix: memory for shared files ends while items go in. (The limit
 // of a file's size is what a full /dev/shm is, without the privilege to make one.)
 MP_TEST(no_room_is_an_error_and_what_is_in_it_stays)
 {
-    static const mp_queue_opts *const opts[] = {&anonymous, &acked, &named};
     static char item[50000], got[50000];
     struct rlimit lim = {1 << 20, 1 << 20};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0); // and no SIGXFSZ, no SIGBUS
     for (size_t k = 0; k < 3; k++) {
         mp_queue *q;
-        int r = mp_queue_new(&q, opts[k]);
+        mp_queue_opts opts = nth_opts(k);
+        int r = mp_queue_new(&q, &opts);
         if (r < 0) { // what has a name takes more to begin with
             ck_assert_msg(r == -ENOMEM || r == -EFBIG || r == -ENOSPC, "%s", mp_err_name(r));
             continue;
@@ -349,7 +352,7 @@ MP_TEST(no_room_is_an_error_and_what_is_in_it_stays)
             for (int i = 0; i < n; i++) {
                 ck_assert_int_eq(mp_queue_get(q, got, sizeof got, 0), sizeof got);
                 ck_assert(got[0] == i + 1 && got[sizeof got - 1] == i + 1);
-                if (opts[k]->ack)
+                if (opts.ack)
                     mp_assert_ok(mp_queue_task_done(q));
             }
             mp_assert_err(mp_queue_get(q, got, sizeof got, 0), MP_ETIMEDOUT);
@@ -357,13 +360,12 @@ MP_TEST(no_room_is_an_error_and_what_is_in_it_stays)
         }
         mp_queue_free(q);
     }
-    (void)mp_shm_unlink(named.name);
+    (void)mp_shm_unlink(nth_opts(2).name);
 }
 
 // Row 33.
 MP_TEST(no_descriptors_is_an_error_and_leaks_none)
 {
-    static const mp_queue_opts *const opts[] = {&anonymous, &acked, &named};
     struct rlimit all, few;
     int before = mptest_fd_count(), next = dup(0), failed = 0, made = 0;
     close(next);
@@ -371,9 +373,10 @@ MP_TEST(no_descriptors_is_an_error_and_leaks_none)
     for (int room = 0; room < 8; room++)
         for (size_t k = 0; k < 3; k++) {
             mp_queue *q;
+            mp_queue_opts opts = nth_opts(k);
             few = (struct rlimit){(rlim_t)(next + room), all.rlim_max};
             ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
-            int r = mp_queue_new(&q, opts[k]);
+            int r = mp_queue_new(&q, &opts);
             if (r == 0 && mp_queue_put(q, "x", 1, 0) == 0)
                 made++;
             else
@@ -381,8 +384,8 @@ MP_TEST(no_descriptors_is_an_error_and_leaks_none)
             ck_assert_msg(r == 0 || (r == -EMFILE && !q), "%s", mp_err_name(r));
             mp_queue_free(q);
             ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
-            if (r == 0 && opts[k]->name)
-                mp_assert_ok(mp_shm_unlink(opts[k]->name));
+            if (r == 0 && opts.name)
+                mp_assert_ok(mp_shm_unlink(opts.name));
             ck_assert_int_eq(mptest_fd_count(), before);
         }
     ck_assert(made > 0 && failed > 0);

@@ -631,7 +631,7 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_are_served, 60)
     connect_opts.alive_ms = 0;
     for (int i = 0; i < MOST; i++) {
         ck_assert(mptest_eventually(
-            mp_queue_connect(&far[0], mp_listener_url(listener), &connect_opts) == 0, 200));
+            mp_queue_connect(&far[0], mp_listener_url(listener), &connect_opts) == 0, LONG_MS));
         mp_queue_free(far[0]);
     }
     mp_queue_free(first);

@@ -464,14 +464,15 @@ static int connect_as_other(void *arg)
 MP_TEST(another_user_has_its_own)
 {
     mp_url_opts o;
-    if (geteuid() != 0)
-        mp_skip("needs to be root, to become another user");
     mp_listener *l = listen_at(&ipc, &o);
     char url[200];
     snprintf(url, sizeof url, "%s", mp_listener_url(l));
-    ck_assert_int_eq(mptest_in_child(connect_as_other, url), 0);
+    int code = mptest_in_child(connect_as_other, url);
     mp_listener_free(l);
     ck_assert(mptest_eventually(access(url + 6, F_OK) < 0, LONG_MS));
+    if (code == 77)
+        mp_skip("needs the privilege to become another user");
+    ck_assert_int_eq(code, 0);
 }
 
 // A process that has become somebody else asks the mpproxy it inherited all the same: for a
@@ -508,11 +509,12 @@ static int misuse_inherited(void *arg)
 MP_TEST(another_user_is_refused)
 {
     mp_url_opts o;
-    if (geteuid() != 0)
-        mp_skip("needs to be root, to become another user");
     mp_listener *l = listen_at(&tcp, &o);
-    ck_assert_int_eq(mptest_in_child(misuse_inherited, NULL), 0);
+    int code = mptest_in_child(misuse_inherited, NULL);
     mp_listener_free(l);
+    if (code == 77)
+        mp_skip("needs the privilege to become another user");
+    ck_assert_int_eq(code, 0);
 }
 
 // Nonsense on the control socket harms nobody.
@@ -620,6 +622,18 @@ static double cpu_of(pid_t pid)
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
+// What others give back is there again a moment later: until then who connects may be let in
+// and find that there is nothing for him.
+static bool connect_and_accept(mp_listener *l, const mp_url_opts *o, mp_pipe **a, mp_pipe **b)
+{
+    if (mp_connect(a, mp_listener_url(l), o) < 0)
+        return false;
+    if (mp_accept(l, b, 1000) == 0)
+        return true;
+    mp_pipe_free(*a);
+    return false;
+}
+
 MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
 {
     enum { MOST = 40 };
@@ -656,8 +670,7 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     while (mp_accept(l, &b, 200) == 0)
         mp_pipe_free(b);
     o.connect_ms = 0;
-    ck_assert(mptest_eventually(mp_connect(&a, mp_listener_url(l), &o) == 0, 20));
-    mp_assert_ok(mp_accept(l, &b, LONG_MS));
+    ck_assert(mptest_eventually(connect_and_accept(l, &o, &a, &b), LONG_MS));
     mp_pipe_free(a);
     mp_pipe_free(b);
     mp_pipe_free(first[0]);

@@ -190,7 +190,7 @@ MP_TEST(no_room_under_a_file_size_limit)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &lim), 0);
     mp_array *a;
     for (int named = 0; named < 2; named++) {
-        mp_array_opts o = {.name = named ? "mptest-no-room" : NULL};
+        mp_array_opts o = {.name = named ? mptest_name("no-room") : NULL};
         int r = mp_array_new(&a, MP_INT64, 1 << 20, NULL, &o);
         ck_assert_msg(r == -ENOMEM || r == -EFBIG || r == -ENOSPC, "%s", mp_err_name(r));
         ck_assert_ptr_null(a);
@@ -215,8 +215,7 @@ static int attach(const char *name)
 // Row 88 of the bad inputs: what says one thing and is another.
 MP_TEST(what_does_not_fit_is_refused)
 {
-    char name[64];
-    snprintf(name, sizeof name, "mptest-damaged-%d", getpid());
+    const char *name = mptest_name("damaged");
     mp_array *a;
     mp_assert_ok(mp_array_new(&a, MP_INT64, 100, NULL, &(mp_array_opts){.name = name}));
     struct mp__typed *t = (struct mp__typed *)a, sound = *t;

@@ -16,6 +16,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -29,6 +30,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define GRACE_MS 2000 // for what ends by itself: a killed orphan, a thread after join
 
@@ -36,6 +38,7 @@ static struct mptest *first, **last = &first;
 static bool forking = true;
 static char base_dir[256];
 static atomic_int *skipped; // shared by all three
+static bool private_shm;
 static const struct mptest *running;
 static jmp_buf on_skip;
 
@@ -85,6 +88,25 @@ static void names_free(struct names *s)
     *s = (struct names){0};
 }
 
+// What mkdtemp() made of the name of this program's directory.
+static const char *tag(void)
+{
+    return strrchr(base_dir, '-') + 1;
+}
+
+// Nothing of Check's in here: it takes memory, and there are tests that have none.
+const char *mptest_name(const char *what)
+{
+    static char names[16][65];
+    char name[65];
+    size_t i = 0;
+    snprintf(name, sizeof name, "%s-%s", what, tag());
+    while (i < sizeof names / sizeof *names && *names[i] && strcmp(names[i], name) != 0)
+        i++;
+    mptest_require(i < sizeof names / sizeof *names);
+    return strcpy(names[i], name);
+}
+
 static struct names list_dir(const char *path)
 {
     struct names s = {0};
@@ -98,9 +120,22 @@ static struct names list_dir(const char *path)
     return s;
 }
 
-static bool has_more(const char *path, const struct names *before)
+// What lies in a /dev/shm that is everybody's is the test's if it has its name.
+static struct names list_shm(void)
 {
-    struct names now = list_dir(path);
+    struct names all = list_dir("/dev/shm"), ours = {0};
+    if (private_shm)
+        return all;
+    for (size_t i = 0; i < all.n; i++)
+        if (strstr(all.v[i], tag()))
+            names_add(&ours, all.v[i]);
+    names_free(&all);
+    return ours;
+}
+
+static bool has_more_shm(const struct names *before)
+{
+    struct names now = list_shm();
     bool more = false;
     for (size_t i = 0; i < now.n; i++)
         more |= !names_has(before, now.v[i]);
@@ -185,6 +220,23 @@ int mptest_fd_count(void)
     return n;
 }
 
+void mptest_need_fds(int n)
+{
+    struct rlimit l;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &l), 0);
+    if (l.rlim_max < (rlim_t)n)
+        mp_skip("so many descriptors may not be open here");
+    l.rlim_cur = l.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &l), 0);
+}
+
+int64_t mptest_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 int mptest_in_child(int (*fn)(void *), void *arg)
 {
     fflush(NULL);
@@ -209,11 +261,14 @@ _Noreturn void mp_skip(const char *reason)
     longjmp(on_skip, 1);
 }
 
-static void run_body(const struct mptest *t)
+// False if it was skipped: whenever it noticed that, it tidied up nothing.
+static bool run_body(const struct mptest *t)
 {
     running = t;
-    if (setjmp(on_skip) == 0)
-        t->body();
+    if (setjmp(on_skip) != 0)
+        return false;
+    t->body();
+    return true;
 }
 
 // libmp keeps the way to an mpproxy that it started; where that part is not linked in, there
@@ -232,7 +287,8 @@ static _Noreturn void be_test(const struct mptest *t)
     struct names before = list_fds();
     int threads = thread_count();
 
-    run_body(t);
+    if (!run_body(t))
+        exit(0);
 
     if (mp__proxy_leave)
         mp__proxy_leave();
@@ -283,9 +339,10 @@ static bool orphans_gone(void)
     return !has_child();
 }
 
-static void enter_private_dir(const char *name, char *dir, size_t size)
+// Its name is short, since that of a socket in it may be 107 bytes long.
+static void enter_private_dir(int number, char *dir, size_t size)
 {
-    snprintf(dir, size, "%s/%s", base_dir, name);
+    snprintf(dir, size, "%s/%d", base_dir, number);
     ck_assert_msg(mkdir(dir, 0700) == 0, "%s: %s", dir, strerror(errno));
     ck_assert_int_eq(setenv("TMPDIR", dir, 1), 0);
     ck_assert_int_eq(chdir(dir), 0);
@@ -294,18 +351,19 @@ static void enter_private_dir(const char *name, char *dir, size_t size)
 void mptest_run(const struct mptest *t)
 {
     if (!forking) {
-        run_body(t);
+        (void)run_body(t);
         return;
     }
     char dir[512], left[4000] = "";
-    enter_private_dir(t->check.name, dir, sizeof dir);
+    int skips = atomic_load(skipped);
+    enter_private_dir(t->number, dir, sizeof dir);
     // Check's own handlers, which a test's children would inherit, kill the whole group.
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     signal(SIGALRM, SIG_DFL);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); // what crashes on purpose leaves no file
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    struct names shm = list_dir("/dev/shm"), none = {0};
+    struct names shm = list_shm(), none = {0};
 
     fflush(NULL);
     pid_t pid = fork();
@@ -316,9 +374,10 @@ void mptest_run(const struct mptest *t)
 
     if (!mptest_eventually(orphans_gone(), GRACE_MS))
         describe_children(left, sizeof left, "process");
-    // Where /dev/shm is everybody's, what another test has there goes by itself.
-    (void)mptest_eventually(!has_more("/dev/shm", &shm), GRACE_MS);
-    struct names shm_after = list_dir("/dev/shm"), files = list_dir(dir);
+    (void)mptest_eventually(!has_more_shm(&shm), GRACE_MS); // a killed orphan's
+    struct names shm_after = list_shm(), files = {0};
+    if (atomic_load(skipped) == skips)
+        files = list_dir(dir);
     describe(left, sizeof left, "/dev/shm entry", &shm_after, &shm);
     describe(left, sizeof left, "file in TMPDIR", &files, &none);
     names_free(&shm);
@@ -329,6 +388,8 @@ void mptest_run(const struct mptest *t)
 
 void mptest_register(struct mptest *t)
 {
+    static int registered;
+    t->number = ++registered;
     *last = t;
     last = &t->next;
 }
@@ -355,7 +416,28 @@ static void make_private_shm(void)
     // In a chroot / is no mount point, but /dev/shm may be.
     if (unshare(CLONE_NEWNS) == 0 && (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
                                       mount("none", "/dev/shm", NULL, MS_PRIVATE, NULL) == 0))
-        (void)!mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+        private_shm = mount("mptest", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
+}
+
+// What the caller happens to have open would be in the way where a test limits descriptors. Those
+// of the library are close-on-exec.
+static void close_inherited(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        int fd = atoi(e->d_name);
+        if (fd > 2 && fcntl(fd, F_GETFD) == 0)
+            close(fd);
+    }
+    if (d)
+        closedir(d);
+}
+
+// TMPDIR, unless the names of sockets there would be too long.
+static const char *temporary(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    return tmp && *tmp == '/' && strlen(tmp) <= 40 ? tmp : "/tmp";
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -384,8 +466,9 @@ int main(int argc, char **argv)
 {
     if (mp_runtime_init && mp_runtime_init() < 0)
         return 2;
-    const char *tmp = getenv("TMPDIR"), *suite = program_invocation_short_name;
-    snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+    const char *suite = program_invocation_short_name;
+    close_inherited();
+    snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", temporary());
     skipped =
         mmap(NULL, sizeof *skipped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (skipped == MAP_FAILED || !mkdtemp(base_dir)) {

@@ -27,6 +27,7 @@
 #include <check.h>
 #include <mp/error.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ struct mptest {
     TTest check; // name, place, and what Check calls
     void (*body)(void);
     int timeout_s;
+    int number;
     struct mptest *next;
 };
 
@@ -49,7 +51,7 @@ void mptest_run(const struct mptest *t);
     static void name(void);                                                                        \
     static void name##_run(int i);                                                                 \
     static struct mptest name##_test = {                                                           \
-        {#name, name##_run, __FILE__, __LINE__}, name, (seconds), NULL};                           \
+        {#name, name##_run, __FILE__, __LINE__}, name, (seconds), 0, NULL};                        \
     static void name##_run(int i)                                                                  \
     {                                                                                              \
         (void)i;                                                                                   \
@@ -62,7 +64,7 @@ void mptest_run(const struct mptest *t);
     static void name(void)
 
 // Ends the test as skipped: says so on the output, and makes the program exit with 77
-// when it skipped all it had.
+// when it skipped all it had. What the test has open by then, and its files, are no leak.
 _Noreturn void mp_skip(const char *reason);
 
 // Results of libmp, with their names in the message.
@@ -79,15 +81,22 @@ _Noreturn void mp_skip(const char *reason);
                       (long long)mptest_r, mp_err_name(want));                                     \
     } while (0)
 
-// Waits for a condition that comes by itself; false if it did not within ms. For what
+// Waits for a condition that comes by itself; false if it did not within ms, nor in a hundredth as
+// many looks: a machine that starves this process may starve the one that it waits for. For what
 // has no descriptor to wait on.
 #define mptest_eventually(condition, ms)                                                           \
     ({                                                                                             \
         bool mptest_ok;                                                                            \
-        for (int mptest_i = 0; !(mptest_ok = (condition)) && mptest_i < (ms); mptest_i++)          \
+        int64_t mptest_end = mptest_ms() + (ms);                                                   \
+        for (int mptest_i = 0;                                                                     \
+             !(mptest_ok = (condition)) && (mptest_ms() < mptest_end || mptest_i < (ms) / 100);    \
+             mptest_i++)                                                                           \
             usleep(1000);                                                                          \
         mptest_ok;                                                                                 \
     })
+
+// Milliseconds of the clock that runs on.
+int64_t mptest_ms(void);
 
 // In a forked process: prints what does not hold, and exits with 99.
 #define mptest_require(condition)                                                                  \
@@ -101,8 +110,15 @@ _Noreturn void mp_skip(const char *reason);
 // Runs fn(arg) in a plain fork and waits: its exit code, or -signal.
 int mptest_in_child(int (*fn)(void *), void *arg);
 
+// `what`, with something of this program's own behind it: a name for what lies in /dev/shm, where
+// others may run the same test. The same for a fork; at most 16 different ones.
+const char *mptest_name(const char *what);
+
 // Descriptors this process has open.
 int mptest_fd_count(void);
+
+// Raises the limit for them as far as the system lets, and skips the test if n are more than that.
+void mptest_need_fds(int n);
 
 // Compiled with a sanitizer: for tests that it cannot run, or that would take too long.
 #if defined(__SANITIZE_THREAD__)

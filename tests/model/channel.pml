@@ -13,7 +13,7 @@
 //   FD     recv.c mp__channel_settle() and a user who polls mp_pipe_fd(), against
 //          publish()
 //   SPACE  mp__wait_until() with send.c room_arm/room_sleep, without its regular
-//          looks, against recv.c give_back(), while a third thread, which receives at the
+//          looks, against recv.c taken(), which keeps a little, and give_back(), while a third thread, which receives at the
 //          sender's end, reads the same socket for parcels (parcel.c)
 //
 // The property is the absence of deadlock: nobody sleeps for ever while what he waits
@@ -21,7 +21,7 @@
 // of these mistakes is found: NO_PUBLISH_FENCE, NO_ARM_FENCE, NO_RECHECK, NO_BELL,
 // SILENCE_LATE (the bell is read after the flag was raised), NO_SETTLE_BELL, NO_WATCH (the
 // third thread takes bytes from a sleeping sender), WATCH_LATE (the sender says that it
-// will sleep there after it asked for the byte).
+// will sleep there after it asked for the byte), a KEEP of the whole ring.
 //
 // holds: -DDATA
 // finds: -DDATA -DNO_PUBLISH_FENCE
@@ -36,6 +36,8 @@
 // finds: -DFD -DSILENCE_LATE
 // finds: -DFD -DNO_SETTLE_BELL
 // holds: -DSPACE -DN=6
+// holds: -DSPACE -DN=9 -DCAP=4 -DKEEP=1
+// finds: -DSPACE -DN=9 -DCAP=4 -DKEEP=4
 // finds: -DSPACE -DN=6 -DNO_PUBLISH_FENCE
 // finds: -DSPACE -DN=6 -DNO_ARM_FENCE
 // finds: -DSPACE -DN=6 -DNO_RECHECK
@@ -46,7 +48,12 @@
 #ifndef N
 #define N 4 // messages
 #endif
-#define CAP    2 // messages that fit in the ring (SPACE)
+#ifndef CAP
+#define CAP 2 // messages that fit in the ring (SPACE)
+#endif
+#ifndef KEEP
+#define KEEP 0 // messages whose space the receiver may keep while it has no others (SPACE)
+#endif
 #define SOCKET 2 // space bytes that fit in the socket
 
 // Without the second look, what was seen before arming is believed.
@@ -294,15 +301,20 @@ proctype space_sender()
 
 proctype space_receiver()
 {
-    byte pos;
+    byte pos, returned;
     bit was;
     do
-    :: pos == N -> break
+    :: pos == N -> break // and it never comes back: what it kept, it keeps
     :: pos < N && head > pos ->
         if // one message, or all that is there
         :: pos++
         :: pos = head
         fi;
+        if // taken()
+        :: pos - returned <= KEEP && !want_space -> goto kept
+        :: true // it is due, or wanted, or this end waits
+        fi;
+        returned = pos;
         from_receiver ! TAIL(pos); // mp__ring_return()
 #ifndef NO_PUBLISH_FENCE
         empty(from_receiver);
@@ -325,7 +337,9 @@ proctype space_receiver()
             :: else
             fi
         :: else
-        fi
+        fi;
+    kept:
+        skip
     od
 }
 

@@ -142,6 +142,7 @@ MP_TEST_TIMEOUT(long_messages_with_253_descriptors, 60)
     static char buf[LONG_MESSAGE];
     mp_handle h[MP_HANDLES_MAX];
     mp_pipe *a, *b;
+    mptest_need_fds(MP_HANDLES_MAX + 50);
     mp_assert_ok(mp_pipe_new(&a, &b, &(mp_pipe_opts){.ring_size = 4096}));
     mp_process *p = start(send_many, b);
     for (int round = 0; round < 5; round++) {

@@ -89,7 +89,7 @@ static int read_list(int socket)
 {
     (void)socket;
     mp_arena *a;
-    mptest_require(mp_arena_attach(&a, "list") == 0);
+    mptest_require(mp_arena_attach(&a, mptest_name("list")) == 0);
     struct list *l = mp_arena_root(a, sizeof *l);
     for (int i = 9; i >= 0; i--) {
         char text[40];
@@ -109,10 +109,10 @@ MP_TEST(a_structure_in_a_named_arena)
 {
     struct other o = start_other(read_list);
     mp_arena *a, *same;
-    mp_assert_err(mp_arena_attach(&a, "list"), MP_ENOTFOUND);
+    mp_assert_err(mp_arena_attach(&a, mptest_name("list")), MP_ENOTFOUND);
     ck_assert_ptr_null(a);
-    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.max = 1 << 20, .name = "list"}));
-    mp_assert_err(mp_arena_new(&same, &(mp_arena_opts){.name = "list"}), -EEXIST);
+    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.max = 1 << 20, .name = mptest_name("list")}));
+    mp_assert_err(mp_arena_new(&same, &(mp_arena_opts){.name = mptest_name("list")}), -EEXIST);
     ck_assert_ptr_null(same);
     for (int i = 0; i < 10; i++) {
         void *p;
@@ -125,17 +125,17 @@ MP_TEST(a_structure_in_a_named_arena)
     tell(o);
     end_well(o);
     ck_assert_str_eq(mp_arena_root(a, 5), "read");
-    mp_assert_ok(mp_arena_attach(&same, "list"));
+    mp_assert_ok(mp_arena_attach(&same, mptest_name("list")));
     ck_assert_ptr_eq(same, a); // to be deleted twice
     mp_arena_delete(same);
     ck_assert_str_eq(mp_arena_root(a, 5), "read");
     mp_arena_delete(a);
-    mp_assert_ok(mp_arena_attach(&a, "list")); // it stayed
+    mp_assert_ok(mp_arena_attach(&a, mptest_name("list"))); // it stayed
     ck_assert_str_eq(mp_arena_root(a, 5), "read");
-    mp_assert_ok(mp_shm_unlink("list"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("list")));
     ck_assert_str_eq(mp_arena_root(a, 5), "read");
-    mp_assert_err(mp_arena_attach(&same, "list"), MP_ENOTFOUND);
-    mp_assert_err(mp_shm_unlink("list"), MP_ENOTFOUND);
+    mp_assert_err(mp_arena_attach(&same, mptest_name("list")), MP_ENOTFOUND);
+    mp_assert_err(mp_shm_unlink(mptest_name("list")), MP_ENOTFOUND);
     mp_arena_delete(a);
 }
 
@@ -143,7 +143,7 @@ static int use_thing(int socket)
 {
     (void)socket;
     struct thing *t;
-    mptest_require(attach_thing(&t, "thing") == 0);
+    mptest_require(attach_thing(&t, mptest_name("thing")) == 0);
     mptest_require(!mp__object_is_mine(t));
     mptest_require(mp__object_holds(t, t->part, 100));
     mptest_require(strcmp(mp__object_at(t, t->part), "a part") == 0);
@@ -161,8 +161,8 @@ MP_TEST(a_named_object)
     struct other o = start_other(use_thing);
     struct thing *t, *same;
     uint64_t part;
-    mp_assert_ok(new_thing(&t, NULL, "thing"));
-    mp_assert_err(attach_thing(&same, "thing"), MP_ENOTFOUND); // before it is complete
+    mp_assert_ok(new_thing(&t, NULL, mptest_name("thing")));
+    mp_assert_err(attach_thing(&same, mptest_name("thing")), MP_ENOTFOUND); // before it is complete
     mp_assert_ok(mp__object_alloc(t, 100, &part));
     strcpy(mp__object_at(t, part), "a part");
     t->part = part;
@@ -175,31 +175,31 @@ MP_TEST(a_named_object)
     ck_assert_uint_eq(t->word, 1);
     ck_assert_uint_eq(mp__holders_reap(t, &t->holders), 7);
     ck_assert(!mp__object_is_mine(t)); // it belongs to nobody
-    mp_assert_ok(attach_thing(&same, "thing"));
+    mp_assert_ok(attach_thing(&same, mptest_name("thing")));
     ck_assert_ptr_eq(same, t);
     mp__object_free(same, true);
     ck_assert(mp__object_is(t, TYPE));
     mp__object_free(t, true);
     ck_assert(!mp__object_is(t, TYPE)); // unmapped: zeros
-    mp_assert_ok(attach_thing(&t, "thing"));
+    mp_assert_ok(attach_thing(&t, mptest_name("thing")));
     ck_assert_uint_eq(t->word, 1);
-    mp_assert_ok(mp_shm_unlink("thing"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("thing")));
     mp__object_free(t, true);
-    mp_assert_err(attach_thing(&t, "thing"), MP_ENOTFOUND);
+    mp_assert_err(attach_thing(&t, mptest_name("thing")), MP_ENOTFOUND);
 }
 
 MP_TEST(a_name_that_is_taken)
 {
     int fds = mptest_fd_count();
     struct thing *a, *b;
-    mp_assert_ok(new_thing(&a, NULL, "taken"));
-    mp_assert_ok(new_thing(&b, NULL, "taken"));
+    mp_assert_ok(new_thing(&a, NULL, mptest_name("taken")));
+    mp_assert_ok(new_thing(&b, NULL, mptest_name("taken")));
     mp_assert_ok(mp__object_publish(a));
     mp_assert_err(mp__object_publish(b), -EEXIST);
     mp__object_free(b, true);
     mp__object_free(a, true);
     ck_assert_int_eq(mptest_fd_count(), fds);
-    mp_assert_ok(mp_shm_unlink("taken"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("taken")));
 }
 
 // Committing the gigabytes that a damaged head claims would take long, and them from others.
@@ -209,20 +209,20 @@ MP_TEST(a_head_that_claims_what_is_not_there)
     struct thing *t;
     struct stat before, after;
     uint64_t claim = UINT64_C(2) << 30;
-    mp_assert_ok(new_thing(&t, NULL, "claims"));
+    mp_assert_ok(new_thing(&t, NULL, mptest_name("claims")));
     mp_assert_ok(mp__object_publish(t));
     mp__object_free(t, true);
-    snprintf(path, sizeof path, "/dev/shm/mp-%u-claims", (unsigned)getuid());
+    snprintf(path, sizeof path, "/dev/shm/mp-%u-%s", (unsigned)geteuid(), mptest_name("claims"));
     int fd = open(path, O_RDWR | O_CLOEXEC);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(fstat(fd, &before), 0);
     off_t at = offsetof(struct mp__arena_head, held);
     ck_assert_int_eq(pwrite(fd, &claim, sizeof claim, at), sizeof claim);
-    mp_assert_err(attach_thing(&t, "claims"), MP_EFORMAT);
+    mp_assert_err(attach_thing(&t, mptest_name("claims")), MP_EFORMAT);
     ck_assert_int_eq(fstat(fd, &after), 0);
     ck_assert_int_eq(after.st_blocks, before.st_blocks);
     close(fd);
-    mp_assert_ok(mp_shm_unlink("claims"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("claims")));
 }
 
 MP_TEST(what_does_not_fit_is_refused_with_a_reason)
@@ -230,33 +230,33 @@ MP_TEST(what_does_not_fit_is_refused_with_a_reason)
     struct thing *t;
     void *p;
     mp_arena *a;
-    mp_assert_ok(new_thing(&t, NULL, "thing"));
+    mp_assert_ok(new_thing(&t, NULL, mptest_name("thing")));
     mp_assert_ok(mp__object_publish(t));
-    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.max = 65536, .name = "arena"}));
+    mp_assert_ok(mp_arena_new(&a, &(mp_arena_opts){.max = 65536, .name = mptest_name("arena")}));
     int fds = mptest_fd_count();
-    mp_assert_err(mp__object_attach(&p, "thing", MP__LOCK, VERSION, 64), MP_ETYPE);
+    mp_assert_err(mp__object_attach(&p, mptest_name("thing"), MP__LOCK, VERSION, 64), MP_ETYPE);
     ck_assert_ptr_null(p);
-    mp_assert_err(mp__object_attach(&p, "thing", TYPE, VERSION + 1, 64), MP_EVERSION);
-    mp_assert_err(mp__object_attach(&p, "thing", TYPE, VERSION - 1, 64), MP_EVERSION);
-    mp_assert_err(mp__object_attach(&p, "thing", TYPE, VERSION, 100000), MP_EFORMAT);
-    mp_assert_err(mp__object_attach(&p, "arena", TYPE, VERSION, 64), MP_ETYPE);
-    mp_assert_err(mp__object_attach(&p, "nothing", TYPE, VERSION, 64), MP_ENOTFOUND);
+    mp_assert_err(mp__object_attach(&p, mptest_name("thing"), TYPE, VERSION + 1, 64), MP_EVERSION);
+    mp_assert_err(mp__object_attach(&p, mptest_name("thing"), TYPE, VERSION - 1, 64), MP_EVERSION);
+    mp_assert_err(mp__object_attach(&p, mptest_name("thing"), TYPE, VERSION, 100000), MP_EFORMAT);
+    mp_assert_err(mp__object_attach(&p, mptest_name("arena"), TYPE, VERSION, 64), MP_ETYPE);
+    mp_assert_err(mp__object_attach(&p, mptest_name("nothing"), TYPE, VERSION, 64), MP_ENOTFOUND);
     mp_assert_err(mp__object_attach(&p, "../thing", TYPE, VERSION, 64), MP_EINVAL);
     mp_assert_err(mp__object_attach(&p, NULL, TYPE, VERSION, 64), MP_EINVAL);
     mp_assert_err(mp__object_new(&p, NULL, "no/name", 0, TYPE, VERSION, 64), MP_EINVAL);
     mp_arena *b;
-    mp_assert_err(mp_arena_attach(&b, "thing"), MP_ETYPE);
+    mp_assert_err(mp_arena_attach(&b, mptest_name("thing")), MP_ETYPE);
     mp_assert_err(mp_arena_attach(&b, ""), MP_EINVAL);
     mp_assert_err(mp_arena_attach(&b, NULL), MP_EINVAL);
-    mp_assert_err(mp_arena_attach(NULL, "arena"), MP_EINVAL);
+    mp_assert_err(mp_arena_attach(NULL, mptest_name("arena")), MP_EINVAL);
     mp_assert_err(mp_arena_new(&b, &(mp_arena_opts){.name = ".hidden"}), MP_EINVAL);
     mp_assert_err(mp_shm_unlink(NULL), MP_EINVAL);
     mp_assert_err(mp_shm_unlink("a/b"), MP_EINVAL);
     ck_assert_int_eq(mptest_fd_count(), fds);
     mp_arena_delete(a);
     mp__object_free(t, true);
-    mp_assert_ok(mp_shm_unlink("thing"));
-    mp_assert_ok(mp_shm_unlink("arena"));
+    mp_assert_ok(mp_shm_unlink(mptest_name("thing")));
+    mp_assert_ok(mp_shm_unlink(mptest_name("arena")));
 }
 
 // ---- by descriptor ----

@@ -16,7 +16,7 @@
 enum { SEMAPHORE, ROBUST, EVENT, BARRIER, RWLOCK, N_NAMES };
 
 struct board {
-    char name[N_NAMES][40];
+    const char *name[N_NAMES];
     _Atomic bool made, holds, gone;
 };
 
@@ -27,9 +27,10 @@ static mp_rwlock *rwlock;
 
 static struct board *new_board(void)
 {
+    static const char *const names[] = {"semaphore", "robust", "event", "barrier", "rwlock"};
     struct board *b = crew_share(sizeof *b);
     for (int i = 0; i < N_NAMES; i++)
-        snprintf(b->name[i], sizeof b->name[i], "test-counters-%d-%d", (int)getpid(), i);
+        b->name[i] = mptest_name(names[i]);
     return b;
 }
 

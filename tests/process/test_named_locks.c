@@ -12,13 +12,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-static char lock_name[64], rlock_name[64], condition_name[64];
+static const char *lock_name, *rlock_name, *condition_name;
 
 static void choose_names(void)
 {
-    snprintf(lock_name, sizeof lock_name, "test-lock-%d", (int)getpid());
-    snprintf(rlock_name, sizeof rlock_name, "test-rlock-%d", (int)getpid());
-    snprintf(condition_name, sizeof condition_name, "test-condition-%d", (int)getpid());
+    lock_name = mptest_name("lock");
+    rlock_name = mptest_name("rlock");
+    condition_name = mptest_name("condition");
 }
 
 // A process that was forked before, has its address space laid out otherwise, and does the

@@ -645,7 +645,7 @@ static void start_waiting(mp_arena *a, struct waiting *w)
     w->flag = flag;
     w->pool = new_pool(2);
     ck_assert_int_eq(pthread_create(&w->thread, NULL, run_waiting, w), 0);
-    ck_assert(mptest_eventually(w->flag[1], 5000));
+    ck_assert(mptest_eventually(w->flag[1], 15000));
 }
 
 MP_TEST(close_lets_a_running_map_finish)

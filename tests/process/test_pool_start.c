@@ -484,6 +484,7 @@ MP_TEST(many_at_the_same_time)
 {
     mp_pool *p[80];
     int n = MPTEST_ASAN || MPTEST_TSAN ? 20 : 80;
+    mptest_need_fds(1000);
     for (int i = 0; i < n; i++) {
         p[i] = make(&(mp_pool_opts){.start = MP_START_FORKSERVER, .workers = 1});
         int x = i;

@@ -375,16 +375,14 @@ MP_TEST_TIMEOUT(extend_and_clear_are_one_step, 60)
 
 // ---- by name ----
 
-static char name[40];
+static const char *name, *list_name;
 
 // Makes both under names, and writes; does not free them.
 static int make_named(void *arg)
 {
     mp_shm_dict *d;
     mp_shm_list *l;
-    char list_name[48];
     (void)arg;
-    snprintf(list_name, sizeof list_name, "%s-list", name);
     mptest_require(mp_shm_dict_new(&d, &(mp_shm_dict_opts){.name = name, .shards = 2}) == 0);
     mptest_require(mp_shm_list_new(&l, &(mp_shm_list_opts){.name = list_name}) == 0);
     mptest_require(mp_shm_dict_new(&d, &(mp_shm_dict_opts){.name = name}) == -EEXIST);
@@ -414,9 +412,9 @@ MP_TEST_TIMEOUT(strangers_attach_by_name, 60)
 {
     mp_shm_dict *d;
     mp_shm_list *l;
-    char list_name[48], buf[20];
-    snprintf(name, sizeof name, "test-shared-%d", (int)getpid());
-    snprintf(list_name, sizeof list_name, "%s-list", name);
+    char buf[20];
+    name = mptest_name("dict");
+    list_name = mptest_name("list");
     mp_assert_err(mp_shm_dict_attach(&d, name), MP_ENOTFOUND);
     mp_assert_err(mp_shm_list_attach(&l, list_name), MP_ENOTFOUND);
     ck_assert_int_eq(mptest_in_child(make_named, NULL), 0);

@@ -167,8 +167,7 @@ MP_TEST(who_waits_for_the_lock_gives_up_in_time)
 
 MP_TEST(strangers_attach_by_name)
 {
-    char name[64];
-    snprintf(name, sizeof name, "mptest-values-%d", getpid());
+    const char *name = mptest_name("values");
     if (fork() == 0) { // made by one child, used by another: neither has it from its parent
         mp_array *a;
         mptest_require(mp_array_new(&a, MP_DOUBLE, 1000, NULL, &(mp_array_opts){.name = name}) ==

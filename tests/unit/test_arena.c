@@ -210,7 +210,7 @@ MP_TEST_TIMEOUT(kill_at_any_instruction, 60)
         for (int k = 0; k < 2; k++)
             if ((pids[k] = fork()) == 0)
                 churn(c, (unsigned)(i * 2 + k));
-        ck_assert(mptest_eventually(c->rounds != before, 5000));
+        ck_assert(mptest_eventually(c->rounds != before, 15000));
         usleep((unsigned)rand_r(&seed) % 1000);
         for (int k = 0; k < 2; k++) {
             int status;

@@ -237,7 +237,7 @@ MP_TEST(sizes_beyond_reason)
     mp_assert_ok(mp_array_new(&a, MP_DOUBLE, 1 << 10, NULL, &o)); // the arena goes on
     mp_array_free(a);
     mp_arena_delete(o.arena);
-    o = (mp_array_opts){.name = "mptest-much-too-large"};
+    o = (mp_array_opts){.name = mptest_name("much-too-large")};
     int r = mp_array_new(&a, MP_DOUBLE, (size_t)1 << 40, NULL, &o);
     ck_assert_msg(r == -ENOMEM || r == -ENOSPC || r == -EFBIG, "%s", mp_err_name(r));
     mp_assert_err(mp_array_attach(&a, o.name, MP_DOUBLE, 0), MP_ENOTFOUND);
@@ -255,7 +255,7 @@ MP_TEST(bad_arguments)
     mp_assert_err(mp_array_new(&a, MP_INT64, 1, NULL, &(mp_array_opts){.item = 7}), MP_EINVAL);
     mp_assert_err(mp_array_attach(NULL, "x", MP_INT64, 0), MP_EINVAL);
     mp_assert_err(mp_array_attach(&a, NULL, MP_INT64, 0), MP_EINVAL);
-    mp_assert_err(mp_array_attach(&a, "mptest-nobody-made-this", MP_INT64, 0), MP_ENOTFOUND);
+    mp_assert_err(mp_array_attach(&a, mptest_name("nobody-made-this"), MP_INT64, 0), MP_ENOTFOUND);
     mp_assert_err(mp_array_get_int(NULL, 0, &x), MP_EINVAL);
     mp_assert_err(mp_array_set_int(NULL, 0, 1), MP_EINVAL);
     mp_assert_err(mp_array_get_double(NULL, 0, &d), MP_EINVAL);
@@ -303,8 +303,7 @@ MP_TEST(used_after_it_was_freed)
 
 MP_TEST(by_name)
 {
-    char name[64];
-    snprintf(name, sizeof name, "mptest-array-%d", getpid());
+    const char *name = mptest_name("array");
     int64_t three[] = {1, 2, 3}, x;
     mp_array *a = new_array(MP_INT64, 3, three, &(mp_array_opts){.name = name}), *again;
     mp_assert_err(mp_array_attach(&again, name, MP_DOUBLE, 0), MP_ETYPE);
@@ -322,8 +321,7 @@ MP_TEST(by_name)
 
 MP_TEST(by_name_of_any_size)
 {
-    char name[64];
-    snprintf(name, sizeof name, "mptest-sizes-%d", getpid());
+    const char *name = mptest_name("sizes");
     static const size_t sizes[] = {0, 1, 3000, 4096, 65000, 1 << 17, 1000003, 9 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t n = sizes[i];

@@ -218,6 +218,7 @@ static void limits(const mp_pipe_opts *opts)
 {
     mp_handle h[MP_HANDLES_MAX + 1];
     mp_pipe *x[64], *y[64];
+    mptest_need_fds(1000);
     mp_assert_ok(mp_pipe_new(&a, &b, opts));
     int fd = token(7);
     for (int i = 0; i <= MP_HANDLES_MAX; i++)
@@ -480,6 +481,7 @@ MP_TEST(what_waits_in_an_end_goes_with_it)
 
 MP_TEST(a_full_socket_times_out_and_goes_on)
 {
+    mptest_need_fds(1000);
     open_pair();
     for (int round = 0; round < 3; round++) {
         int got[1000], fd = token(1), before = mptest_fd_count(), sent = 0, r;
@@ -693,7 +695,7 @@ MP_TEST(a_sender_that_waits_for_room_keeps_parcels)
     for (unsigned i = 1; i <= 300; i++) {
         // It sleeps with a full ring: it is woken by a parcel, later by room.
         if (i % 3 == 0)
-            ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 5000));
+            ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 15000));
         send_token(i);
         if (i % 5 == 0)
             ck_assert_int_eq(mp_pipe_recv(a, buf, sizeof buf, LONG_MS), 1000);
@@ -711,11 +713,11 @@ MP_TEST(a_sender_that_waits_keeps_only_so_many)
     mp_pipe_opts opts = {.ring_size = 4096, .ring_max = 4096, .no_spin = true};
     mp_assert_ok(mp_pipe_new(&a, &b, &opts));
     ck_assert_int_eq(pthread_create(&t, NULL, send_until_closed, b), 0);
-    ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 5000));
+    ck_assert(mptest_eventually(atomic_load(&b->channel.post.watched), 15000));
     int before = mptest_fd_count();
     for (unsigned i = 1; i <= 150; i++)
         send_token(i);
-    ck_assert(mptest_eventually(mptest_fd_count() > before + 60, 5000));
+    ck_assert(mptest_eventually(mptest_fd_count() > before + 60, 15000));
     ck_assert_int_le(mptest_fd_count(), before + 70);
     // It goes on although it cannot read all that is in front of its wake-up.
     for (int i = 0; i < 20; i++)

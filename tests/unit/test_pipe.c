@@ -219,6 +219,28 @@ MP_TEST(a_full_pipe_times_out_and_goes_on)
     free_both(a, b);
 }
 
+// What was read one by one may not be given back yet, though nobody receives any more: three
+// quarters of the ring are free all the same.
+MP_TEST(a_receiver_keeps_a_quarter_at_most)
+{
+    mp_pipe *a, *b;
+    char buf[1000] = "";
+    mp_pipe_opts opts = {.ring_size = 4096, .ring_max = 4096};
+    mp_assert_ok(mp_pipe_new(&a, &b, &opts));
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < round; i++) {
+            size_t size = (size_t)(round + i) % 70;
+            mp_assert_ok(mp_pipe_send(a, buf, size, 0));
+            ck_assert_int_eq(mp_pipe_recv(b, buf, sizeof buf, 0), size);
+        }
+        for (int i = 0; i < 3; i++)
+            mp_assert_ok(mp_pipe_send(a, buf, sizeof buf, 0));
+        for (int i = 0; i < 3; i++)
+            ck_assert_int_eq(mp_pipe_recv(b, buf, sizeof buf, 0), sizeof buf);
+    }
+    free_both(a, b);
+}
+
 MP_TEST(an_empty_pipe_times_out)
 {
     mp_pipe *a, *b;

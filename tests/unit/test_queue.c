@@ -353,9 +353,8 @@ MP_TEST(found_by_name)
 {
     EACH_KIND(k)
     {
-        char name[64];
         mp_queue *q, *other;
-        snprintf(name, sizeof name, "test-queue-%d", (int)getpid());
+        const char *name = mptest_name("queue");
         mp_queue_opts o = kinds[k];
         o.name = name;
         q = new_queue(o);
@@ -621,9 +620,8 @@ MP_TEST(the_descriptor_still_tells_when_another_looked)
 
 MP_TEST(handles_that_go_leave_their_hands)
 {
-    char name[64];
     mp_queue *q, *other;
-    snprintf(name, sizeof name, "test-queue-hands-%d", (int)getpid());
+    const char *name = mptest_name("hands");
     q = new_queue((mp_queue_opts){.name = name});
     for (int i = 0; i < 20; i++) {
         mp_assert_ok(mp_queue_attach(&other, name));

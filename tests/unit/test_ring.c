@@ -64,6 +64,22 @@ MP_TEST(space_is_free_only_when_given_back)
     free(s);
 }
 
+// Short ones, copied here, and long ones, with every alignment, and nothing beside them.
+MP_TEST(copies_are_exact)
+{
+    unsigned char from[300], to[320], want[320];
+    for (size_t i = 0; i < sizeof from; i++)
+        from[i] = (unsigned char)(i * 7 + 1);
+    for (size_t size = 0; size < 200; size++)
+        for (size_t at = 0; at < 16; at++) {
+            memset(to, 0, sizeof to);
+            memset(want, 0, sizeof want);
+            memcpy(want + at, from + 15 - at, size);
+            mp__copy(to + at, from + 15 - at, size);
+            ck_assert_int_eq(memcmp(to, want, sizeof to), 0);
+        }
+}
+
 // Pieces of all sizes over many rounds: the place wraps, the bytes stay.
 MP_TEST(bytes_survive_the_wrap)
 {

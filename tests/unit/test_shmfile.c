@@ -54,65 +54,65 @@ MP_TEST(names)
 MP_TEST(a_file_appears_complete_and_private)
 {
     umask(0777);
-    make("one");
+    make(mptest_name("one"));
     struct stat st;
-    ck_assert_int_eq(stat(path_of("one"), &st), 0);
+    ck_assert_int_eq(stat(path_of(mptest_name("one")), &st), 0);
     ck_assert_uint_eq(st.st_mode, S_IFREG | 0600);
     ck_assert_int_eq(st.st_size, 8192);
-    int fd = mp__shmfile_open("one");
+    int fd = mp__shmfile_open(mptest_name("one"));
     mp_assert_ok(fd);
     ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     close(fd);
     fd = mp__shmfile_new(4096);
     mp_assert_ok(fd);
-    mp_assert_err(mp__shmfile_publish(fd, "one"), -EEXIST);
+    mp_assert_err(mp__shmfile_publish(fd, mptest_name("one")), -EEXIST);
     close(fd);
-    mp_assert_ok(mp__shmfile_unlink("one"));
-    mp_assert_err(mp__shmfile_unlink("one"), MP_ENOTFOUND);
-    is_refused("one", MP_ENOTFOUND);
+    mp_assert_ok(mp__shmfile_unlink(mptest_name("one")));
+    mp_assert_err(mp__shmfile_unlink(mptest_name("one")), MP_ENOTFOUND);
+    is_refused(mptest_name("one"), MP_ENOTFOUND);
 }
 
 MP_TEST(what_is_open_to_others_is_refused)
 {
-    make("open");
-    ck_assert_int_eq(chmod(path_of("open"), 0620), 0);
-    is_refused("open", MP_EUNSAFE);
-    ck_assert_int_eq(chmod(path_of("open"), 0604), 0);
-    is_refused("open", MP_EUNSAFE);
-    ck_assert_int_eq(chmod(path_of("open"), 0600), 0);
-    int fd = mp__shmfile_open("open");
+    make(mptest_name("open"));
+    ck_assert_int_eq(chmod(path_of(mptest_name("open")), 0620), 0);
+    is_refused(mptest_name("open"), MP_EUNSAFE);
+    ck_assert_int_eq(chmod(path_of(mptest_name("open")), 0604), 0);
+    is_refused(mptest_name("open"), MP_EUNSAFE);
+    ck_assert_int_eq(chmod(path_of(mptest_name("open")), 0600), 0);
+    int fd = mp__shmfile_open(mptest_name("open"));
     mp_assert_ok(fd);
     close(fd);
-    mp_assert_ok(mp__shmfile_unlink("open"));
+    mp_assert_ok(mp__shmfile_unlink(mptest_name("open")));
 }
 
 MP_TEST(what_belongs_to_others_is_refused)
 {
-    make("theirs");
-    if (chown(path_of("theirs"), 4711, 4711) < 0) {
-        mp__shmfile_unlink("theirs");
+    make(mptest_name("theirs"));
+    if (chown(path_of(mptest_name("theirs")), 4711, 4711) < 0) {
+        mp__shmfile_unlink(mptest_name("theirs"));
         mp_skip("needs root");
     }
-    is_refused("theirs", MP_EUNSAFE);
-    mp_assert_ok(mp__shmfile_unlink("theirs"));
+    is_refused(mptest_name("theirs"), MP_EUNSAFE);
+    mp_assert_ok(mp__shmfile_unlink(mptest_name("theirs")));
 }
 
 MP_TEST(what_is_no_plain_file_is_refused)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s", path_of("odd"));
-    make("plain");
-    ck_assert_int_eq(symlink(path_of("plain"), path), 0);
-    is_refused("odd", MP_EUNSAFE);
+    snprintf(path, sizeof path, "%s", path_of(mptest_name("odd")));
+    make(mptest_name("plain"));
+    ck_assert_int_eq(symlink(path_of(mptest_name("plain")), path), 0);
+    is_refused(mptest_name("odd"), MP_EUNSAFE);
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    is_refused("odd", MP_EUNSAFE);
+    is_refused(mptest_name("odd"), MP_EUNSAFE);
     unlink(path);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    is_refused("odd", MP_EUNSAFE);
-    mp_assert_err(mp__shmfile_unlink("odd"), MP_EUNSAFE);
+    is_refused(mptest_name("odd"), MP_EUNSAFE);
+    mp_assert_err(mp__shmfile_unlink(mptest_name("odd")), MP_EUNSAFE);
     rmdir(path);
-    mp_assert_ok(mp__shmfile_unlink("plain"));
+    mp_assert_ok(mp__shmfile_unlink(mptest_name("plain")));
 }
 
 MP_TEST(descriptors_of_anything)

@@ -78,6 +78,7 @@ MP_TEST(errors_are_told_exactly)
 {
     pid_t pid = -5;
     int pidfd = -5;
+    setenv("PATH", "/usr/bin:/bin", 1); // one that this user may not search would be EACCES
     write_file("plain", "echo", 0644);
     write_file("noline", "echo", 0755);
     write_file("nointerp", "#!/no/such\n", 0755);

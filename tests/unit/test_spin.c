@@ -199,7 +199,7 @@ MP_TEST(leases_of_the_dead_end_by_themselves)
             for (;;)
                 pause();
         }
-        ck_assert(mptest_eventually(sh->spinning > i, 5000));
+        ck_assert(mptest_eventually(sh->spinning > i, 15000));
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }

@@ -105,15 +105,23 @@ MP_TEST_EACH_URL(a_listener_tells_its_real_address)
     mp_listener_free(l);
 }
 
+// In many containers there is the protocol, but no address.
+static bool has_ipv6(void)
+{
+    struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 && bind(fd, (struct sockaddr *)&in, sizeof in) == 0;
+    close(fd);
+    return has;
+}
+
 static void over_ipv6(const struct transport *t, const char *url)
 {
     mp_listener *l;
     mp_pipe *a, *b;
     mp_url_opts o = url_opts(t, true), c = url_opts(t, false);
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+    if (!has_ipv6())
         mp_skip("this machine has no IPv6");
-    close(fd);
     url_assert_ok(mp_listen(&l, url, &o));
     size_t host = (size_t)(strchr(url, ']') + 2 - url);
     ck_assert_int_eq(strncmp(mp_listener_url(l), url, host), 0);
@@ -345,10 +353,9 @@ MP_TEST(only_our_own_dead_socket_is_replaced)
 MP_TEST(another_users_dead_socket_stays)
 {
     mp_url_opts o = url_opts(&ipc, true);
-    if (geteuid() != 0)
-        mp_skip("needs to be root, to make a file of another user");
     dead_socket("theirs");
-    ck_assert_int_eq(chown("theirs", 12345, 12345), 0);
+    if (chown("theirs", 12345, 12345) < 0)
+        mp_skip("needs the privilege to make a file of another user");
     assert_no_listen("ipc://theirs", &o, -EEXIST, "another user");
     ck_assert_int_eq(unlink("theirs"), 0);
 }

@@ -313,7 +313,7 @@ MP_TEST(bad_arguments)
     mp_assert_err(mp_value_attach(NULL, "x", MP_INT64, 0), MP_EINVAL);
     mp_assert_err(mp_value_attach(&v, NULL, MP_INT64, 0), MP_EINVAL);
     mp_assert_err(mp_value_attach(&v, "no/name", MP_INT64, 0), MP_EINVAL);
-    mp_assert_err(mp_value_attach(&v, "mptest-nobody-made-this", MP_INT64, 0), MP_ENOTFOUND);
+    mp_assert_err(mp_value_attach(&v, mptest_name("nobody-made-this"), MP_INT64, 0), MP_ENOTFOUND);
     mp_assert_err(mp_value_get_int(NULL, &x), MP_EINVAL);
     mp_assert_err(mp_value_set_int(NULL, 1), MP_EINVAL);
     mp_assert_err(mp_value_get_double(NULL, &d), MP_EINVAL);
@@ -360,8 +360,7 @@ MP_TEST(used_after_it_was_freed)
 MP_TEST(by_name)
 {
     int64_t x = 17;
-    char name[64];
-    snprintf(name, sizeof name, "mptest-value-%d", getpid());
+    const char *name = mptest_name("value");
     mp_value *v = new_value(MP_INT64, &x, &(mp_value_opts){.name = name}), *again, *other;
     mp_assert_err(mp_value_new(&other, MP_INT64, &x, &(mp_value_opts){.name = name}), -EEXIST);
     mp_assert_err(mp_value_attach(&other, name, MP_INT32, 0), MP_ETYPE);

@@ -154,6 +154,7 @@ static void start_all(mp_wait_item *items)
 MP_TEST_TIMEOUT(two_hundred_of_three_kinds_are_told_apart, 60)
 {
     mp_wait_item items[3 * EACH];
+    mptest_need_fds(1000);
     start_all(items);
     for (size_t k = 0; k < 10 * EACH; k++) {
         size_t i = k * 29 % EACH;

@@ -43,7 +43,7 @@ struct args {
     bool header;              // the first record names the fields
     const char *header_lines; // its argument: lines or a regular expression, with --pipe
     const char *trim;
-    bool link, skip_first;
+    bool link, skip_first, skip_blank;
     const char *end_of_items;
     long max_args; // items a job; 0: one
     bool no_args;  // -N0: an item is a job, but not an argument

@@ -18,9 +18,15 @@ enum {
     HEADER_MAX = 1024 * 1024,
 };
 
+static size_t min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 // ---- where a record ends ----------------------------------------------------------------------
 
-// What the end of a record looks like: recend, with recstart after it.
+// What the end of a record looks like: recend, with recstart after it. Without a length a
+// block may be cut anywhere.
 static size_t sign_len(const struct blocks *b)
 {
     return b->recend_len + b->recstart_len;
@@ -73,7 +79,9 @@ static int set_signs(struct blocks *b, const struct args *a)
                                        : "\n",
                          &b->recend_len);
     b->recstart = unescape(a->recstart ? a->recstart : "", &b->recstart_len);
-    return sign_len(b) ? 0 : usage_error("--recend and --recstart: one of them must be a text");
+    if (!sign_len(b) && b->max_records)
+        return usage_error("--pipe -N counts records: --recend or --recstart must be a text");
+    return 0;
 }
 
 // Bytes of the block are as many as want; a file is cut into so many a slot.
@@ -100,25 +108,71 @@ static int read_line(struct blocks *b, char *line, size_t size, size_t *len)
     return -EMSGSIZE;
 }
 
-// Takes the header off: lines, or what a regular expression matches at the beginning.
-static int read_header(struct blocks *b, const struct args *a)
+static int header_failed(const struct blocks *b, int err)
 {
-    char *end;
-    bool colon = !strcmp(a->header_lines, ":");
-    long lines = colon ? 1 : strtol(a->header_lines, &end, 10);
-    if (!colon && (*end || lines < 1))
-        return usage_error("--header %s: with --pipe it is a number of lines, or :",
-                           a->header_lines);
-    b->header = xrealloc(NULL, HEADER_MAX);
+    return err ? usage_error("--header: %s: %s", b->in.name, mp_strerror(err)) : 0;
+}
+
+// Takes off so many lines.
+static int read_header_lines(struct blocks *b, long lines)
+{
     int err = 0;
     for (; lines > 0 && err == 0; lines--) {
         size_t n;
         err = read_line(b, b->header + b->header_len, HEADER_MAX - b->header_len, &n);
         b->header_len += n;
     }
-    if (err)
-        return usage_error("--header: %s: %s", b->in.name, mp_strerror(err));
-    return 0;
+    return header_failed(b, err);
+}
+
+// What was read too much begins the first block.
+static void give_back(struct blocks *b, const char *text, size_t len)
+{
+    if (lseek(b->in.fd, -(off_t)len, SEEK_CUR) >= 0)
+        return;
+    b->buf = xrealloc(NULL, len);
+    memcpy(b->buf, text, len);
+    b->have = b->cap = len;
+}
+
+// Takes off what a regular expression matches at the beginning, if it does. Each time twice
+// as much is looked at, until the match ends before that.
+static int read_header_match(struct blocks *b, const char *regex)
+{
+    regex_t re;
+    regmatch_t m = {0, 0};
+    size_t have = 0, looked = 0, n = 1;
+    bool found = false;
+    int err = 0, status = compile_regex(&re, "--header", regex, strlen(regex), REG_NEWLINE);
+    if (status)
+        return status;
+    while (err == 0 && n && !(found && (size_t)m.rm_eo < looked)) {
+        err = read_line(b, b->header + have, HEADER_MAX - have, &n);
+        have += n;
+        if (n && have < 2 * looked)
+            continue;
+        looked = have;
+        m = (regmatch_t){0, (regoff_t)have};
+        found = regexec(&re, b->header, 1, &m, REG_STARTEND) == 0 && m.rm_so == 0;
+    }
+    regfree(&re);
+    b->header_len = found ? (size_t)m.rm_eo : 0;
+    give_back(b, b->header + b->header_len, have - b->header_len);
+    return header_failed(b, err);
+}
+
+// Takes the header off: a line, lines, or what a regular expression matches.
+static int read_header(struct blocks *b, const char *which)
+{
+    char *end;
+    long lines = strtol(which, &end, 10);
+    bool colon = !strcmp(which, ":"), number = *which && !*end;
+    if (!*which || (number && lines < 1))
+        return usage_error("--header %s: with --pipe it is :, a number of lines, or a regular "
+                           "expression that matches them",
+                           which);
+    b->header = xrealloc(NULL, HEADER_MAX);
+    return colon || number ? read_header_lines(b, colon ? 1 : lines) : read_header_match(b, which);
 }
 
 // A file with something in it need not be read, unless there is something to be taken out
@@ -147,7 +201,7 @@ int blocks_open(struct blocks *b, const struct args *a)
     if (a->pipe_part && lseek(b->in.fd, 0, SEEK_CUR) < 0)
         return usage_error("--pipepart: %s: not a file that has places: use --pipe", b->in.name);
     if (a->header)
-        status = read_header(b, a);
+        status = read_header(b, a->header_lines);
     look_for_file(b);
     set_size(b, a);
     fcntl(b->in.fd, F_SETPIPE_SZ, PIPE_SIZE); // if it is one: fewer turns
@@ -171,12 +225,13 @@ void blocks_close(struct blocks *b)
 
 // ---- a file -----------------------------------------------------------------------------------
 
-static int next_place(struct blocks *b, struct block *block)
+// Where the block that begins at b->at ends, or -errno.
+static off_t find_place(const struct blocks *b)
 {
     char window[WINDOW];
-    if (b->at >= b->end)
-        return INPUT_END;
     off_t cut = b->end, look = b->at + (off_t)b->size - (off_t)sign_len(b);
+    if (!sign_len(b))
+        return look;
     if (look < b->at)
         look = b->at;
     while (look + (off_t)sign_len(b) < b->end) {
@@ -195,6 +250,16 @@ static int next_place(struct blocks *b, struct block *block)
         off_t step = n - (off_t)sign_len(b) + 1;
         look += step > 0 ? step : n;
     }
+    return cut;
+}
+
+static int next_place(struct blocks *b, struct block *block)
+{
+    if (b->at >= b->end)
+        return INPUT_END;
+    off_t cut = find_place(b);
+    if (cut < 0)
+        return (int)cut;
     if (cut > b->end)
         cut = b->end;
     *block = (struct block){.fd = b->in.fd, .from = b->at, .len = (size_t)(cut - b->at)};
@@ -233,16 +298,29 @@ static int fill(struct blocks *b)
     return n < 0 ? -errno : 0;
 }
 
+// With the last record that ends within the size, or else the first that ends beyond.
+static size_t find_cut_by_size(struct blocks *b)
+{
+    size_t cut = 0;
+    if (b->have < b->size)
+        return 0;
+    if (!sign_len(b))
+        return b->size;
+    if (b->scanned < b->size) {
+        cut = last_end(b, b->buf, 0, b->size);
+        b->scanned = b->size;
+    }
+    if (!cut)
+        cut = first_end(b, b->buf, b->scanned - min(b->scanned, sign_len(b) - 1), b->have);
+    b->scanned = b->have;
+    return cut;
+}
+
 // Where what was read is to be cut: 0, not yet.
 static size_t find_cut(struct blocks *b)
 {
-    if (!b->max_records) {
-        size_t from = b->scanned > sign_len(b) ? b->scanned - sign_len(b) + 1 : 0;
-        if (b->have < b->size)
-            return 0;
-        b->scanned = b->have;
-        return last_end(b, b->buf, from, b->have);
-    }
+    if (!b->max_records)
+        return find_cut_by_size(b);
     while (b->records < b->max_records) {
         size_t end = first_end(b, b->buf, b->scanned, b->have);
         if (!end) {
@@ -286,6 +364,11 @@ static void take(struct blocks *b, size_t cut, struct block *block)
     b->scanned = b->records = 0;
     if (b->remove)
         block->len = remove_signs(b, block->data, block->len);
+}
+
+double blocks_left(const struct blocks *b)
+{
+    return b->by_place ? (double)(b->end - b->at) / (double)b->size : -1;
 }
 
 int blocks_next(struct blocks *b, struct block *block)

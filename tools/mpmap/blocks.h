@@ -39,6 +39,7 @@ int blocks_open(struct blocks *b, const struct args *a);
 // As those of input.h.
 int blocks_watch(struct blocks *b, mp_loop *loop, void (*fn)(void *), void *arg);
 int blocks_next(struct blocks *b, struct block *block);
+double blocks_left(const struct blocks *b); // -1: nobody knows
 void blocks_close(struct blocks *b);
 
 #endif

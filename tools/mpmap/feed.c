@@ -38,7 +38,7 @@ struct feed {
     struct block block;
     size_t at, header; // what it has of the block, and of the header before it
     long blocks;
-    bool busy, ending, copying;
+    bool busy, ending, copying, lost;
     void (*on_idle)(void *);
     void *arg;
 };
@@ -172,7 +172,8 @@ static size_t portion(const struct feed *f, bool all)
 
 static void lose(struct feed *f, bool shorter)
 {
-    if (shorter || errno != EPIPE)
+    f->lost = shorter || errno != EPIPE;
+    if (f->lost)
         say("%s: %s: a job did not get all of its block", f->from->in.name,
             shorter ? "it has become shorter" : mp_strerror(-errno));
     drop_block(f);
@@ -299,6 +300,11 @@ void feed_end(struct feed *f)
     f->ending = true;
     if (!f->busy)
         shut(f);
+}
+
+bool feed_has_lost(const struct feed *f)
+{
+    return f && f->lost;
 }
 
 void feed_free(struct feed *f)

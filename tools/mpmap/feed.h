@@ -26,6 +26,9 @@ long feed_blocks(const struct feed *f);
 // Nothing more will come: the job reads the end, once it has all.
 void feed_end(struct feed *f);
 
+// Whether it could not be given all of a block, though it would have read it. Has been said.
+bool feed_has_lost(const struct feed *f);
+
 void feed_free(struct feed *f); // NULL is fine
 
 #endif

@@ -61,7 +61,7 @@ void finish_say(struct job *j)
         job_say(
             j, "job %ld (%s): out of memory: more than the %.3g MiB of --mem: killed by the kernel",
             j->seq, j->label, (double)j->run->args->job_memory / (1024 * 1024));
-    else if (j->code < 0 && !j->timed_out)
+    else if (j->code < 0 && !j->timed_out && !j->wants_terminal)
         job_say(j, "job %ld (%s): killed by signal %d (%s)", j->seq, j->label, -j->code,
                 sigdescr_np(-j->code));
     if (j->left_behind && !j->term_step)
@@ -88,16 +88,10 @@ static int end_results(struct job *j)
     return err;
 }
 
-static void log_job(struct run *r, struct job *j)
+// Whether what it wrote is kept, where it is to be.
+static bool keep_results(struct run *r, struct job *j)
 {
-    int err = r->joblog.fd >= 0 && j->command ? joblog_ended(&r->joblog, j) : 0;
-    if (err) {
-        say("%s: %s: not logged: job %ld (%s)", r->joblog.name, mp_strerror(err), j->seq, j->label);
-        stop_failed(r, EXIT_IO);
-    }
-    if (!j->results)
-        return;
-    err = end_results(j);
+    int err = j->results ? end_results(j) : 0;
     results_free(j->results);
     j->results = NULL;
     if (err) {
@@ -105,6 +99,33 @@ static void log_job(struct run *r, struct job *j)
             j->label);
         stop_failed(r, EXIT_IO);
     }
+    return err == 0;
+}
+
+// A job whose results are lost is not logged: a resumed run shall have it again.
+static void log_job(struct run *r, struct job *j)
+{
+    if (!keep_results(r, j) || r->joblog.fd < 0 || !j->command)
+        return;
+    int err = joblog_ended(&r->joblog, j);
+    if (err) {
+        say("%s: %s: not logged: job %ld (%s)", r->joblog.name, mp_strerror(err), j->seq, j->label);
+        stop_failed(r, EXIT_IO);
+    }
+}
+
+// < 0: the number of jobs that failed. GNU parallel has a percentage for a percentage.
+static int halt_status(const struct run *r, const struct job *j)
+{
+    const struct halt *h = &r->halt;
+    long all = (long)r->order.len;
+    if (h->what == ON_SUCCESS)
+        return 0;
+    if (h->percent)
+        return r->args->gnu ? (int)((100 * r->failed + all - 1) / all) : -1;
+    if (h->number > 1)
+        return -1;
+    return j->code < 0 ? 128 - j->code : j->code;
 }
 
 static void count(struct run *r, struct job *j)
@@ -119,12 +140,10 @@ static void count(struct run *r, struct job *j)
         stop_watch_time(r);
     }
     watch_count(&r->watch, j);
-    if (r->halting || !halt_count(&r->halt, failed))
+    if (r->halting || !halt_count(&r->halt, failed, (long)r->order.len))
         return;
     r->halted = true;
-    r->halt_status = r->halt.number > 1 || r->halt.percent ? -1
-                     : j->code < 0                         ? 128 - j->code
-                                                           : j->code;
+    r->halt_status = halt_status(r, j);
     stop_halt(r);
 }
 
@@ -144,6 +163,16 @@ void finish_waiting(struct run *r)
         finish_job(r, j, true);
 }
 
+// What was ended because of what it did has failed, however it took that.
+static void judge(struct run *r, struct job *j)
+{
+    j->out_of_memory = group_out_of_memory(&r->groups, j);
+    if (j->code == 0 && j->out_of_memory)
+        j->code = -SIGKILL; // of a part of it, and it may not have noticed
+    else if (j->code == 0 && (j->timed_out || j->wants_terminal))
+        j->code = -stop_signal(r);
+}
+
 // One that we ended, because of all, did not come to its own end: it is not logged, so
 // that a resumed run has it again; but it may not, at most once.
 void finish_child(struct job *j)
@@ -155,12 +184,12 @@ void finish_child(struct job *j)
     slot_give(r, j->slot);
     if (r->stopping || j->term_step)
         stop_left(r, j);
-    j->out_of_memory = group_out_of_memory(&r->groups, j);
-    if (j->out_of_memory && j->code == 0)
-        j->code = -SIGKILL; // of a part of it, and it may not have noticed
+    judge(r, j);
+    if (r->args->ungroup && j->code)
+        output_look(&r->output);
     group_end(&r->groups, j);
     if (!try_again(r, j)) {
-        if (!r->stopping)
+        if (!r->stopping && !r->output.sink[OUT].err)
             finish_say(j);
         finish_job(r, j, !ours || r->args->at_most_once);
     }

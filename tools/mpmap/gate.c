@@ -66,7 +66,7 @@ static int add_processes(struct gate *g, const char *list)
 int gate_init(struct gate *g, const struct args *a, mp_loop *loop, void (*on_open)(void *),
               void *arg)
 {
-    *g = (struct gate){.args = a, .loop = loop, .on_open = on_open, .arg = arg, .open = true};
+    *g = (struct gate){.args = a, .loop = loop, .on_open = on_open, .arg = arg};
     g->looked_ms = g->started_ms = INT64_MIN / 2;
     g->wanted = a->delay_ms || a->load || a->memfree || a->pressure_set || a->after;
     return a->after ? add_processes(g, a->after) : 0;
@@ -115,9 +115,9 @@ bool gate_is_open(struct gate *g)
         return wait_for(g, left < 86400000 ? left : 86400000, "the delay between jobs");
     if (now - g->looked_ms >= LOOK_MS) {
         g->looked_ms = now;
-        g->why = look(g->args);
+        g->seen = look(g->args);
     }
-    return g->why ? wait_for(g, PAUSE_MS, g->why) : true;
+    return g->seen ? wait_for(g, PAUSE_MS, g->seen) : true;
 }
 
 void gate_started(struct gate *g)

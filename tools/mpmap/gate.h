@@ -14,7 +14,7 @@ struct gate {
     mp_loop *loop;
     mp_watch *timer;
     int64_t started_ms, looked_ms; // the last start, the last look
-    bool open;                     // what was seen then
+    const char *seen;              // then: a reason of the system, or NULL
     const char *why;               // it is closed, for people
     int *pidfds;                   // of --after
     int pidfds_len;

@@ -21,7 +21,8 @@
 
 enum {
     PERIOD_US = 100000, // in which a job may use its share of the CPUs
-    REMOVE_TRIES = 20,
+    REMOVE_TRIES = 20,  // at the end, 2 ms after each other
+    AGAIN = 4,
 };
 
 static int write_file(const char *dir, const char *name, const char *text)
@@ -93,43 +94,46 @@ int group_init(struct group_maker *g, const struct args *a)
     return status == 0 && a->job_cpus > 0 ? prepare(g, GROUP_CPU) : status;
 }
 
-// What was killed is in its group for a moment more; what a job has left stays, and so does
-// its group.
-static void remove_dir(const char *path)
-{
-    for (int i = 0; rmdir(path) < 0 && errno == EBUSY && i < REMOVE_TRIES; i++)
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-}
-
-// Those of jobs that had left something, and our own.
-static void remove_all(const struct group_maker *g, const char *dir)
+// Tries to remove those of jobs, and our own: how many are left.
+static int remove_all(const struct group_maker *g, const char *dir)
 {
     char begin[32], path[2 * PATH_MAX];
-    int n = snprintf(begin, sizeof begin, "mpmap.%d.", (int)g->pid);
+    int left = 0, n = snprintf(begin, sizeof begin, "mpmap.%d.", (int)g->pid);
     DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d));)
         if (!strncmp(e->d_name, begin, (size_t)n)) {
             snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-            remove_dir(path);
+            left += rmdir(path) < 0 && errno == EBUSY;
         }
     if (d)
         closedir(d);
+    return left;
 }
 
 void group_close(struct group_maker *g)
 {
     static const char *const words[] = {"-memory", "-cpu"};
+    int left = 1;
     for (int i = 0; i < GROUP_ANY; i++)
         if (g->at[i] && g->allowed[i])
             write_file(g->at[i]->dir, "cgroup.subtree_control", words[i]);
-    for (int i = 0; i < GROUP_ANY; i++) {
-        if (!g->at[i])
-            continue;
-        if (!g->at[i]->v1)
+    for (int i = 0; i < GROUP_ANY; i++)
+        if (g->at[i] && !g->at[i]->v1)
             write_file(g->at[i]->dir, "cgroup.procs", "0");
-        remove_all(g, g->at[i]->dir);
-        g->at[i] = NULL;
+    // What was killed is in its group for a moment more; what a job has left stays, and so does
+    // its group.
+    for (int try = 0; left && try < REMOVE_TRIES; try++) {
+        if (try)
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        left = 0;
+        for (int i = 0; i < GROUP_ANY; i++)
+            left += g->at[i] ? remove_all(g, g->at[i]->dir) : 0;
     }
+    for (int i = 0; i < GROUP_ANY; i++)
+        g->at[i] = NULL;
+    free(g->left);
+    g->left = NULL;
+    g->left_len = 0;
 }
 
 // ---- a job's ------------------------------------------------------------------------------
@@ -148,7 +152,8 @@ static int limit(const struct group_maker *g, int which, const char *dir)
         return err;
     }
     snprintf(text, sizeof text, v1 ? "%ld" : "%ld %d", us, PERIOD_US);
-    return write_file(dir, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
+    int err = write_file(dir, v1 ? "cpu.cfs_quota_us" : "cpu.max", text);
+    return v1 && err == -EINVAL ? 0 : err; // more than we have ourselves: that limit holds
 }
 
 static int make(struct group_maker *g, int which, long number, int *join)
@@ -200,9 +205,30 @@ bool group_out_of_memory(const struct group_maker *g, const struct job *j)
            system_number(text, "oom_kill", 0) > 0;
 }
 
-void group_end(const struct group_maker *g, const struct job *j)
+// False: somebody is in it.
+static bool remove_group(const struct group_maker *g, long number)
 {
-    for (int i = 0; i < GROUP_ANY && j->group; i++)
-        if (g->at[i])
-            rmdir(name_group(g, i, j->group)); // if not now, at the end
+    bool gone = true;
+    for (int i = 0; i < GROUP_ANY; i++)
+        if (g->at[i] && rmdir(name_group(g, i, number)) < 0 && errno == EBUSY)
+            gone = false;
+    return gone;
+}
+
+// What was killed is in its group for a moment more: it is looked at again at the next ends,
+// some of those that are left each time.
+void group_end(struct group_maker *g, const struct job *j)
+{
+    if (!j->group)
+        return;
+    for (int i = 0; i < AGAIN && g->left_len; i++) {
+        long *next = &g->left[g->again++ % g->left_len];
+        if (remove_group(g, *next))
+            *next = g->left[--g->left_len];
+    }
+    if (remove_group(g, j->group))
+        return;
+    if ((g->left_len & (g->left_len + 1)) == 0)
+        g->left = xrealloc(g->left, (2 * (size_t)g->left_len + 1) * sizeof *g->left);
+    g->left[g->left_len++] = j->group;
 }

@@ -16,7 +16,9 @@ struct group_maker {
     long made;
     // Where there is to be a limit: by GROUP_MEMORY and GROUP_CPU, which may be in one place.
     const struct system_group *at[GROUP_ANY];
-    bool allowed[GROUP_ANY];  // by us, to groups in it
+    bool allowed[GROUP_ANY]; // by us, to groups in it
+    long *left;              // numbers of groups of jobs that have ended, with somebody in them
+    int left_len, again;
     int joins[GROUP_ANY + 1]; // what mp_spawn() is given as groups
 };
 
@@ -33,8 +35,8 @@ void group_kill(const struct group_maker *g, const struct job *j);
 // Whether some of the job was killed because the memory of its group was used up.
 bool group_out_of_memory(const struct group_maker *g, const struct job *j);
 
-// Removes the group of a job that has ended, if it is empty.
-void group_end(const struct group_maker *g, const struct job *j);
+// Removes the group of a job that has ended, now or, as long as somebody is in it, later.
+void group_end(struct group_maker *g, const struct job *j);
 
 // Removes all there is. Also in a child that has outlived us.
 void group_close(struct group_maker *g);

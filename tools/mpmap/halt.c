@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_FOR_PERCENT = 3 }; // jobs that have to count, before a percentage tells anything
-
 // Takes a word off the beginning.
 static bool skip(const char **s, const char *word)
 {
@@ -66,7 +64,7 @@ bool halt_parse(struct halt *h, const char *s)
     return parse_number(h, s);
 }
 
-bool halt_count(struct halt *h, bool failed)
+bool halt_count(struct halt *h, bool failed, long jobs)
 {
     h->failed += failed;
     h->succeeded += !failed;
@@ -74,7 +72,5 @@ bool halt_count(struct halt *h, bool failed)
         return false;
     long all = h->failed + h->succeeded;
     long n = h->what == ON_FAIL ? h->failed : h->what == ON_SUCCESS ? h->succeeded : all;
-    if (!h->percent)
-        return n >= h->number;
-    return n >= LEAST_FOR_PERCENT && 100 * n >= h->number * all;
+    return h->percent ? 100 * n >= h->number * jobs : n >= h->number;
 }

@@ -18,7 +18,8 @@ struct halt {
 // 10%, -1, -2. False: it is none.
 bool halt_parse(struct halt *h, const char *s);
 
-// Counts a job that ended; whether to halt now.
-bool halt_count(struct halt *h, bool failed);
+// Counts a job that ended, one of so many, which matters to a percentage only; whether to
+// halt now.
+bool halt_count(struct halt *h, bool failed, long jobs);
 
 #endif

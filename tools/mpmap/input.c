@@ -2,6 +2,7 @@
 #include "input.h"
 #include "say.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,15 +55,27 @@ static int open_source(struct input *in, const struct args *a, const struct sour
     return status;
 }
 
+// As reader_next(); but the byte order mark that some programs begin a table with is none of it.
+static int next_text(const struct input *in, struct reader *r, struct record *record)
+{
+    int got = reader_next(r, record);
+    if (got == INPUT_ITEM && r->records == 1 && in->splitter.kind != WHOLE &&
+        !strncmp(record->text, "\xef\xbb\xbf", 3)) {
+        record->text += 3;
+        record->len -= 3;
+    }
+    return got;
+}
+
 // The first record of each source names its fields. It is waited for: what the command
 // means depends on it.
 static int read_header(struct input *in, struct reader *r, bool names)
 {
     struct record record;
     struct texts fields = {0};
-    int got = reader_next(r, &record);
+    int got = next_text(in, r, &record);
     while (got == INPUT_WAIT)
-        got = reader_next(r, &record);
+        got = next_text(in, r, &record);
     if (got < 0)
         return usage_error("%s: %s", r->name, mp_strerror(got));
     if (got == INPUT_END || !names)
@@ -95,7 +108,10 @@ static int check_stdin(const struct args *a)
 
 int input_open(struct input *in, const struct args *a)
 {
-    *in = (struct input){.turn = true, .wrap = a->link, .end_of_items = a->end_of_items};
+    *in = (struct input){.turn = true,
+                         .wrap = a->link,
+                         .end_of_items = a->end_of_items,
+                         .skip_blank = a->skip_blank};
     in->limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1;
     in->max = a->max_args ? a->max_args : a->pack ? 0 : 1;
     in->no_args = a->no_args;
@@ -134,11 +150,22 @@ int input_watch(struct input *in, mp_loop *loop, void (*fn)(void *), void *arg)
 
 // ---- records ----------------------------------------------------------------------------------
 
+static bool is_blank(const struct record *r)
+{
+    size_t i = 0;
+    while (i < r->len && isspace((unsigned char)r->text[i]))
+        i++;
+    return i == r->len && !r->too_long;
+}
+
 // The next record of a reader, split, at the end of `to`.
 static int read_record(struct input *in, struct reader *r, struct texts *to)
 {
     struct record record;
-    int got = reader_next(r, &record);
+    int got;
+    do
+        got = next_text(in, r, &record);
+    while (got == INPUT_ITEM && in->skip_blank && is_blank(&record));
     if (got < 0)
         in->name = r->name;
     if (got != INPUT_ITEM)
@@ -372,12 +399,52 @@ int input_next(struct input *in, struct item *item)
     return in->complete ? give_last(in, item) : INPUT_END;
 }
 
-double input_left(const struct input *in)
+// Of linked sources the shortest ends them.
+static double records_left(const struct group *g)
 {
-    if (in->groups_len != 1 || in->groups[0].len < 1)
-        return -1;
-    double records = reader_left(&in->groups[0].readers[0]);
-    return records > 0 && in->max > 1 ? records / (double)in->max : records;
+    double least = -1;
+    for (int i = 0; i < g->len; i++) {
+        double n = reader_left(&g->readers[i]);
+        if (n < 0)
+            return -1;
+        least = i == 0 || n < least ? n : least;
+    }
+    return least;
+}
+
+// What is left of the record that the first source has given, and all that its others will make.
+static double combinations_left(const struct input *in)
+{
+    double left = records_left(&in->groups[0]), all = 1, place = 0;
+    for (int i = 1; i < in->groups_len; i++) {
+        if (!in->groups[i].loaded)
+            return -1;
+        place = place * in->groups[i].records + in->groups[i].at;
+        all *= in->groups[i].records;
+    }
+    return left < 0 ? -1 : left * all + (in->turn ? 0 : all - place);
+}
+
+static double turns_left(const struct input *in)
+{
+    int longest = 0;
+    for (int i = 0; i < in->groups_len; i++) {
+        if (!in->groups[i].loaded)
+            return -1;
+        longest = in->groups[i].records > longest ? in->groups[i].records : longest;
+    }
+    return (double)(longest - in->turns);
+}
+
+double input_left(const struct input *in, bool *exact)
+{
+    *exact = in->max == 1 && !in->end_of_items && !in->skip_blank;
+    for (int i = 0; i < in->groups[0].len; i++)
+        *exact = *exact && (in->wrap || in->groups[0].readers[i].fd < 0);
+    if (in->max == 0)
+        return -1; // as many as fit: who knows
+    double left = in->wrap ? turns_left(in) : combinations_left(in);
+    return left < 0 ? -1 : left / (double)in->max;
 }
 
 void input_close(struct input *in)

@@ -50,6 +50,7 @@ struct input {
     size_t separator_len;
     bool ended;
     const char *end_of_items;
+    bool skip_blank;
 
     struct texts batch;        // what was read: [0, given) is the last item
     int given, last, complete; // the last whole record in it is [last, complete)
@@ -78,8 +79,8 @@ int input_watch(struct input *in, mp_loop *loop, void (*fn)(void *), void *arg);
 // The next item: INPUT_ITEM, INPUT_WAIT, INPUT_END or -errno, as reader_next().
 int input_next(struct input *in, struct item *item);
 
-// About how many items are left, or -1: nobody knows.
-double input_left(const struct input *in);
+// About how many items are left, or -1: nobody knows; and whether that is exact.
+double input_left(const struct input *in, bool *exact);
 
 void input_close(struct input *in);
 

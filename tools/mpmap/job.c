@@ -20,10 +20,18 @@ enum { PIECE = 64 * 1024 };
 
 static const struct launch *launch; // of the one run there is
 
+static int64_t now_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 struct job *job_new(struct run *run, long seq, int slot, const struct item *item)
 {
     struct job *j = xrealloc(NULL, sizeof *j);
     *j = (struct job){.run = run, .seq = seq, .log_seq = seq, .slot = slot, .pidfd = -1};
+    j->began = (double)now_ns(CLOCK_REALTIME) / 1e9; // as far as it gets
     show(j->label, sizeof j->label, item->text, item->len);
     for (int i = 0; i < STREAMS; i++)
         j->stream[i] = (struct stream){.job = j, .fd = -1};
@@ -41,17 +49,14 @@ static void stream_close(struct stream *s)
 
 void job_say(struct job *j, const char *format, ...)
 {
-    char line[1024] = "mpmap: ";
-    size_t at = strlen(line);
     va_list ap;
     va_start(ap, format);
-    vsnprintf(line + at, sizeof line - at - 1, format, ap);
+    char *line = say_compose(format, ap);
     va_end(ap);
-    size_t len = strlen(line);
-    line[len] = '\n'; // there is room: the text was cut a byte earlier
     // One that cannot be held is said at once, too.
-    if (j->says_at_once || held_add(&j->stream[ERR].held, line, len + 1) < 0)
-        say("%.*s", (int)(len - at), line + at);
+    if (line && (j->says_at_once || held_add(&j->stream[ERR].held, line, strlen(line)) < 0))
+        say_line(line);
+    free(line);
 }
 
 static void hold(struct job *j, struct stream *s, const char *data, size_t n)
@@ -140,13 +145,6 @@ void job_drain(struct job *j)
     }
 }
 
-static double wall(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static double seconds(struct timeval t)
 {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -161,14 +159,14 @@ static void on_child(mp_watch *w, int code, const struct rusage *usage, void *ar
     j->pidfd = -1;
     j->ended = true;
     j->code = code;
-    j->runtime = wall() - j->began;
-    if (j->runtime < 0) // the clock was set back
-        j->runtime = 0;
+    j->runtime = (double)(now_ns(CLOCK_MONOTONIC) - j->began_ns) / 1e9;
     j->cpu = seconds(usage->ru_utime) + seconds(usage->ru_stime);
     j->memory = usage->ru_maxrss;
+    bool lost = feed_has_lost(j->feed);
     feed_free(j->feed);
     j->feed = NULL;
     job_drain(j);
+    j->lost |= lost;
     launch->on_end(j);
 }
 
@@ -210,7 +208,8 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
 {
     int fds[3] = {l->null, MP_SPAWN_INHERIT, MP_SPAWN_INHERIT};
     launch = l;
-    j->began = wall();
+    j->began = (double)now_ns(CLOCK_REALTIME) / 1e9;
+    j->began_ns = now_ns(CLOCK_MONOTONIC);
     int err = l->capture ? open_streams(j, fds) : 0;
     if (err == 0 && l->blocks)
         err = feed_new(&j->feed, &fds[0], l->blocks, l->on_idle, j->run);
@@ -262,8 +261,8 @@ void job_again(struct job *j)
     results_free(j->results);
     j->results = NULL;
     j->pid = 0;
-    j->ended = j->lost = j->timed_out = j->put_back = j->left_behind = j->out_of_memory = false;
-    j->listening = false;
+    j->ended = j->lost = j->left_behind = j->listening = false;
+    j->timed_out = j->put_back = j->wants_terminal = j->out_of_memory = false;
     j->term_step = 0;
     j->received = j->wrote = 0;
 }

@@ -43,19 +43,20 @@ struct job {
     bool listening;    // to what it writes, or only to its end
     bool current;      // its turn to be written: output is passed on as it comes
     bool whole;        // but not this one, as it may be tried again
-    bool lost;         // output that could not be held
+    bool lost;         // output that could not be held, or input that could not be given
     bool says_at_once; // messages are no part of its output
     int code;          // exit code or -signal
     char label[SHOWN]; // its item, for messages
 
-    double began;     // seconds of the wall clock
-    int64_t began_ms; // of the loop's
+    double began;     // seconds of the wall clock, which may be set meanwhile
+    int64_t began_ns; // of the loop's, which is not
     double runtime, cpu;
     long memory;   // high-water mark, KiB
     long received; // bytes of its standard output
     long wrote;    // bytes of both
     int tries;
     bool timed_out, put_back; // why it was ended: it took too long; others need the memory
+    bool wants_terminal;      // and was stopped by it
     bool out_of_memory;       // more than --mem gives it
     int term_step;            // of its ending: 0 = none
     int64_t due_ms;           // of the next step; or of the next try
@@ -69,6 +70,11 @@ struct job {
     struct job *next, *prev;
     struct run *run;
 };
+
+static inline int64_t job_began_ms(const struct job *j)
+{
+    return j->began_ns / 1000000;
+}
 
 // How jobs are started; the same for all.
 struct launch {

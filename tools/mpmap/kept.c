@@ -60,7 +60,7 @@ static void take(struct order *o, const struct item *item, const struct args *a)
         o->of = xrealloc(o->of, o->cap * sizeof *o->of);
     }
     struct kept *k = kept_new(item);
-    k->rank = a->shuf ? random_rank() : rank_of(item, a->priority);
+    k->rank = a->shuf ? random_rank() : a->priority ? rank_of(item, a->priority) : 0;
     o->of[o->len++] = k;
 }
 
@@ -85,6 +85,11 @@ static void sort(struct kept **of, size_t n, struct kept **room)
     sort(of + n / 2, n - n / 2, room);
     merge(of, n / 2, of + n / 2, n - n / 2, room);
     memcpy(of, room, n * sizeof *of);
+}
+
+bool order_wanted(const struct args *a)
+{
+    return a->shuf || a->priority || (a->halt.when && a->halt.percent);
 }
 
 int order_next(struct order *o, struct input *in, const struct args *a, struct item *item)

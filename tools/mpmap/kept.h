@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Items that are kept beyond the next one: for another try, or to be run in another order
-// than they come in (--shuf, --priority).
+// Items that are kept beyond the next one: for another try, to be run in another order than
+// they come in (--shuf, --priority), or to know how many there are (--halt with a percentage).
 #ifndef MPMAP_KEPT_H
 #define MPMAP_KEPT_H
 
@@ -22,6 +22,9 @@ struct order {
     size_t len, cap, next;
     bool sorted;
 };
+
+// Whether all items have to be known, or to be put in order, before the first is run.
+bool order_wanted(const struct args *a);
 
 // Takes the items of the input, and once there are no more gives them in their order, as
 // input_next() would.

@@ -2,6 +2,8 @@
 #include "key.h"
 #include "say.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +56,18 @@ char *key_line(char *text)
     *to = '\0';
     free(text);
     return line;
+}
+
+char *key_shown(const char *line)
+{
+    char *text = xrealloc(NULL, strlen(line) * sizeof "'$'\\x00''" + 1), *to = text;
+    for (; *line; line++)
+        if (iscntrl((unsigned char)*line))
+            to += sprintf(to, "'$'\\x%02x''", (unsigned char)*line);
+        else
+            *to++ = *line;
+    *to = '\0';
+    return text;
 }
 
 void key_plain(char *text)

@@ -18,6 +18,9 @@ int key_compare(struct key x, struct key y);
 // $'\t'. Takes the text, malloc()ed, and returns such a one.
 char *key_line(char *text);
 
+// The same with all control characters as $'\x1b', for the eye: malloc()ed.
+char *key_shown(const char *line);
+
 // The way back: in place.
 void key_plain(char *text);
 

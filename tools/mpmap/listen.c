@@ -23,7 +23,7 @@ static void on_age(mp_watch *w, void *arg)
     mp_watch_close(w);
     r->youth = NULL;
     for (struct job *j = r->live; j; j = j->next) {
-        bool grown = now - j->began_ms >= YOUTH_MS;
+        bool grown = now - job_began_ms(j) >= YOUTH_MS;
         if (!j->listening && grown)
             job_listen(j);
         young |= !j->listening;

@@ -40,6 +40,7 @@ int main(int argc, char **argv)
     static struct args args; // and what it points to, for as long as the program runs
     int sig = 0;
     fill_stdio();
+    signal(SIGXFSZ, SIG_IGN); // the limit of a file's size is an error like others
     int status = parse_args(&args, argc, argv);
     if (status >= 0)
         return status;

@@ -33,6 +33,8 @@ static int set_joblog(struct args *a, const char *s)
 {
     a->joblog_append = *s == '+';
     a->joblog = s + a->joblog_append;
+    if (!strcmp(a->joblog, "-"))
+        return usage_error("--joblog -: it is a file, and not standard output: ./- is one, too");
     return *a->joblog ? -1 : usage_error("--joblog needs the name of a file");
 }
 

@@ -53,6 +53,8 @@ static const struct opt rows[] = {
     {.name = "recend",
      .arg = "TEXT",
      .help = "records end with TEXT: a newline unless given",
+     .more = "With '' there are none: a block is cut anywhere, and has just the size it is to "
+             "have.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(recend)},
     {.name = "recstart",

@@ -21,9 +21,9 @@ static int check_plugin(const struct args *a)
     if (a->so && wants_jobs(a))
         return usage_error("--so runs no jobs: it goes with no option that is about their start, "
                            "their end, their output or a look at them");
-    if (a->so && (a->delimiter || a->trim || a->end_of_items || a->skip_first))
-        return usage_error("--so takes records as they are: none of -d, -E, --trim and "
-                           "--skip-first-line; with -0 they end with NUL");
+    if (a->so && (a->delimiter || a->trim || a->end_of_items || a->skip_first || a->skip_blank))
+        return usage_error("--so takes records as they are: none of -d, -E, -r, --trim "
+                           "and --skip-first-line; with -0 they end with NUL");
     if (a->so && (a->shell || a->ungroup || a->dry_run || a->interactive))
         return usage_error("--so goes with none of -s, -u, -p and --dry-run: it runs no commands");
     if (a->so && (a->csv || a->json || a->colsep || a->header || a->pack || a->max_args))

@@ -189,6 +189,10 @@ static int check_run(const struct args *a)
     bool pipe = a->pipe || a->pipe_part;
     if (pipe && a->retry.tries)
         return usage_error("--retries and --pipe exclude each other: a block is not kept");
+    if (pipe && a->halt.percent)
+        return usage_error(
+            "--halt: of the blocks of --pipe it is not known how many there will be: "
+            "use a number, not a percentage");
     if (pipe && (a->shuf || a->priority))
         return usage_error("--shuf and --priority are for items, not for the blocks of --pipe");
     if (a->shuf && a->priority)
@@ -249,9 +253,9 @@ static const struct opt rows[] = {
      .also = "halt-on-error",
      .arg = "WHEN",
      .help = "stop early: now|soon,fail|success|done=N or N%",
-     .more = "`soon` starts no more jobs, `now` also ends those that run. A percentage is of the "
-             "jobs that have ended, and counts from the third. The exit status is that of the job "
-             "that was the reason if N is 1, else the number of jobs that failed.",
+     .more = "`soon` starts no more jobs, `now` also ends those that run. A percentage is of all "
+             "jobs: the items are all read first. The exit status is 0 after successes, else "
+             "that of the job that was the reason if N is 1, or the number of jobs that failed.",
      .call = set_halt},
     {.name = "delay", .arg = "SECS", .help = "wait between two starts", .call = set_delay},
     {.name = "load",

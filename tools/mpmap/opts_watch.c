@@ -46,6 +46,7 @@ static const struct opt rows[] = {
      .letter = 't',
      .also = "v",
      .help = "print each command on standard error when it is started",
+     .more = "Quoted for a shell, with control characters as $'\\x1b'.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(verbose)},
 };

@@ -239,7 +239,8 @@ static void write_line(struct output *o, struct job *j)
 {
     int err = table_put(&o->table, j);
     if (err && !o->table.err) {
-        say("--results: %s", mp_strerror(err));
+        say("--results %s: %s: incomplete: job %ld (%s)", o->table.name, mp_strerror(err), j->seq,
+            j->label);
         o->table.err = err;
     }
 }
@@ -301,6 +302,13 @@ void output_pump(struct output *o)
             return;
         advance(o, j);
     }
+}
+
+void output_look(struct output *o)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+    if (poll(&p, 1, 0) > 0 && (p.revents & POLLERR))
+        o->sink[OUT].err = -EPIPE;
 }
 
 bool output_is_idle(const struct output *o)

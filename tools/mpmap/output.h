@@ -65,6 +65,10 @@ void output_ended(struct output *o, struct job *j);  // from here it is ours
 // Writes what can be written now, and frees the jobs that are through.
 void output_pump(struct output *o);
 
+// Jobs write standard output themselves, and one has failed: sees whether nobody reads it
+// any more.
+void output_look(struct output *o);
+
 // Whether everything is written.
 bool output_is_idle(const struct output *o);
 

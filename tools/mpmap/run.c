@@ -5,6 +5,7 @@
 // comes first, since an idle CPU costs more than a late line.
 #include "run.h"
 #include "state.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +27,11 @@ enum {
     TICK_MS = 1000,
 };
 
-static void check_stdout(struct run *r)
+// What is not written any more need not be made.
+static void check_output(struct run *r)
 {
+    if (r->output.table.err && !r->status)
+        stop_failed(r, EXIT_IO);
     int err = r->output.sink[OUT].err;
     if (!err || r->status == EXIT_IO || r->signal)
         return;
@@ -59,7 +63,7 @@ void run_step(struct run *r)
         if (r->stopping || r->halting)
             finish_waiting(r);
         output_pump(&r->output);
-        check_stdout(r);
+        check_output(r);
     } while (r->started != before); // what was written has made room
     if (is_done(r))
         mp_loop_stop(r->loop);
@@ -146,6 +150,8 @@ static void on_tick(mp_watch *w, void *arg)
     }
     if (r->args->memfree)
         give_memory(r);
+    if (r->has_terminal)
+        stop_unheard(r);
     if (begin_ticks(r) < 0)
         r->tick = NULL; // no more of them
     run_step(r);
@@ -153,7 +159,7 @@ static void on_tick(mp_watch *w, void *arg)
 
 static int begin_ticks(struct run *r)
 {
-    if (!r->args->jobs_file && !r->args->memfree)
+    if (!r->args->jobs_file && !r->args->memfree && !r->has_terminal)
         return 0;
     return mp_loop_add_timer(r->loop, &r->tick, TICK_MS, on_tick, r);
 }
@@ -162,12 +168,13 @@ static int begin_ticks(struct run *r)
 static void look(void *arg, struct progress *p)
 {
     const struct run *r = arg;
-    double more = r->launch.blocks ? -1 : input_left(&r->input);
+    bool exact = false;
+    double more = r->launch.blocks ? blocks_left(&r->blocks) : input_left(&r->input, &exact);
     p->done = r->ended;
     p->failed = r->failed;
     p->running = r->running;
     p->waits = r->running < r->jobs && !r->stopping && r->gate.wanted ? r->gate.why : NULL;
-    p->sure = r->input_ended || r->order.sorted;
+    p->sure = r->input_ended || r->order.sorted || exact;
     if (r->input_ended)
         p->total = r->started + r->has_item;
     else if (r->order.sorted)
@@ -317,6 +324,7 @@ static int open_loop(struct run *r)
                                : input_watch(&r->input, r->loop, run_step_again, r);
     if (err == 0)
         err = watch_init(&r->watch, r->args, r->loop, look, r);
+    r->has_terminal = has_terminal();
     if (err == 0)
         err = begin_ticks(r);
     r->launch.null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -325,20 +333,25 @@ static int open_loop(struct run *r)
     return err;
 }
 
+static int cannot_start(struct run *r, int err)
+{
+    if (err == -EMFILE)
+        say("cannot start: the limit of open files is %d (see ulimit -n)", r->fds_max);
+    else
+        say("cannot start: %s", mp_strerror(err));
+    return EXIT_IO;
+}
+
 static int prepare(struct run *r)
 {
     limit_jobs(r);
-    if (r->fds_max < FDS_LEAST) { // libuv would abort
-        say("cannot start: the limit of open files is %d (see ulimit -n)", r->fds_max);
-        return EXIT_IO;
-    }
+    if (r->fds_max < FDS_LEAST) // libuv would abort
+        return cannot_start(r, -EMFILE);
     if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
         return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
     int err = open_loop(r);
-    if (err) {
-        say("cannot start: %s", mp_strerror(err));
-        return EXIT_IO;
-    }
+    if (err)
+        return cannot_start(r, err);
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
     r->launch.groups = r->groups.joins;
@@ -363,9 +376,7 @@ static void close_groups(void *run)
 static int begin_family(struct run *r)
 {
     int err = family_begin(&r->family, close_groups, r);
-    if (err)
-        say("cannot start: %s", mp_strerror(err));
-    return err ? EXIT_IO : 0;
+    return err ? cannot_start(r, err) : 0;
 }
 
 static void release(struct run *r)

@@ -8,19 +8,38 @@
 #include <string.h>
 #include <unistd.h>
 
-MP_PRINTF(1, 0) static void vsay(const char *format, va_list ap)
+char *say_compose(const char *format, va_list ap)
 {
-    char line[1024] = "mpmap: ";
-    size_t at = strlen(line);
-    int n = vsnprintf(line + at, sizeof line - at, format, ap);
-    size_t len = at + (n < 0 ? 0 : (size_t)n);
-    if (len > sizeof line - 1)
-        len = sizeof line - 1;
-    line[len++] = '\n';
+    static const char begin[] = "mpmap: ";
+    char *text = NULL;
+    int n = vasprintf(&text, format, ap);
+    if (n < 0)
+        return NULL;
+    size_t at = strlen(begin), size = 4 * (size_t)n + 16; // show() cuts nothing
+    char *line = malloc(at + size);
+    if (line) {
+        memcpy(line, begin, at);
+        show(line + at, size, text, (size_t)n);
+        strcat(line, "\n");
+    }
+    free(text);
+    return line;
+}
+
+void say_line(const char *line)
+{
     bar_hide();
-    if (write(STDERR_FILENO, line, len) < 0) {
+    if (write(STDERR_FILENO, line, strlen(line)) < 0) {
         // Nowhere left to say it.
     }
+}
+
+MP_PRINTF(1, 0) static void vsay(const char *format, va_list ap)
+{
+    char *line = say_compose(format, ap);
+    if (line)
+        say_line(line);
+    free(line);
 }
 
 void say(const char *format, ...)
@@ -58,7 +77,9 @@ void *xrealloc(void *p, size_t size)
 {
     p = realloc(p, size ? size : 1);
     if (!p) {
-        say("out of memory: %zu bytes", size);
+        char line[64];
+        snprintf(line, sizeof line, "mpmap: out of memory: %zu bytes\n", size);
+        say_line(line);
         _exit(EXIT_IO);
     }
     return p;

@@ -5,6 +5,7 @@
 #define MPMAP_SAY_H
 
 #include <mp/base.h>
+#include <stdarg.h>
 
 // Exit statuses that are not a number of failed jobs. The man page has them all.
 enum {
@@ -19,6 +20,11 @@ void say(const char *format, ...) MP_PRINTF(1, 2);
 
 // The same, and returns EXIT_USAGE.
 int usage_error(const char *format, ...) MP_PRINTF(1, 2);
+
+// What say() writes, with its newline: malloc()ed, or NULL without memory. Control characters
+// are \xNN, as a part may come from an item, and shall not steer the terminal.
+char *say_compose(const char *format, va_list ap) MP_PRINTF(1, 0);
+void say_line(const char *line);
 
 // Text for a message: the first bytes of `text`, control characters as \xNN, "..."
 // where it was cut. Writes at most size bytes to buf and returns buf.

@@ -197,7 +197,7 @@ const char *shell_refuses(const struct shell_script *s, const struct item *item)
         int end = m->r.arg ? arg + 1 : item->all;
         for (int k = m->r.arg ? arg : 0; k < end; k++) {
             size_t len = 0;
-            const char *text = k < item->args_len ? item_arg(item, k, &len) : "";
+            const char *text = k >= 0 && k < item->args_len ? item_arg(item, k, &len) : "";
             text = replacement_of(&m->r, text, len, &len);
             if (!is_number(text, len))
                 return "the script calculates with it, and it is not a whole number: "

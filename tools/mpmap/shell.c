@@ -303,11 +303,9 @@ static int read_all(struct scan *r, const char *text, bool append)
 int shell_compile(struct shell_script *s, char **words, int n, const struct replacing *how,
                   bool append)
 {
-    *s = (struct shell_script){.only_items = true};
+    *s = (struct shell_script){.only_items = true, .words = join_words(words, n)};
     struct scan r = {.out = s, .how = how};
-    char *text = join_words(words, n);
-    int status = read_all(&r, text, append);
-    free(text);
+    int status = read_all(&r, s->words, append);
     s->text = r.buf;
     s->len = r.len;
     return status;
@@ -318,6 +316,7 @@ void shell_free(struct shell_script *s)
     for (int i = 0; i < s->marks_len; i++)
         replacement_free(&s->marks[i].r);
     free(s->marks);
+    free(s->words);
     free(s->text);
     *s = (struct shell_script){0};
 }

@@ -29,7 +29,8 @@ struct shell_mark { // a replacement string
 };
 
 struct shell_script {
-    char *text; // without the replacement strings
+    char *words; // as given, in one text: the marks point into it
+    char *text;  // without the replacement strings
     size_t len;
     struct shell_mark *marks;
     int marks_len;

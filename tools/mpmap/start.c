@@ -3,6 +3,7 @@
 // Starting jobs: the next item, or one that is to be tried again, becomes a command, and
 // that a process, as long as there is room and no reason to wait.
 #include "state.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <mp/spawn.h>
@@ -241,7 +242,9 @@ static bool is_decided(struct run *r)
     if (!r->args->interactive)
         return true;
     char *text = command_text(r, &(struct job){.seq = r->started + 1}, &r->item);
-    bool known = ask_knows(&r->ask, r->loop, text);
+    char *shown = key_shown(text);
+    bool known = ask_knows(&r->ask, r->loop, shown);
+    free(shown);
     free(text);
     return known;
 }
@@ -302,10 +305,13 @@ static int spawn(struct run *r, struct job *j, char *const argv[])
 
 static void say_started(const struct run *r, const struct job *j)
 {
+    char *text = key_shown(j->command);
+    bar_hide();
     if (r->args->gnu)
-        fprintf(stderr, "%s\n", j->command);
+        fprintf(stderr, "%s\n", text);
     else
-        say("job %ld: %s", j->seq, j->command);
+        say("job %ld: %s", j->seq, text);
+    free(text);
 }
 
 // Starts a job, which has its place in the order of output. False: not now.
@@ -321,7 +327,6 @@ static bool start_job(struct run *r, struct job *j, const struct item *item)
     }
     if (r->args->verbose)
         say_started(r, j);
-    j->began_ms = mp_loop_time(r->loop);
     j->tries++;
     live_add(r, j);
     listen_started(r, j);
@@ -377,7 +382,7 @@ static int next_item(struct run *r)
 {
     if (r->launch.blocks)
         return blocks_next(&r->blocks, &r->block);
-    if (r->args->shuf || r->args->priority)
+    if (order_wanted(r->args))
         return order_next(&r->order, &r->input, r->args, &r->item);
     return input_next(&r->input, &r->item);
 }

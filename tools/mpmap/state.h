@@ -63,6 +63,7 @@ struct run {
     struct watch watch;
     bool keeps_items, wants_command;
     bool loud; // the last job wrote more than a little
+    bool has_terminal;
 
     long ended, failed;
     int status; // to end with, if it is none of failed jobs
@@ -106,6 +107,8 @@ void stop_failed(struct run *r, int status); // and ends with this status
 void stop_halt(struct run *r);
 void stop_job(struct run *r, struct job *j);  // as --term-seq has it
 void stop_left(struct run *r, struct job *j); // what an ended job left
+int stop_signal(const struct run *r);         // the first that a job is ended by
+void stop_unheard(struct run *r);             // jobs that the terminal has stopped
 void stop_watch_time(struct run *r);          // after a start
 int stop_watch_signals(struct run *r);
 

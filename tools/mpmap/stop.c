@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 enum { GRACE_MS = 5000 }; // from SIGTERM to SIGKILL, for all
 
@@ -125,6 +126,11 @@ static const struct term_seq *sequence(const struct run *r)
     return r->args->term_seq.len ? &r->args->term_seq : &usual;
 }
 
+int stop_signal(const struct run *r)
+{
+    return sequence(r)->sig[0];
+}
+
 // The next signal of its sequence, and after the last all that is left of it.
 static void end_step(struct run *r, struct job *j, int64_t now)
 {
@@ -148,6 +154,27 @@ void stop_left(struct run *r, struct job *j)
         family_kill(&r->family, j->seq, SIGKILL);
 }
 
+// Whether it has been stopped since the last look, by the terminal.
+static bool is_unheard(const struct job *j)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)j->pid, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == j->pid &&
+           (info.si_status == SIGTTIN || info.si_status == SIGTTOU);
+}
+
+// To the terminal all jobs are in the background: one that reads from it, or changes its
+// modes, is stopped by the kernel, and nobody would ever wake it.
+void stop_unheard(struct run *r)
+{
+    for (struct job *j = r->live; j; j = j->next) {
+        if (j->term_step || !is_unheard(j))
+            continue;
+        j->wants_terminal = true;
+        job_say(j, "job %ld (%s): wants the terminal, which no job has: ended", j->seq, j->label);
+        stop_job(r, j);
+    }
+}
+
 // ---- time limits ------------------------------------------------------------------------
 
 enum { MEDIAN_OF = 3 }; // jobs, before it means anything
@@ -166,7 +193,7 @@ static int64_t limit_ms(const struct run *r)
 // When something is to be done about a job, if the limit is `limit`.
 static int64_t due(const struct job *j, int64_t limit)
 {
-    return j->term_step ? j->due_ms : limit ? j->began_ms + limit : INT64_MAX;
+    return j->term_step ? j->due_ms : limit ? job_began_ms(j) + limit : INT64_MAX;
 }
 
 static void arm(struct run *r);

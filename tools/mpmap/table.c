@@ -34,6 +34,7 @@ int table_open(struct table *t, const char *name, bool go_on)
     bool out = !strncmp(name, "-.", 2);
     *t = (struct table){.file = out ? fdopen(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), "w")
                                     : fopen(name, go_on ? "ae" : "we"),
+                        .name = name,
                         .separator = kinds[kind_of(name)].separator};
     if (!t->file)
         return -errno;

@@ -11,7 +11,8 @@
 #include <stdio.h>
 
 struct table {
-    FILE *file;     // NULL: none is wanted
+    FILE *file; // NULL: none is wanted
+    const char *name;
     char separator; // of CSV; '\0': JSON
     bool begun;     // the columns have their names, of which
     int args;       // so many are arguments

@@ -13,6 +13,9 @@ bool has_cursor(int fd);
 // Whether it is one that shows colors, and the user wants them.
 bool may_color(int fd);
 
+// Whether this process has a terminal that it can be controlled from.
+bool has_terminal(void);
+
 // Draws the status line, with its controls, on standard error.
 void bar_show(const char *line, size_t len);
 

@@ -187,7 +187,7 @@ void watch_state(struct watch *w, const struct job *live)
     say("%s", text + strspn(text, " "));
     for (; live; live = live->next)
         say("job %ld (%s): slot %d, process %d, for %.1f s", live->seq, live->label, live->slot,
-            (int)live->pid, (double)(mp_loop_time(w->loop) - live->began_ms) / 1000);
+            (int)live->pid, (double)(mp_loop_time(w->loop) - job_began_ms(live)) / 1000);
 }
 
 static void summarize(struct watch *w)
