@@ -30,8 +30,10 @@
 // pass. The item form stores `at` before each item, so a death costs that item only.
 //
 // Streams: large arrays that the workers do not see are copied in while the job runs. `limit`
-// is the number of chunks copied in so far: who claimed one beyond says which in `awaits`, and
-// waits. When they are larger than the staging memory, chunk c lies in slot c % window of it.
+// is the number of chunks copied in so far: who sees all of them claimed waits before it claims
+// one, and says so in `awaits`, or which chunk if others were faster. The first that waits spins,
+// the others sleep until there is more than it can take. When the arrays are larger than the
+// staging memory, chunk c lies in slot c % window of it.
 #ifndef MP_WORK_CONTROL_H
 #define MP_WORK_CONTROL_H
 
@@ -48,6 +50,7 @@
 #define MP__MAX_WORKERS MP__BOARD_PLACES
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
+#define MP__ANY_CHUNK   (UINT32_MAX - 1)
 #define MP__HAND        60 // chunks a worker finishes before it enters them, at most
 
 // What done[chunk] says. A worker sets the first two, the caller the others.
@@ -86,7 +89,7 @@ struct mp__slot {
     _Atomic uint32_t n_finished;
     uint32_t finished[MP__HAND];      // chunks in which no task failed
     MP__LINE _Atomic uint32_t joined; // epoch of the job it takes part in, 0 = none
-    _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream, 0 = none
+    _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream; 0 = none
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
     _Atomic uint32_t retires;        // it gave nonsense: to end when it has done what it is at
@@ -111,15 +114,17 @@ enum mp__request { MP__RUN, MP__CLOSE, MP__TERMINATE };
 
 struct mp__control {
     // The caller says, the workers wait for.
-    MP__LINE _Atomic uint32_t epoch;    // number of the latest job, never 0 in one
-    _Atomic uint32_t call;              // futex: changes when there is work, or a request
-    _Atomic uint32_t dozing;            // how many workers sleep on it (or died there)
-    _Atomic uint32_t closed;            // jobs up to this one are not to be joined
-    _Atomic uint32_t request;           // enum mp__request
-    _Atomic uint32_t wanted;            // workers there shall be: in the places below
-    _Atomic uint32_t workers;           // places that were ever used
-    MP__LINE _Atomic uint32_t limit;    // futex
+    MP__LINE _Atomic uint32_t epoch; // number of the latest job, never 0 in one
+    _Atomic uint32_t call;           // futex: changes when there is work, or a request
+    _Atomic uint32_t dozing;         // how many workers sleep on it (or died there)
+    _Atomic uint32_t closed;         // jobs up to this one are not to be joined
+    _Atomic uint32_t request;        // enum mp__request
+    _Atomic uint32_t wanted;         // workers there shall be: in the places below
+    _Atomic uint32_t workers;        // places that were ever used
+    MP__LINE _Atomic uint32_t limit;
+    _Atomic uint32_t food; // futex: changes when those who sleep for the limit shall look
     MP__LINE _Atomic uint32_t starving; // how many sleep on it (or died there)
+    _Atomic uint32_t hungry;            // how many wait, awake or asleep (or died there)
     MP__LINE _Atomic uint64_t next;
     // The workers and the supervisor say, the caller waits for.
     MP__LINE _Atomic uint32_t active; // workers in the job, more or less
@@ -158,6 +163,15 @@ static inline void mp__call_workers(struct mp__control *c, int n)
     atomic_fetch_add(&c->call, 1);
     if (atomic_load(&c->dozing))
         mp__futex_wake(&c->call, n);
+}
+
+// Has n of those look that sleep until more is copied in.
+static inline void mp__feed_workers(struct mp__control *c, int n)
+{
+    if (atomic_load(&c->starving)) {
+        atomic_fetch_add(&c->food, 1);
+        mp__futex_wake(&c->food, n);
+    }
 }
 
 // Enters in done[] what a worker has finished: done by itself, or by the supervisor after

@@ -44,7 +44,8 @@ struct map {
     // gone wild.
     struct mp__schedule schedule;
     uint32_t epoch;
-    uint32_t deaths; // in this pass
+    uint32_t called; // workers, for this pass
+    uint32_t deaths; // in it
     bool stopped;    // the map was interrupted
 };
 
@@ -149,6 +150,34 @@ static uint32_t hand(const struct map *m)
     return stride && stride < MP__HAND ? stride : MP__HAND;
 }
 
+// Calls so many workers: first those that sleep in the job (the dead are counted, too), then
+// others, each once.
+static void call_workers(struct map *m, uint32_t n)
+{
+    uint32_t asleep = m->deaths ? 0 : atomic_load(&m->ctl->starving);
+    uint32_t wanted = atomic_load(&m->ctl->wanted);
+    uint32_t left = wanted > m->called ? wanted - m->called : 0;
+    if (n)
+        mp__feed_workers(m->ctl, (int)n);
+    n = n > asleep ? n - asleep : 0;
+    n = n < left ? n : left;
+    m->called += n;
+    if (n)
+        mp__pool_call(m->pool, (int)n);
+}
+
+// While there is something to copy, a worker that cannot keep up has another called to its
+// side: on few CPUs one more would only be in the caller's way. When all sleep, one shall not.
+static void call_as_needed(struct map *m)
+{
+    uint32_t more = mp__stream_unclaimed(&m->stream);
+    uint32_t asleep = atomic_load(&m->ctl->starving);
+    if (more > m->stream.run)
+        call_workers(m, more - m->stream.run);
+    else if (more && asleep && asleep >= atomic_load(&m->ctl->active))
+        call_workers(m, 1);
+}
+
 static int open_job(struct map *m)
 {
     struct mp__control *ctl = m->ctl;
@@ -176,13 +205,14 @@ static int open_job(struct map *m)
     atomic_store(&ctl->next, 0);
     atomic_store(&ctl->limit, 0);
     atomic_store(&ctl->starving, 0);
+    atomic_store(&ctl->hungry, 0);
     atomic_store(&ctl->active, 0);
     m->epoch = atomic_load(&ctl->epoch) + 1;
     if (m->epoch == 0)
         m->epoch = 1;
     atomic_store(&ctl->epoch, m->epoch);
-    uint32_t wanted = atomic_load(&ctl->wanted);
-    mp__pool_call(m->pool, (int)(chunks < wanted ? chunks : wanted));
+    m->called = 0;
+    call_workers(m, m->stream.stride ? 1 : chunks);
     return 0;
 }
 
@@ -323,6 +353,7 @@ static int wait_for_bell(struct map *m, uint32_t seen)
         // The worker that took our wake-up may be stopped.
         if (atomic_load(&ctl->next) < m->schedule.chunks)
             mp__call_workers(ctl, INT_MAX);
+        mp__feed_workers(ctl, INT_MAX);
     }
     if (atomic_load(&m->pool->terminated)) {
         mp__pool_await_end(m->pool);
@@ -349,6 +380,7 @@ static void stop_claims(struct map *m)
     m->stopped = true;
     if (claimed < m->stream.end)
         m->stream.end = (uint32_t)claimed;
+    mp__feed_workers(m->ctl, INT_MAX); // there will be no more
 }
 
 static int run_pass(struct map *m)
@@ -364,10 +396,14 @@ static int run_pass(struct map *m)
             stop_claims(m);
         if (m->deaths && m->feed.window)
             look_for_lost(m);
-        if (m->stream.stride && mp__stream_move(&m->stream))
+        if (m->stream.stride && mp__stream_move(&m->stream)) {
+            call_as_needed(m);
             continue;
+        }
         if (all_left(m))
             break;
+        if (m->stream.stride)
+            call_workers(m, mp__stream_unclaimed(&m->stream));
         r = wait_for_bell(m, seen);
     }
     if (r < 0)

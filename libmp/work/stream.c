@@ -21,12 +21,13 @@ static bool feed_some(struct mp__stream *s)
     return true;
 }
 
+// Whether a sleeper is needed for it is for the map to say; at the end all shall leave.
 static void publish(struct mp__stream *s)
 {
     s->published = s->fed;
     atomic_store(&s->ctl->limit, s->fed);
-    if (atomic_load(&s->ctl->starving))
-        mp__futex_wake(&s->ctl->limit, INT_MAX);
+    if (s->fed == s->end)
+        mp__feed_workers(s->ctl, INT_MAX);
 }
 
 // Copies the next run of chunks out when it is finished, or what is finished of it when its
@@ -105,4 +106,10 @@ void mp__stream_finish(struct mp__stream *s, bool failed)
     s->fed = s->schedule->chunks;
     while (return_some(s))
         ;
+}
+
+uint32_t mp__stream_unclaimed(const struct mp__stream *s)
+{
+    uint64_t next = atomic_load(&s->ctl->next);
+    return next < s->published ? s->published - (uint32_t)next : 0;
 }

@@ -42,6 +42,9 @@ void mp__stream_begin(struct mp__stream *s);
 // Copies a little in and out. False if there was nothing to copy, as far as the workers are.
 bool mp__stream_move(struct mp__stream *s);
 
+// Chunks that are copied in, and that no worker has claimed.
+uint32_t mp__stream_unclaimed(const struct mp__stream *s);
+
 // Moves what tasks returned for these items to the user's array.
 void mp__stream_take_status(struct mp__stream *s, struct mp__range items);
 

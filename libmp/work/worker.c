@@ -40,9 +40,10 @@ struct worker {
     uint32_t place;
     struct mp__slot *slot;
     struct mp__spin spin_job, spin_limit;
-    uint32_t seen;  // the last job it took part in, or missed
-    uint32_t chunk; // waited for
-    uint64_t tasks; // and chunks that it has done
+    uint32_t seen;   // the last job it took part in, or missed
+    uint32_t chunk;  // waited for, or any
+    uint32_t chunks; // of that job
+    uint64_t tasks;  // and chunks that it has done
 };
 
 // A task as its function sees it.
@@ -191,7 +192,11 @@ static inline void run_chunk(struct worker *w, const struct mp__job *job, uint32
 static bool fed(void *arg)
 {
     struct worker *w = arg;
-    return atomic_load_explicit(&w->ctl->limit, memory_order_acquire) > w->chunk;
+    uint32_t limit = atomic_load_explicit(&w->ctl->limit, memory_order_acquire);
+    if (w->chunk != MP__ANY_CHUNK || limit >= w->chunks)
+        return limit > w->chunk || limit >= w->chunks;
+    uint64_t next = atomic_load_explicit(&w->ctl->next, memory_order_relaxed);
+    return next < limit || next >= w->chunks; // or there will be none
 }
 
 static void arm_nothing(void *arg)
@@ -203,15 +208,17 @@ static int sleep_for_limit(void *arg, mp__deadline d)
 {
     struct worker *w = arg;
     atomic_fetch_add(&w->ctl->starving, 1);
-    uint32_t limit = atomic_load(&w->ctl->limit);
-    if (limit <= w->chunk)
-        mp__futex_wait(&w->ctl->limit, limit, d);
+    uint32_t food = atomic_load(&w->ctl->food);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!fed(w))
+        mp__futex_wait(&w->ctl->food, food, d);
     atomic_fetch_sub(&w->ctl->starving, 1);
     return 0;
 }
 
-// In a stream: until the caller has copied the chunk in. It is told first what this worker
-// has done, since it may wait for that.
+// In a stream: until the caller has copied the chunk in, or any that is not claimed. It is
+// told first what this worker has done, since it may wait for that. When another waits already
+// the caller is slower than the workers, and this one had better sleep than be in its way.
 static void wait_for_food(struct worker *w, uint32_t chunk)
 {
     static const struct mp__waiter waiter = {fed, arm_nothing, sleep_for_limit};
@@ -221,8 +228,10 @@ static void wait_for_food(struct worker *w, uint32_t chunk)
     mp__enter_finished(w->ctl, w->slot);
     atomic_store(&w->slot->awaits, chunk + 1);
     MP__POINT("worker.awaits");
+    w->spin_limit.off = atomic_fetch_add(&w->ctl->hungry, 1) > 0 && chunk == MP__ANY_CHUNK;
     mp__ring_caller(w->ctl);
     mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
+    atomic_fetch_sub(&w->ctl->hungry, 1);
     MP__POINT("worker.fed");
     atomic_store(&w->slot->awaits, 0);
 }
@@ -236,7 +245,10 @@ static void run_job(struct worker *w)
     present.at = job->range_fn ? &w->slot->at : NULL;
     present.job = job;
     present.slot = w->slot;
+    w->chunks = chunks;
     for (;;) {
+        if (stride)
+            wait_for_food(w, MP__ANY_CHUNK);
         uint64_t next = atomic_fetch_add(&ctl->next, 1);
         if (next >= chunks)
             break;
