@@ -144,7 +144,7 @@ static int post_part(mp_imap *it, size_t n)
 
 static size_t window(const mp_imap *it)
 {
-    return it->opts.window ? it->opts.window : 4 * it->pool->seg.ctl->wanted * it->chunk;
+    return it->opts.window ? it->opts.window : (size_t)4 * it->pool->seg.ctl->wanted * it->chunk;
 }
 
 static int fill(mp_imap *it)

@@ -151,7 +151,7 @@ static int check(mp_pool *p, const struct mp__map_async *w, const mp_map_async_o
 static size_t chunk_size(const mp_pool *p, size_t n, const mp_map_async_opts *o)
 {
     size_t least = n / CHUNKS_MOST + 1;
-    size_t size = o->chunk ? o->chunk : n / (p->seg.ctl->wanted * CHUNKS_A_WORKER) + 1;
+    size_t size = o->chunk ? o->chunk : n / CHUNKS_A_WORKER / p->seg.ctl->wanted + 1;
     if (o->timeout_ms)
         size = 1;
     else if (size < least)

@@ -102,12 +102,13 @@ int mp_monitor_add(mp_monitor *m, mp_process *p, void *arg)
     lock_all();
     *w = (struct watch){p, arg, ++m->count, m->watches};
     struct epoll_event e = {.events = EPOLLIN, .data.u64 = w->number};
-    if (epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
-        r = errno == EEXIST ? MP_EINVAL : -errno;
-    else
+    bool added = epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &e) == 0;
+    if (added)
         m->watches = w;
+    else
+        r = errno == EEXIST ? MP_EINVAL : -errno;
     unlock_all();
-    if (r < 0)
+    if (!added)
         free(w);
     return r;
 }

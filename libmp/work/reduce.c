@@ -127,7 +127,7 @@ static int check(mp_pool *p, mp_fold_fn *fold, mp_combine_fn *combine, const voi
 static size_t piece_size(const mp_pool *p, size_t n, size_t chunk)
 {
     size_t least = n / PIECES_MOST + 1;
-    size_t size = chunk ? chunk : n / (p->seg.ctl->wanted * PIECES_A_WORKER) + 1;
+    size_t size = chunk ? chunk : n / PIECES_A_WORKER / p->seg.ctl->wanted + 1;
     return size > least ? size : least;
 }
 

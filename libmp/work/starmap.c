@@ -115,7 +115,7 @@ int mp_pool_starmap(mp_pool *pool, mp_star_fn *fn, const mp_column *args, int n_
     int r = check(pool, fn, args, n_args);
     if (r == 0)
         r = new_tuples(&t, fn, args, n_args, n, ctx, o.ctx_size);
-    if (r < 0)
+    if (r != 0)
         return r;
     o.ctx_size = t.ctx_size;
     r = mp_pool_map(pool, run, t.array, t.size, out, out_size, n, t.ctx, &o);
@@ -136,7 +136,7 @@ int mp_pool_starmap_async(mp_future **out, mp_pool *pool, mp_star_fn *fn, const 
     int r = check(pool, fn, args, n_args);
     if (r == 0)
         r = new_tuples(&t, fn, args, n_args, n, o.ctx, o.ctx_size);
-    if (r < 0)
+    if (r != 0)
         return r;
     o.ctx = t.ctx;
     o.ctx_size = t.ctx_size;

@@ -254,7 +254,8 @@ static int exec_program(struct begin *b, pid_t *pid)
     if (!env)
         return -ENOMEM;
     snprintf(variable, sizeof variable, MP__START_VARIABLE "=%d", b->p->talk[1]);
-    memcpy(env, environ, n * sizeof *env);
+    if (n)
+        memcpy(env, environ, n * sizeof *env);
     env[n] = variable;
     env[n + 1] = NULL;
     mp_spawn_opts o = {.path = "/proc/self/exe", .env = (char *const *)env};
@@ -441,7 +442,7 @@ int mp_process_start(mp_process **out, mp_process_fn *fn, void *arg, const mp_pr
         r = start_with_handles(&b);
     if (r < 0 && b.opts->error && *b.why)
         *b.opts->error = strdup(b.why);
-    if (r < 0)
+    if (r != 0)
         return r;
     *out = b.p;
     mp_log(MP_LOG_DEBUG, "started %s, pid %d", b.p->name, (int)b.p->pid);

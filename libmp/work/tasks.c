@@ -90,7 +90,7 @@ static const void *find_bytes(mp_pool *p, const struct mp__bytes *b, size_t *siz
 static int hold_slot(mp_pool *p, uint32_t i)
 {
     struct mp__record **piece = &p->tasks.record[i / MP__RECORDS];
-    size_t n = (i / MP__RECORDS + 1) * MP__RECORDS;
+    size_t n = ((size_t)i / MP__RECORDS + 1) * MP__RECORDS;
     if (!*piece && !(*piece = calloc(MP__RECORDS, sizeof **piece)))
         return -ENOMEM;
     int r = mp__segment_hold(&p->seg, &p->seg.heap, n * sizeof(struct mp__board_entry));

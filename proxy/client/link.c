@@ -289,7 +289,7 @@ static int keep(struct mp__link *l, const mp_buf *b)
         l->room = need * 2;
     }
     mp__frame_write(l->in + l->len, MP__FRAME_MESSAGE, b->size);
-    if (b->size > 0)
+    if (b->data)
         memcpy(l->in + l->len + MP__FRAME, b->data, b->size);
     l->len = need;
     return 0;

@@ -57,7 +57,7 @@ static int open_pipe(int p[2])
 int feed_new(struct feed **out, int *fd, const struct blocks *from, void (*on_idle)(void *),
              void *arg)
 {
-    int p[2], err = stock[0] < 0 ? open_pipe(stock) : 0;
+    int p[2] = {-1, -1}, err = stock[0] < 0 ? open_pipe(stock) : 0;
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (err == 0)
         err = timer < 0 ? -errno : open_pipe(p);

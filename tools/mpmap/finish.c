@@ -74,6 +74,7 @@ void finish_say(struct job *j)
 static int end_results(struct job *j)
 {
     char *text = NULL;
+    const char *command = j->command ? j->command : "";
     size_t len = 0;
     FILE *f = open_memstream(&text, &len);
     if (!f)
@@ -81,7 +82,7 @@ static int end_results(struct job *j)
     fprintf(f, "\"seq\":%ld,\"start\":%.3f,", j->seq, j->began);
     job_json(f, j);
     fputs(",\"command\":", f);
-    json_string(f, j->command, strlen(j->command));
+    json_string(f, command, strlen(command));
     fputs("}\n", f);
     int err = fclose(f) ? -ENOMEM : results_end(j->results, text, len);
     free(text);

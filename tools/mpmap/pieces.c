@@ -39,7 +39,7 @@ static int next_block(struct pieces *p)
         return err;
     struct so_block *b = xrealloc(NULL, sizeof *b);
     *b = (struct so_block){.data = data, .cap = cap, .users = 1};
-    if (left)
+    if (p->block && left)
         memcpy(b->data, p->block->data + p->start, left);
     drop_block(p, p->block);
     p->block = b;

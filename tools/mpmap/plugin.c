@@ -272,7 +272,7 @@ static struct turn *wait_for_news(struct plugin *p)
     bool more = !p->input.ended && p->next - p->first < (unsigned long)p->window;
     while (!(t = find_done(p)) && !fds[1].revents) {
         mp_future_source_progress(s, true);
-        if (!(t = find_done(p)))
+        if (!find_done(p))
             poll(fds, more ? 2 : 1, LOOK_MS);
     }
     return t;

@@ -15,11 +15,10 @@ char *say_compose(const char *format, va_list ap)
     int n = vasprintf(&text, format, ap);
     if (n < 0)
         return NULL;
-    size_t at = strlen(begin), size = 4 * (size_t)n + 16; // show() cuts nothing
-    char *line = malloc(at + size);
+    size_t size = 4 * (size_t)n + 16; // show() cuts nothing
+    char *line = malloc(sizeof begin + size);
     if (line) {
-        memcpy(line, begin, at);
-        show(line + at, size, text, (size_t)n);
+        show(stpcpy(line, begin), size, text, (size_t)n);
         strcat(line, "\n");
     }
     free(text);
