@@ -31,9 +31,9 @@
 //
 // Streams: large arrays that the workers do not see are copied in while the job runs. `limit`
 // is the number of chunks copied in so far: who sees all of them claimed waits before it claims
-// one, and says so in `awaits`, or which chunk if others were faster. The first that waits spins,
-// the others sleep until there is more than it can take. When the arrays are larger than the
-// staging memory, chunk c lies in slot c % window of it.
+// one, and says so in `awaits`. The first that waits spins, the others sleep until there is more
+// than it can take. When the arrays are larger than the staging memory, chunk c lies in slot
+// c % window of it.
 #ifndef MP_WORK_CONTROL_H
 #define MP_WORK_CONTROL_H
 
@@ -50,7 +50,6 @@
 #define MP__MAX_WORKERS MP__BOARD_PLACES
 #define MP__MAX_DEATHS  64 // records the supervisor can be ahead of the caller
 #define MP__NOWHERE     UINT64_MAX
-#define MP__ANY_CHUNK   (UINT32_MAX - 1)
 #define MP__HAND        60 // chunks a worker finishes before it enters them, at most
 
 // What done[chunk] says. A worker sets the first two, the caller the others.
@@ -89,7 +88,7 @@ struct mp__slot {
     _Atomic uint32_t n_finished;
     uint32_t finished[MP__HAND];      // chunks in which no task failed
     MP__LINE _Atomic uint32_t joined; // epoch of the job it takes part in, 0 = none
-    _Atomic uint32_t awaits;          // chunk + 1 that it waits for in a stream; 0 = none
+    _Atomic uint32_t awaits;          // whether it waits in a stream, with nothing claimed
     _Atomic uint32_t up;              // it has come as far as waiting for jobs
     _Atomic int32_t pid;
     _Atomic uint32_t retires;        // it gave nonsense: to end when it has done what it is at

@@ -295,8 +295,8 @@ static void settle_lost(struct map *m, uint32_t claimed)
 }
 
 // In a window the workers may all wait for room that a lost chunk takes up. When each of
-// them is out, or waits for a chunk that is not fed yet, nothing can move but us: what
-// is claimed and not done is lost.
+// them is out, or waits with nothing claimed, nothing can move but us: what is claimed and
+// not done is lost.
 static void look_for_lost(struct map *m)
 {
     struct mp__control *ctl = m->ctl;
@@ -305,7 +305,7 @@ static void look_for_lost(struct map *m)
         claimed = m->stream.fed;
     for (uint32_t i = 0; i < ctl->workers; i++) {
         const struct mp__slot *slot = &ctl->slot[i];
-        if (atomic_load(&slot->joined) == m->epoch && atomic_load(&slot->awaits) <= m->stream.fed)
+        if (atomic_load(&slot->joined) == m->epoch && !atomic_load(&slot->awaits))
             return;
     }
     take_deaths(m); // of those whose places were found empty

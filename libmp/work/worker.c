@@ -41,7 +41,6 @@ struct worker {
     struct mp__slot *slot;
     struct mp__spin spin_job, spin_limit;
     uint32_t seen;   // the last job it took part in, or missed
-    uint32_t chunk;  // waited for, or any
     uint32_t chunks; // of that job
     uint64_t tasks;  // and chunks that it has done
 };
@@ -193,15 +192,15 @@ static bool fed(void *arg)
 {
     struct worker *w = arg;
     uint32_t limit = atomic_load_explicit(&w->ctl->limit, memory_order_acquire);
-    if (w->chunk != MP__ANY_CHUNK || limit >= w->chunks)
-        return limit > w->chunk || limit >= w->chunks;
+    if (limit >= w->chunks)
+        return true;
     uint64_t next = atomic_load_explicit(&w->ctl->next, memory_order_relaxed);
     return next < limit || next >= w->chunks; // or there will be none
 }
 
 static void arm_nothing(void *arg)
 {
-    (void)arg; // what is slept on is what is looked at
+    (void)arg; // who sleeps counts itself before it looks once more
 }
 
 static int sleep_for_limit(void *arg, mp__deadline d)
@@ -216,24 +215,37 @@ static int sleep_for_limit(void *arg, mp__deadline d)
     return 0;
 }
 
-// In a stream: until the caller has copied the chunk in, or any that is not claimed. It is
-// told first what this worker has done, since it may wait for that. When another waits already
-// the caller is slower than the workers, and this one had better sleep than be in its way.
-static void wait_for_food(struct worker *w, uint32_t chunk)
+// In a stream: until the caller has copied a chunk in that nobody has claimed, or there will be
+// none. It is told first what this worker has done, since it may wait for that. When another
+// waits already the caller is slower than the workers, and this one had better sleep than be in
+// its way.
+static void wait_for_food(struct worker *w)
 {
     static const struct mp__waiter waiter = {fed, arm_nothing, sleep_for_limit};
-    w->chunk = chunk;
     if (fed(w))
         return;
     mp__enter_finished(w->ctl, w->slot);
-    atomic_store(&w->slot->awaits, chunk + 1);
+    atomic_store(&w->slot->awaits, 1);
     MP__POINT("worker.awaits");
-    w->spin_limit.off = atomic_fetch_add(&w->ctl->hungry, 1) > 0 && chunk == MP__ANY_CHUNK;
+    w->spin_limit.off = atomic_fetch_add(&w->ctl->hungry, 1) > 0;
     mp__ring_caller(w->ctl);
     mp__wait_until(&w->spin_limit, &waiter, w, MP__NEVER);
     atomic_fetch_sub(&w->ctl->hungry, 1);
     MP__POINT("worker.fed");
     atomic_store(&w->slot->awaits, 0);
+}
+
+// The next chunk of a stream, which is copied in already: who had claimed one that is not
+// would have to be woken for it, and nobody else could run it meanwhile.
+static uint64_t claim_fed(struct worker *w)
+{
+    for (;;) {
+        wait_for_food(w);
+        uint64_t next = atomic_load(&w->ctl->next);
+        if (next >= w->chunks || (next < atomic_load(&w->ctl->limit) &&
+                                  atomic_compare_exchange_weak(&w->ctl->next, &next, next + 1)))
+            return next;
+    }
 }
 
 static void run_job(struct worker *w)
@@ -247,15 +259,11 @@ static void run_job(struct worker *w)
     present.slot = w->slot;
     w->chunks = chunks;
     for (;;) {
-        if (stride)
-            wait_for_food(w, MP__ANY_CHUNK);
-        uint64_t next = atomic_fetch_add(&ctl->next, 1);
+        uint64_t next = stride ? claim_fed(w) : atomic_fetch_add(&ctl->next, 1);
         if (next >= chunks)
             break;
         uint32_t chunk = (uint32_t)next;
         MP__POINT("worker.claimed");
-        if (stride)
-            wait_for_food(w, chunk);
         run_chunk(w, job, chunk, mp__schedule_range(&cursor, chunk));
         w->tasks++;
         MP__POINT("worker.done");
