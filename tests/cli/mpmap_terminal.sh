@@ -3,10 +3,11 @@
 # mpmap at a terminal, and jobs that would like to have it.
 . "${0%/*}/common.sh"
 
-# at SCRIPT: runs it at a terminal of its own; $out is what that shows.
+# at SCRIPT: runs it at a terminal of its own, where what stands on standard input is typed;
+# $out is what that shows.
 at() {
     echo "$1" >at.sh
-    out=$(timeout 60 script -qec "sh at.sh" /dev/null </dev/null | tr -d '\r')
+    out=$(timeout 60 script -qec "sh at.sh" /dev/null | tr -d '\r')
 }
 script -qec true /dev/null </dev/null >/dev/null 2>&1 || {
     echo "skipped: script(1) makes no terminal here"
@@ -27,7 +28,7 @@ echo "went on: $1"
 END
 at 'before=$(stty -g)
 mpmap -k -j5 --joblog log --retries 1 sh wants ::: read modes other child deaf; echo status $?
-[ "$before" = "$(stty -g)" ] && echo the modes are as before'
+[ "$before" = "$(stty -g)" ] && echo the modes are as before' </dev/null
 for job in '1 (read)' '2 (modes)' '4 (child)' '5 (deaf)'; do
     has "job $job" "mpmap: job $job: wants the terminal, which no job has: ended" "$out"
 done
@@ -36,18 +37,20 @@ has "all that were ended have failed" "status 4" "$out"
 has "the modes" "the modes are as before" "$out"
 is "they are not told of as killed" "" "$(echo "$out" | grep signal)"
 is "the joblog has them as failed, with the signal" "0 0,0 15,0 15,0 15,0 15," "$(sed 1d log | cut -f7,8 | sort -n | tr '\t\n' ' ,')"
-at 'stty tostop; mpmap -u sh -c "sleep 0.1; echo heard" ::: 1; echo status $?'
+at 'stty tostop; mpmap -u sh -c "sleep 0.1; echo heard" ::: 1; echo status $?' </dev/null
 has "a terminal that stops who writes to it" "wants the terminal" "$out"
 has "a terminal that stops who writes to it: status" "status 1" "$out"
 # Who was stopped by somebody else is left alone: 1.5 s, and a look at it each second.
-at 'mpmap sh -c "(sleep 1.5; kill -CONT \$\$) & kill -STOP \$\$; echo went on" ::: 1 2>&1; echo status $?'
+at 'mpmap sh -c "(sleep 1.5; kill -CONT \$\$) & kill -STOP \$\$; echo went on" ::: 1 2>&1; echo status $?' </dev/null
 is "who stopped itself" "went on${nl}status 0" "$(echo "$out" | grep -v background)"
 
-# Ctrl-C and Ctrl-Z reach mpmap, and by it the jobs.
+# Ctrl-C, typed once the job is there, reaches mpmap, and by it the job.
+: >began
+mkfifo keys
+{ eventually [ -s began ]; printf '\003'; } >keys &
 at 'trap : INT
-(until [ -s began ]; do sleep 0.02; done; kill -INT -$$) &
 mpmap -s "echo \$\$ >began; sleep 1000; : {}" ::: 1
-echo status $?'
+echo status $?' <keys
 has "Ctrl-C" "status 130" "$out"
 eventually gone "$(cat began)" || is "Ctrl-C: the job is gone" yes no
 
