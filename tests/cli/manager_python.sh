@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 # The client in Python, over the local socket, tcp and TLS.
 . "${0%/*}/common.sh"
-unset XDG_RUNTIME_DIR MP_MANAGER_AT
 command -v mpmanager >/dev/null || { echo "SKIP: mpmanager was not built"; exit 77; }
 python=/usr/bin/python3
 $python -c 'import msgpack' 2>/dev/null || { echo "SKIP: python3-msgpack is not installed"; exit 77; }

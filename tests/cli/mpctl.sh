@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 # mpctl: each command once, as people and as programs use it.
 . "${0%/*}/common.sh"
-unset XDG_RUNTIME_DIR MP_MANAGER_AT
 command -v mpmanager >/dev/null || { echo "SKIP: mpmanager was not built"; exit 77; }
 
 gives "--help" 0 mpctl --help

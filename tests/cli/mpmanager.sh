@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 # The daemon from outside: options, configuration, signals, files, systemd.
 . "${0%/*}/common.sh"
-unset XDG_RUNTIME_DIR MP_MANAGER_AT
 command -v mpmanager >/dev/null || { echo "SKIP: mpmanager was not built"; exit 77; }
 
 # listens FILE: the log says so.

@@ -28,7 +28,6 @@ static pid_t manager_pid;
 // Sockets lie in TMPDIR, where nobody else looks for them.
 __attribute__((unused)) static void manager_place(void)
 {
-    unsetenv("XDG_RUNTIME_DIR");
     if (!getenv("MP_MANAGER"))
         mp_skip("mpmanager was not built");
 }
