@@ -2,7 +2,7 @@
 //
 // The memory of a queue, and the handle of a process. Two engines stand on it:
 //
-//   fifo.c     a ring of bytes with a robust lock a side; consumers take runs into a hand
+//   fifo.h     a ring of bytes with a robust lock a side; consumers take runs into a hand
 //   ordered.c  a table of items under one robust lock, with a heap over it: lifo, priority,
 //              and every queue with acknowledgements
 //
@@ -68,7 +68,7 @@ struct mp__hand {
     _Alignas(128) unsigned char data[MP__HAND_BYTES];
 };
 
-// fifo.c: a ring. Lock order: a hand, put, get. The places are apart from the locks: who
+// fifo.h: a ring. Lock order: a hand, put, get. The places are apart from the locks: who
 // looks at one shall not take a lock's line from who holds it.
 struct mp__fifo {
     _Alignas(128) struct mp__mutex put; // guards the ring's contents from tail on
@@ -157,7 +157,7 @@ static inline _Atomic uint32_t *mp__queue_space_word(struct mp__queue *s)
     return mp__queue_is_fifo(s) ? mp__place_low(&s->fifo.head) : &s->ordered.left;
 }
 
-// ---- fifo.c and ordered.c. Nobody waits with d = 0: MP_ETIMEDOUT for no room, or nothing ----
+// ---- the engines. Nobody waits with d = 0: MP_ETIMEDOUT for no room, or nothing ----
 
 int mp__fifo_init(struct mp__queue *s);
 void mp__fifo_release(struct mp__queue *s);
