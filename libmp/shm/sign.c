@@ -2,9 +2,11 @@
 #include "shm/sign.h"
 #include "base/clock.h"
 #include "os/shmfile.h"
-#include "shm/arena.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>

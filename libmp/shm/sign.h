@@ -5,10 +5,13 @@
 #ifndef MP_SHM_SIGN_H
 #define MP_SHM_SIGN_H
 
+#include <mp/error.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define MP__ARENA_VERSION 1
+#define MP__ARENA_HEAD    4096 // bytes in front of the blocks
+#define MP__ARENA_BITS    47   // of address space, at most
 
 // What the arena is for.
 enum mp__purpose { MP__OF_USER = 1, MP__OF_OBJECT };
