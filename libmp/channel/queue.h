@@ -11,6 +11,7 @@
 #ifndef MP_CHANNEL_QUEUE_H
 #define MP_CHANNEL_QUEUE_H
 
+#include "channel/want.h"
 #include "shm/life.h"
 #include "shm/mutex.h"
 #include "shm/object.h"
@@ -132,16 +133,6 @@ struct mp_queue {
     unsigned delay, skip, skip_next, got;
 };
 
-// What a get wants: the item in buf; or *made in memory of its own; or, with neither, its size
-// only, and it stays.
-struct mp__want {
-    void *buf;
-    size_t cap; // the most bytes
-    void **made;
-    bool discard; // take it, and nothing of it
-    mp_queue_item *item;
-};
-
 static inline bool mp__queue_is_fifo(const struct mp__queue *s)
 {
     return s->kind == MP_FIFO && !s->ack;
@@ -186,9 +177,6 @@ uint32_t mp__ordered_puts(struct mp__queue *s);       // modulo 2^28
 uint32_t mp__ordered_unreported(struct mp__queue *s); // with acknowledgements
 
 // ---- queue.c, for the engines ----
-
-// Gives an item of size bytes at `from` to who wants it. 0, MP_EMSGSIZE, -ENOMEM.
-int mp__want_take(const struct mp__want *w, const void *from, uint64_t size);
 
 // Items came, and `word` changed with them; n left: wakes who waits for that.
 void mp__queue_came(mp_queue *q, _Atomic uint32_t *word, uint64_t n);
