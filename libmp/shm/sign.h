@@ -5,9 +5,8 @@
 #ifndef MP_SHM_SIGN_H
 #define MP_SHM_SIGN_H
 
+#include "base/checksum.h"
 #include <mp/error.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define MP__ARENA_VERSION 1
 #define MP__ARENA_HEAD    4096 // bytes in front of the blocks
@@ -26,9 +25,6 @@ struct mp__sign {
     uint64_t purpose;
     uint64_t checksum; // of the bytes before
 };
-
-// FNV-1a: against damage, not against malice.
-uint64_t mp__checksum(const void *data, size_t size);
 
 void mp__sign_make(struct mp__sign *s, uint64_t size, uint64_t max, enum mp__purpose purpose);
 

@@ -4,6 +4,7 @@
 // (os/loader.h). A build is known by its build id, a note in the file; where there is none, by
 // the file's name.
 #include "work/code.h"
+#include "base/checksum.h"
 #include "os/loader.h"
 
 #include <string.h>
@@ -15,17 +16,9 @@ void mp__code_each(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg)
     mp__loader_unlock();
 }
 
-static uint64_t hash_bytes(const void *data, size_t n)
-{
-    uint64_t h = 14695981039346656037u; // FNV-1a
-    for (const unsigned char *p = data; n--; p++)
-        h = (h ^ *p) * 1099511628211u;
-    return h;
-}
-
 uint64_t mp__code_name(const struct dl_phdr_info *info)
 {
-    return hash_bytes(info->dlpi_name, strlen(info->dlpi_name));
+    return mp__checksum(info->dlpi_name, strlen(info->dlpi_name));
 }
 
 // The build id is a note: name "GNU", type 3. All parts are padded to 4 bytes.
@@ -39,7 +32,7 @@ static uint64_t build_of_notes(const char *at, size_t size)
             break;
         if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
             memcmp(note + 1, "GNU", 4) == 0)
-            return hash_bytes((const char *)(note + 1) + name, note->n_descsz);
+            return mp__checksum((const char *)(note + 1) + name, note->n_descsz);
         at += whole;
         size -= whole;
     }
