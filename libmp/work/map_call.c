@@ -106,7 +106,7 @@ static int map_once(const struct mp__call *call)
         return r;
     r = map(p, call);
     if (r < 0 && error)
-        *error = strdup(p->error);
+        *error = strdup(mp_pool_error(p));
     mp_pool_free(p);
     return r;
 }
