@@ -10,11 +10,13 @@
 //     release;
 //  4. mp_condition_free() in each process that is done with it, before its lock.
 //
-//     mp_condition_acquire(c, MP_FOREVER);
-//     while (box->count == 0)
-//         mp_condition_wait(c, MP_FOREVER);
-//     take(box);
-//     mp_condition_release(c);
+//     MP_WITH(c) { // mp/with.h
+//         int r = 0;
+//         while (r == 0 && box->count == 0)
+//             r = mp_condition_wait(c, MP_FOREVER);
+//         if (r == 0)
+//             take(box);
+//     }
 //
 // A notification goes to those who have waited longest and are alive, and to exactly as many as
 // asked for. Nobody wakes for no reason, yet what is waited for may be over again when the

@@ -14,7 +14,7 @@
 //   MP_KIND_BUG     a state that libmp rules out: please report it
 //
 // There is no global "last error". Where a text says more than the code can
-// (which item, which signal), the object has it: mp_pool_error().
+// (which item, which signal), the object has it: mp_pool_error(), mp_future_error_text().
 #ifndef MP_ERROR_H
 #define MP_ERROR_H
 

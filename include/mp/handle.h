@@ -85,8 +85,9 @@ static inline mp_handle mp_handle_fd(int fd)
 
 // A handle for any of them, by the type of x. C only.
 #ifndef __cplusplus
+#define MP_HANDLE(x) _Generic((x), MP_HANDLE_TYPES(MP_HANDLE_CASE) int : mp_handle_fd)(x)
+
 #define MP_HANDLE_CASE(KIND, name) struct mp_##name * : mp_handle_##name,
-#define MP_HANDLE(x)               _Generic((x), MP_HANDLE_TYPES(MP_HANDLE_CASE) int : mp_handle_fd)(x)
 #endif
 
 // Sends size bytes and n handles as one message. Blocks as mp_pipe_send() does, and

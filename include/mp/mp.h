@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// All of libmp's public headers but the event loop's (mp/loop.h, mp/coro.h, mp/async.h),
-// which belong to a library of its own.
+// All of libmp's public headers. Not here are those of other libraries: mp/loop.h, mp/coro.h and
+// mp/async.h (libmploop), mp/manager_start.h and mp/manager_type.h (libmpmanager); nor
+// mp/plugin.h, for what mpmap loads.
 #ifndef MP_MP_H
 #define MP_MP_H
 

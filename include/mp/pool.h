@@ -112,7 +112,7 @@ typedef struct mp_pool_opts {
     int inner_threads;     // that OpenMP, OpenBLAS, MKL and BLIS may use in each worker; 0 = the
                            // CPUs divided by the workers; -1 = as they like. What OMP_NUM_THREADS
                            // and its like say in the environment comes first
-    mp_start start;        // how its supervisor begins, which forks the workers: see below
+    mp_start start;        // how its supervisor begins, which forks the workers: see above
     const mp_context *context; // NULL = the program's
     char **error; // where to store why it could not be made, to be released with free(), or NULL
                   // if the error says it all; or NULL
@@ -150,7 +150,7 @@ MP_API MP_NODISCARD int mp_pool_map(mp_pool *pool, mp_item_fn *fn, const void *i
                                     void *out, size_t out_size, size_t n, void *ctx,
                                     const mp_map_opts *opts);
 
-// The same with a function that takes many items a call.
+// The same with a function that takes many items a call. Since 0.1.
 MP_API MP_NODISCARD int mp_pool_map_range(mp_pool *pool, mp_range_fn *fn, const void *in,
                                           size_t in_size, void *out, size_t out_size, size_t n,
                                           void *ctx, const mp_map_opts *opts);
@@ -180,11 +180,11 @@ MP_API int mp_pool_workers(const mp_pool *pool);
 MP_API int mp_pool_resize(mp_pool *pool, int workers);
 
 // No more maps and tasks: those that were begun or posted are finished, then the
-// workers end. Idempotent, does not block. Since 0.1.
+// workers end. Idempotent, does not block. Errors: MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API int mp_pool_close(mp_pool *pool);
 
 // Kills the workers now; a running map gives MP_ECANCELED, and so do tasks.
-// Idempotent, does not block. Since 0.1.
+// Idempotent, does not block. Errors: MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API int mp_pool_terminate(mp_pool *pool);
 
 // Ends it in order at the first call: nothing more is begun, what runs is finished. A map returns

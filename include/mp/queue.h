@@ -133,7 +133,7 @@ MP_API int mp_queue_return(mp_queue *q, uint64_t tag);
 
 // Reports one item as dealt with; with opts->ack the one that this handle got last.
 // Errors: MP_EBOUND (more often than items were put), MP_ENOTHELD (with ack: nothing is
-// held). Since 0.1.
+// held), MP_EINVAL. Since 0.1.
 MP_API int mp_queue_task_done(mp_queue *q);
 
 // Waits until every item that was put has been reported. A consumer that dies without
@@ -145,7 +145,7 @@ MP_API MP_NODISCARD int mp_queue_join(mp_queue *q, int timeout_ms);
 // ---- looking, waiting, ending ----
 
 // Returns the number of items that can be taken (those held for an acknowledgement not
-// counted). Others change it at any time. Since 0.1.
+// counted). Others change it at any time. Errors: MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int64_t mp_queue_size(mp_queue *q);
 
 // Whether it holds none, or as many as it may. False for a handle that is not valid.
@@ -168,7 +168,8 @@ typedef enum mp_shutdown {
 
 // Ends the queue for everybody: puts fail with MP_ECLOSED at once, also those that wait;
 // gets take what is left, then fail with MP_EOF. With MP_DROP nothing is left, and what was
-// unreported counts as reported. Idempotent; async-signal-safe with MP_DRAIN. Since 0.1.
+// unreported counts as reported. Idempotent; async-signal-safe with MP_DRAIN. Errors: MP_EINVAL.
+// Since 0.1.
 MP_API int mp_queue_shutdown(mp_queue *q, mp_shutdown how);
 
 // Releases the handle, which no other thread of this process may be using. In the process that

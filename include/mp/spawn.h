@@ -57,18 +57,15 @@ typedef struct mp_spawn_opts {
 // environment longer together than the system takes), MP_EINVAL (a NULL or empty
 // argv), -EBADF (an entry of fds or groups), -EAGAIN (too many processes), -ENOMEM, -EMFILE,
 // and what else exec gives. Since 0.1.
-MP_API
-MP_NODISCARD
-int mp_spawn(pid_t *pid, int *pidfd, char *const argv[], const mp_spawn_opts *opts);
+MP_API MP_NODISCARD int mp_spawn(pid_t *pid, int *pidfd, char *const argv[],
+                                 const mp_spawn_opts *opts);
 
 // Finds the file that running `name` would execute: name itself when it has a
 // slash, else in the directories of PATH ("/bin:/usr/bin" without one), and
 // writes it to buf. To be used with mp_spawn_opts.path when a program is started
 // often. Errors: -ENOENT, -EACCES (found, but no file that this process may
 // execute), -ENAMETOOLONG (or buf is too small), MP_EINVAL (NULL). Since 0.1.
-MP_API
-MP_NODISCARD
-int mp_spawn_find(const char *name, char *buf, size_t size);
+MP_API MP_NODISCARD int mp_spawn_find(const char *name, char *buf, size_t size);
 
 #ifdef __cplusplus
 }

@@ -74,7 +74,8 @@ MP_API MP_NODISCARD int mp_supervisor_run(mp_supervisor *s, int timeout_ms);
 // Ends all children, in reverse order, and waits for them. 0, MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API int mp_supervisor_stop(mp_supervisor *s);
 
-// A descriptor that is readable when mp_supervisor_run() has something to do. Since 0.1.
+// A descriptor that is readable when mp_supervisor_run() has something to do. It stays the
+// supervisor's. Errors: MP_EOWNER, MP_EINVAL. Since 0.1.
 MP_API MP_NODISCARD int mp_supervisor_fd(mp_supervisor *s);
 
 // The process that child i is now; NULL if it has ended for good. The handle stays the

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The handle of a queue, and what its two engines share: making and ending, waiting, joining,
-// the descriptor. Queues of other machines take another way (queue_remote.c). A call first tries
-// without a clock; only who has to wait reads one.
+// The handle of a queue: making, putting, getting, ending; queue_wait.c is what its two engines
+// stand on, queue_join.c says when everything is done. Queues of other machines take another way
+// (queue_remote.c). A call first tries without a clock; only who has to wait reads one.
 #include "channel/queue.h"
-
 #include "channel/queue_remote.h"
-#include "os/point.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -19,105 +17,19 @@
 #define DEFAULT_MAX (UINT64_C(256) << 20)
 #define LEAST_MAX   4096
 
-// Whether it was freed where it was made. There may be another one in its place by now.
-static bool is_gone(const mp_queue *q)
+static int64_t get_now(mp_queue *q, const struct mp__want *w, mp__deadline d, bool patient)
 {
-    return !mp__object_is(q->shared, MP__QUEUE) ||
-           atomic_load_explicit(&q->shared->id, memory_order_relaxed) != q->id;
+    if (mp__queue_dropped(q->shared))
+        return MP_EOF;
+    return mp__queue_is_fifo(q->shared) ? mp__fifo_get(q, w, d, patient) : mp__ordered_get(q, w, d);
 }
 
-bool mp__queue_is_valid(const mp_queue *q)
+// Takes everything, and nothing of it.
+static void drop_all(mp_queue *q)
 {
-    return q && (q->remote || !is_gone(q));
-}
-
-// ---- for the engines ----
-
-int mp__want_take(const struct mp__want *w, const void *from, uint64_t size)
-{
-    void *to = w->buf;
-    if (w->discard || (!w->buf && !w->made))
-        return 0;
-    if (size > w->cap)
-        return MP_EMSGSIZE;
-    if (w->made && !(to = *w->made = malloc(size ? (size_t)size : 1)))
-        return -ENOMEM;
-    if (size)
-        memcpy(to, from, (size_t)size);
-    return 0;
-}
-
-static int wakes(uint64_t n)
-{
-    return n < INT_MAX ? (int)n : INT_MAX;
-}
-
-static void ring(mp_queue *q)
-{
-    ssize_t w = write(q->eventfd, &(uint64_t){1}, 8);
-    (void)w; // fails only when it is readable already
-}
-
-void mp__queue_came(mp_queue *q, _Atomic uint32_t *word, uint64_t n)
-{
-    struct mp__queue *s = q->shared;
-    mp__sleepers_wake(&s->data_sleepers, word, wakes(n));
-    uint32_t wanted = atomic_load(&s->poll_wanted);
-    if (wanted & 1 && q->eventfd >= 0) {
-        MP__POINT("queue.ringing");
-        ring(q);
-        MP__POINT("queue.rung");
-        atomic_compare_exchange_strong(&s->poll_wanted, &wanted, wanted & ~1u);
-    }
-}
-
-void mp__queue_left(struct mp__queue *s, _Atomic uint32_t *word, uint64_t n)
-{
-    mp__sleepers_wake(&s->space_sleepers, word, wakes(n));
-}
-
-int mp__queue_wait(mp_queue *q, struct mp__sleepers *who, _Atomic uint32_t *word, uint32_t seen,
-                   mp__deadline d)
-{
-    int r = d == 0 ? MP_ETIMEDOUT : mp__sleepers_wait(who, word, seen, d);
-    return is_gone(q) ? MP_EINVAL : r;
-}
-
-int mp__queue_block(mp_queue *q, size_t size, mp__deadline d, uint64_t *offset)
-{
-    struct mp__queue *s = q->shared;
-    int r;
-    for (;;) {
-        uint32_t seen = atomic_load(&s->blocks_freed);
-        if ((r = mp__queue_put_end(s)) < 0)
-            return r;
-        if (atomic_fetch_add(&s->blocks, size) + size <= s->max_bytes)
-            break;
-        atomic_fetch_sub(&s->blocks, size);
-        if ((r = mp__queue_wait(q, &s->space_sleepers, &s->blocks_freed, seen, d)) < 0)
-            return r;
-    }
-    if ((r = mp__object_alloc_unset(s, size, offset)) < 0)
-        atomic_fetch_sub(&s->blocks, size);
-    return r;
-}
-
-void mp__queue_unblock(struct mp__queue *s, uint64_t offset, uint64_t size)
-{
-    mp__object_release(s, offset);
-    atomic_fetch_sub(&s->blocks, size);
-    atomic_fetch_add(&s->blocks_freed, 1);
-    mp__sleepers_wake(&s->space_sleepers, &s->blocks_freed, INT_MAX);
-}
-
-static void wake_all(struct mp__queue *s)
-{
-    atomic_fetch_add(&s->blocks_freed, 1);
-    atomic_fetch_add(&s->done_changed, 1);
-    mp__sleepers_wake(&s->data_sleepers, mp__queue_data_word(s), INT_MAX);
-    mp__sleepers_wake(&s->space_sleepers, mp__queue_space_word(s), INT_MAX);
-    mp__sleepers_wake(&s->space_sleepers, &s->blocks_freed, INT_MAX);
-    mp__sleepers_wake(&s->done_sleepers, &s->done_changed, INT_MAX);
+    struct mp__want nothing = {.discard = true};
+    while (get_now(q, &nothing, 0, false) >= 0)
+        continue;
 }
 
 // ---- making and ending ----
@@ -159,8 +71,6 @@ static bool is_idle(struct mp__queue *s)
            (mp__queue_is_fifo(s) ? mp__fifo_idle(s) : mp__ordered_idle(s));
 }
 
-static void drop_all(mp_queue *q);
-
 static void release_parts(mp_queue *q)
 {
     if (!mp__queue_is_fifo(q->shared)) {
@@ -180,7 +90,7 @@ static void free_shared(mp_queue *q)
     if (mp__object_is_mine(s)) {
         atomic_store(&s->id, 0);
         idle = is_idle(s);
-        wake_all(s);
+        mp__queue_wake_all(s);
     }
     if (idle)
         release_parts(q);
@@ -293,7 +203,7 @@ uint64_t mp__queue_most(const mp_queue *q)
     return q->shared->max_bytes - (mp__queue_is_fifo(q->shared) ? 0 : mp__ordered_overhead());
 }
 
-static bool is_acked(const mp_queue *q)
+bool mp__queue_is_acked(const mp_queue *q)
 {
     return q->remote ? mp__far_acked(q->remote) : q->shared->ack;
 }
@@ -347,23 +257,6 @@ int64_t mp_queue_put_many(mp_queue *q, const mp_slice *items, size_t n, int time
 }
 
 // ---- getting ----
-
-static int64_t get_now(mp_queue *q, const struct mp__want *w, mp__deadline d, bool patient)
-{
-    if (mp__queue_dropped(q->shared))
-        return MP_EOF;
-    return mp__queue_is_fifo(q->shared) ? mp__fifo_get(q, w, d, patient) : mp__ordered_get(q, w, d);
-}
-
-void mp__queue_ring_again(mp_queue *q)
-{
-    if (q->remote)
-        return;
-    mp__queue_silence(q);
-    mp__queue_arm(q);
-    if (mp__queue_ready(q))
-        ring(q);
-}
 
 // A remote queue is asked once more to tell of the next item.
 static int64_t get_far(mp_queue *q, const struct mp__want *w, int timeout_ms)
@@ -427,7 +320,7 @@ int64_t mp_queue_get_many(mp_queue *q, void *buf, size_t cap, mp_slice *items, s
 {
     if (!mp__queue_is_valid(q) || !buf || !items || n == 0)
         return MP_EINVAL;
-    if (is_acked(q))
+    if (mp__queue_is_acked(q))
         n = 1; // the tags of others would be lost
     if (q->remote && n > 1)
         return many_from_afar(q, buf, cap, items, n, timeout_ms);
@@ -454,101 +347,13 @@ int64_t mp_queue_get_item(mp_queue *q, void *buf, size_t cap, mp_queue_item *ite
     static char nothing;
     if (!mp__queue_is_valid(q) || (!buf && cap) || !item)
         return MP_EINVAL;
-    if (!is_acked(q))
+    if (!mp__queue_is_acked(q))
         return MP_ESTATE;
     struct mp__want w = {.buf = buf ? buf : &nothing, .cap = cap, .item = item};
     return mp__queue_get(q, &w, timeout_ms);
 }
 
-// ---- acknowledging and joining ----
-
-static uint32_t puts_of(struct mp__queue *s)
-{
-    return mp__queue_is_fifo(s) ? mp__fifo_puts(s) : mp__ordered_puts(s);
-}
-
-static uint32_t unreported(struct mp__queue *s)
-{
-    if (mp__queue_dropped(s))
-        return 0;
-    if (s->ack)
-        return mp__ordered_unreported(s);
-    uint32_t done = (uint32_t)atomic_load(&s->done);
-    return (puts_of(s) - done) & MP__PLACE_COUNT;
-}
-
-static void tell_joiners(struct mp__queue *s)
-{
-    atomic_fetch_add(&s->done_changed, 1);
-    mp__sleepers_wake(&s->done_sleepers, &s->done_changed, INT_MAX);
-}
-
-int mp_queue_ack(mp_queue *q, uint64_t tag)
-{
-    if (!mp__queue_is_valid(q))
-        return MP_EINVAL;
-    if (!is_acked(q))
-        return MP_ESTATE;
-    if (q->remote)
-        return (int)mp__far_ask(q->remote, MP__TALK_ACK, tag, 0);
-    int r = mp__ordered_ack(q, tag, false);
-    if (r == 0 && unreported(q->shared) == 0)
-        tell_joiners(q->shared);
-    return r;
-}
-
-int mp_queue_return(mp_queue *q, uint64_t tag)
-{
-    if (!mp__queue_is_valid(q))
-        return MP_EINVAL;
-    if (!is_acked(q))
-        return MP_ESTATE;
-    if (q->remote)
-        return (int)mp__far_ask(q->remote, MP__TALK_RETURN, tag, 0);
-    return mp__ordered_ack(q, tag, true);
-}
-
-static int report(struct mp__queue *s)
-{
-    uint64_t done = atomic_load(&s->done);
-    do {
-        if (((puts_of(s) - (uint32_t)done) & MP__PLACE_COUNT) == 0)
-            return MP_EBOUND;
-    } while (!atomic_compare_exchange_weak(&s->done, &done, done + 1));
-    if (unreported(s) == 0)
-        tell_joiners(s);
-    return 0;
-}
-
-int mp_queue_task_done(mp_queue *q)
-{
-    if (!mp__queue_is_valid(q))
-        return MP_EINVAL;
-    if (!is_acked(q))
-        return q->remote ? (int)mp__far_ask(q->remote, MP__TALK_DONE, 0, 0) : report(q->shared);
-    uint64_t tag = atomic_exchange(&q->last_tag, 0);
-    return tag ? mp_queue_ack(q, tag) : MP_ENOTHELD;
-}
-
-int mp_queue_join(mp_queue *q, int timeout_ms)
-{
-    if (!mp__queue_is_valid(q) || timeout_ms < MP_FOREVER)
-        return MP_EINVAL;
-    if (q->remote)
-        return (int)mp__far_ask(q->remote, MP__TALK_JOIN, 0, timeout_ms);
-    struct mp__queue *s = q->shared;
-    mp__deadline d = mp__deadline_in(timeout_ms);
-    for (;;) {
-        uint32_t seen = atomic_load(&s->done_changed);
-        if (unreported(s) == 0)
-            return 0;
-        int r = mp__queue_wait(q, &s->done_sleepers, &s->done_changed, seen, d);
-        if (r < 0)
-            return r == MP_EINVAL ? MP_ECLOSED : r;
-    }
-}
-
-// ---- looking, waiting, ending ----
+// ---- looking, ending ----
 
 int64_t mp_queue_size(mp_queue *q)
 {
@@ -575,60 +380,6 @@ bool mp_queue_full(mp_queue *q)
     return (mp__queue_is_fifo(q->shared) ? mp__fifo_full(q) : mp__ordered_full(q));
 }
 
-int mp__queue_bell(mp_queue *q)
-{
-    if (q->remote)
-        return mp__far_fd(q->remote);
-    return q->eventfd < 0 ? MP_ENOTSUP : q->eventfd;
-}
-
-bool mp__queue_ready(mp_queue *q)
-{
-    if (q->remote)
-        return mp__far_ready(q->remote);
-    return atomic_load(&q->shared->ended) || is_gone(q) ||
-           (mp__queue_is_fifo(q->shared) ? mp__fifo_ready(q) : mp__ordered_ready(q));
-}
-
-void mp__queue_arm(mp_queue *q)
-{
-    if (q->remote)
-        return; // looking asks
-    uint32_t was = atomic_load(&q->shared->poll_wanted);
-    while (!atomic_compare_exchange_weak(&q->shared->poll_wanted, &was, (was | 1) + 2))
-        continue;
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
-void mp__queue_silence(mp_queue *q)
-{
-    uint64_t count;
-    ssize_t n = read(q->eventfd, &count, sizeof count);
-    (void)n; // empty is fine
-}
-
-int mp_queue_fd(mp_queue *q)
-{
-    if (!mp__queue_is_valid(q))
-        return MP_EINVAL;
-    int fd = mp__queue_bell(q);
-    if (fd < 0)
-        return fd;
-    atomic_store(&q->fd_given, true);
-    if (q->remote)
-        mp__far_ready(q->remote);
-    mp__queue_ring_again(q);
-    return fd;
-}
-
-// Takes everything, and nothing of it.
-static void drop_all(mp_queue *q)
-{
-    struct mp__want nothing = {.discard = true};
-    while (get_now(q, &nothing, 0, false) >= 0)
-        continue;
-}
-
 int mp_queue_shutdown(mp_queue *q, mp_shutdown how)
 {
     if (!mp__queue_is_valid(q) || (how != MP_DRAIN && how != MP_DROP))
@@ -641,9 +392,9 @@ int mp_queue_shutdown(mp_queue *q, mp_shutdown how)
     if (how == MP_DROP) {
         drop_all(q);
         atomic_store(&s->ended, 1 + MP_DROP);
-        tell_joiners(s);
+        mp__queue_tell_joiners(s);
     }
-    wake_all(s);
+    mp__queue_wake_all(s);
     mp__queue_came(q, mp__queue_data_word(s), INT_MAX);
     return 0;
 }

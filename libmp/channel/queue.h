@@ -2,15 +2,17 @@
 //
 // The memory of a queue, and the handle of a process. Two engines stand on it:
 //
-//   fifo.c     a ring of bytes with a robust lock a side; consumers take runs into a hand
+//   fifo.h     a ring of bytes with a robust lock a side; consumers take runs into a hand
 //   ordered.c  a table of items under one robust lock, with a heap over it: lifo, priority,
 //              and every queue with acknowledgements
 //
-// queue.c is what both share: making, ending, waiting, joining. A queue that another machine
-// serves has no memory here, but a connection: queue_remote.c.
+// queue.c makes and ends one, puts and gets; queue_wait.c is what both engines stand on, and
+// queue_join.c says when everything is done. A queue that another machine serves has no memory
+// here, but a connection: queue_remote.c.
 #ifndef MP_CHANNEL_QUEUE_H
 #define MP_CHANNEL_QUEUE_H
 
+#include "channel/want.h"
 #include "shm/life.h"
 #include "shm/mutex.h"
 #include "shm/object.h"
@@ -68,7 +70,7 @@ struct mp__hand {
     _Alignas(128) unsigned char data[MP__HAND_BYTES];
 };
 
-// fifo.c: a ring. Lock order: a hand, put, get. The places are apart from the locks: who
+// fifo.h: a ring. Lock order: a hand, put, get. The places are apart from the locks: who
 // looks at one shall not take a lock's line from who holds it.
 struct mp__fifo {
     _Alignas(128) struct mp__mutex put; // guards the ring's contents from tail on
@@ -132,20 +134,24 @@ struct mp_queue {
     unsigned delay, skip, skip_next, got;
 };
 
-// What a get wants: the item in buf; or *made in memory of its own; or, with neither, its size
-// only, and it stays.
-struct mp__want {
-    void *buf;
-    size_t cap; // the most bytes
-    void **made;
-    bool discard; // take it, and nothing of it
-    mp_queue_item *item;
-};
-
 static inline bool mp__queue_is_fifo(const struct mp__queue *s)
 {
     return s->kind == MP_FIFO && !s->ack;
 }
+
+// Whether it was freed where it was made. There may be another one in its place by now.
+static inline bool mp__queue_is_gone(const mp_queue *q)
+{
+    return !mp__object_is(q->shared, MP__QUEUE) ||
+           atomic_load_explicit(&q->shared->id, memory_order_relaxed) != q->id;
+}
+static inline bool mp__queue_is_valid(const mp_queue *q)
+{
+    return q && (q->remote || !mp__queue_is_gone(q));
+}
+
+// Whether its items are acknowledged; here or on another machine.
+bool mp__queue_is_acked(const mp_queue *q);
 
 // The words that those wait on who want data, or room.
 static inline _Atomic uint32_t *mp__queue_data_word(struct mp__queue *s)
@@ -157,7 +163,7 @@ static inline _Atomic uint32_t *mp__queue_space_word(struct mp__queue *s)
     return mp__queue_is_fifo(s) ? mp__place_low(&s->fifo.head) : &s->ordered.left;
 }
 
-// ---- fifo.c and ordered.c. Nobody waits with d = 0: MP_ETIMEDOUT for no room, or nothing ----
+// ---- the engines. Nobody waits with d = 0: MP_ETIMEDOUT for no room, or nothing ----
 
 int mp__fifo_init(struct mp__queue *s);
 void mp__fifo_release(struct mp__queue *s);
@@ -185,10 +191,7 @@ bool mp__ordered_full(mp_queue *q);
 uint32_t mp__ordered_puts(struct mp__queue *s);       // modulo 2^28
 uint32_t mp__ordered_unreported(struct mp__queue *s); // with acknowledgements
 
-// ---- queue.c, for the engines ----
-
-// Gives an item of size bytes at `from` to who wants it. 0, MP_EMSGSIZE, -ENOMEM.
-int mp__want_take(const struct mp__want *w, const void *from, uint64_t size);
+// ---- queue_wait.c ----
 
 // Items came, and `word` changed with them; n left: wakes who waits for that.
 void mp__queue_came(mp_queue *q, _Atomic uint32_t *word, uint64_t n);
@@ -204,6 +207,9 @@ void mp__queue_unblock(struct mp__queue *s, uint64_t offset, uint64_t size);
 int mp__queue_wait(mp_queue *q, struct mp__sleepers *who, _Atomic uint32_t *word, uint32_t seen,
                    mp__deadline d);
 
+// Wakes all that wait for anything.
+void mp__queue_wake_all(struct mp__queue *s);
+
 // The error of a put, or of a get that found nothing, once the queue was shut down; else 0.
 static inline int mp__queue_put_end(struct mp__queue *s)
 {
@@ -218,13 +224,15 @@ static inline bool mp__queue_dropped(struct mp__queue *s)
     return atomic_load_explicit(&s->ended, memory_order_relaxed) == 1 + MP_DROP;
 }
 
+// Wakes those that join; they look. (queue_join.c)
+void mp__queue_tell_joiners(struct mp__queue *s);
+
 // Gets as mp_queue_get() does: for the server of remote clients.
 int64_t mp__queue_get(mp_queue *q, const struct mp__want *w, int timeout_ms);
 uint64_t mp__queue_most(const mp_queue *q); // bytes of an item
 
-// ---- queue.c, for mp_wait() ----
+// ---- queue_wait.c, for mp_wait() ----
 
-bool mp__queue_is_valid(const mp_queue *q);
 int mp__queue_bell(mp_queue *q); // a descriptor to poll; MP_ENOTSUP: there is none; other errors
 bool mp__queue_ready(mp_queue *q);
 void mp__queue_arm(mp_queue *q);

@@ -5,8 +5,8 @@
 #ifndef MP_CHANNEL_QUEUE_REMOTE_H
 #define MP_CHANNEL_QUEUE_REMOTE_H
 
-#include "channel/queue.h"
 #include "channel/queue_talk.h"
+#include "channel/want.h"
 
 #include <mp/url.h>
 

@@ -14,9 +14,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#define MP__ARENA_HEAD    4096 // bytes in front of the blocks
-#define MP__ARENA_BITS    47   // of address space, at most
-#define MP__CLASS_SHIFT   6    // the smallest capacity: 64
+#define MP__CLASS_SHIFT   6 // the smallest capacity: 64
 #define MP__CLASSES       ((MP__ARENA_BITS + 1 - MP__CLASS_SHIFT) * 8)
 #define MP__PLACES_CHUNKS 14 // of 8, 16, 32, ... places: see mp__place_chunk()
 

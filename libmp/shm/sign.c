@@ -2,9 +2,11 @@
 #include "shm/sign.h"
 #include "base/clock.h"
 #include "os/shmfile.h"
-#include "shm/arena.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -14,15 +16,6 @@ static const char magic[8] = "mp-arena";
 
 // Read on a machine of the other byte order, it is another number.
 #define MACHINE (0x01000000u | (uint32_t)sizeof(void *) << 8 | (uint32_t)sizeof(pthread_mutex_t))
-
-uint64_t mp__checksum(const void *data, size_t size)
-{
-    const unsigned char *p = data;
-    uint64_t sum = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < size; i++)
-        sum = (sum ^ p[i]) * UINT64_C(0x100000001b3);
-    return sum;
-}
 
 static uint64_t checksum_of(const struct mp__sign *s)
 {

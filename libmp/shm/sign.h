@@ -5,10 +5,12 @@
 #ifndef MP_SHM_SIGN_H
 #define MP_SHM_SIGN_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/checksum.h"
+#include <mp/error.h>
 
 #define MP__ARENA_VERSION 1
+#define MP__ARENA_HEAD    4096 // bytes in front of the blocks
+#define MP__ARENA_BITS    47   // of address space, at most
 
 // What the arena is for.
 enum mp__purpose { MP__OF_USER = 1, MP__OF_OBJECT };
@@ -23,9 +25,6 @@ struct mp__sign {
     uint64_t purpose;
     uint64_t checksum; // of the bytes before
 };
-
-// FNV-1a: against damage, not against malice.
-uint64_t mp__checksum(const void *data, size_t size);
 
 void mp__sign_make(struct mp__sign *s, uint64_t size, uint64_t max, enum mp__purpose purpose);
 

@@ -155,4 +155,19 @@ static inline void mp__put_object(mp_buf *b, uint64_t id)
     mp__put_be64(p + 2, id);
 }
 
+// A map of names and numbers.
+struct mp__named_number {
+    const char *name;
+    uint64_t n;
+};
+
+static inline void mp__put_numbers(mp_buf *b, const struct mp__named_number *all, size_t count)
+{
+    mp__put_map(b, count);
+    for (size_t i = 0; i < count; i++) {
+        mp__put_str(b, all[i].name);
+        mp__put_uint(b, all[i].n);
+    }
+}
+
 #endif

@@ -509,8 +509,7 @@ static int value(struct reading *u, int code, bool absent)
     }
 }
 
-// ---- the public calls
-// -----------------------------------------------------------------------------
+// ---- the public calls -------------------------------------------------------------------------
 
 // The way to the place, as in ".at[1]"; a key of bytes as its number of bytes.
 static void print_path(const struct reading *u, char *to, size_t room)

@@ -8,7 +8,7 @@
 // list's lock is held across forks, as all our locks are.
 #include "work/function.h"
 #include "os/fork.h"
-#include "work/image.h"
+#include "work/code.h"
 
 #include <mp/error.h>
 #include <pthread.h>

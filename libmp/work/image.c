@@ -3,11 +3,10 @@
 // A list of the executable segments of all loaded objects, each with a hash of the
 // object's name: after a dlclose() another library may lie at the same address.
 #include "work/image.h"
-#include "os/loader.h"
+#include "work/code.h"
 #include "work/function.h"
 
 #include <errno.h>
-#include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,55 +17,6 @@ struct mp__image {
     size_t n, room;
     struct mp__code code[];
 };
-
-static void for_each_object(int (*fn)(struct dl_phdr_info *, size_t, void *), void *arg)
-{
-    mp__loader_lock();
-    dl_iterate_phdr(fn, arg);
-    mp__loader_unlock();
-}
-
-static uint64_t hash_bytes(const void *data, size_t n)
-{
-    uint64_t h = 14695981039346656037u; // FNV-1a
-    for (const unsigned char *p = data; n--; p++)
-        h = (h ^ *p) * 1099511628211u;
-    return h;
-}
-
-static uint64_t hash(const char *s)
-{
-    return hash_bytes(s, strlen(s));
-}
-
-// The build id is a note: name "GNU", type 3. All parts are padded to 4 bytes.
-static uint64_t build_of_notes(const char *at, size_t size)
-{
-    while (size >= sizeof(ElfW(Nhdr))) {
-        const ElfW(Nhdr) *note = (const void *)at;
-        size_t name = (note->n_namesz + 3u) & ~(size_t)3, desc = (note->n_descsz + 3u) & ~(size_t)3;
-        size_t whole = sizeof *note + name + desc;
-        if (whole > size)
-            break;
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
-            memcmp(note + 1, "GNU", 4) == 0)
-            return hash_bytes((const char *)(note + 1) + name, note->n_descsz);
-        at += whole;
-        size -= whole;
-    }
-    return 0;
-}
-
-static uint64_t build_of(const struct dl_phdr_info *info)
-{
-    uint64_t build = 0;
-    for (unsigned i = 0; i < info->dlpi_phnum && !build; i++) {
-        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
-        if (h->p_type == PT_NOTE)
-            build = build_of_notes((const char *)(info->dlpi_addr + h->p_vaddr), h->p_memsz);
-    }
-    return build ? build : hash(info->dlpi_name);
-}
 
 static int collect(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -82,8 +32,8 @@ static int collect(struct dl_phdr_info *info, size_t size, void *arg)
             image->code[image->n] = (struct mp__code){.begin = begin,
                                                       .end = begin + p->p_memsz,
                                                       .base = info->dlpi_addr,
-                                                      .name = hash(info->dlpi_name),
-                                                      .build = build_of(info)};
+                                                      .name = mp__code_name(info),
+                                                      .build = mp__code_build(info)};
         }
         image->n++;
     }
@@ -100,7 +50,7 @@ struct mp__image *mp__image_new(void)
         image->n = 0;
         image->room = room;
         image->registered_only = false;
-        for_each_object(collect, image);
+        mp__code_each(collect, image);
         if (image->n <= room)
             return image;
         room = image->n + 8;
@@ -131,7 +81,7 @@ bool mp__image_has(const struct mp__image *image, void (*fn)(void))
     if (!then || (image->registered_only && mp__function_refer(fn, &ref, &called) < 0))
         return false;
     unsigned long long removed = 0;
-    for_each_object(count_removed, &removed);
+    mp__code_each(count_removed, &removed);
     if (removed == image->removed)
         return true;
     struct mp__image *present = mp__image_new();
@@ -139,40 +89,6 @@ bool mp__image_has(const struct mp__image *image, void (*fn)(void))
     bool same = now && now->begin == then->begin && now->name == then->name;
     free(present);
     return same;
-}
-
-// ---- where a function is, for another process ----
-
-struct place {
-    uintptr_t at;
-    uint64_t build, offset;
-    bool found;
-};
-
-static int look_for(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    struct place *p = arg;
-    (void)size;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *h = &info->dlpi_phdr[i];
-        uintptr_t begin = info->dlpi_addr + h->p_vaddr;
-        if (h->p_type == PT_LOAD && p->at >= begin && p->at < begin + h->p_memsz)
-            p->found = true;
-    }
-    if (p->found) {
-        p->build = build_of(info);
-        p->offset = p->at - info->dlpi_addr;
-    }
-    return p->found;
-}
-
-bool mp__code_at(void (*fn)(void), uint64_t *build, uint64_t *offset)
-{
-    struct place p = {.at = (uintptr_t)fn};
-    for_each_object(look_for, &p);
-    *build = p.build;
-    *offset = p.offset;
-    return p.found;
 }
 
 // ---- between processes that have it elsewhere ----

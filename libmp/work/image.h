@@ -43,8 +43,4 @@ uintptr_t mp__image_move_there(uintptr_t at);
 // The same of a function, of any type.
 #define mp__image_here(fn) ((__typeof__(fn))mp__image_move_here((uintptr_t)(fn)))
 
-// In which build of which program or library a function lies, and how far into it: the same
-// in every process that has it, wherever. False: in none.
-bool mp__code_at(void (*fn)(void), uint64_t *build, uint64_t *offset);
-
 #endif

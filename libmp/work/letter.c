@@ -55,53 +55,68 @@ static int describe_function(struct head *h, const struct mp__letter *l, const c
     return r;
 }
 
-int mp__letter_write(struct mp__envelope *e, const struct mp__letter *l, struct mp__parcel *parcel,
-                     const char **why)
+// Where each part lies, and how long all of it is. MP_EOVERFLOW.
+static int measure(struct head *h, const struct mp__letter *l, const struct mp__parcel *parcel,
+                   const void *const part[PARTS])
 {
-    struct head h = {.magic = MAGIC, .version = VERSION, .parent = l->parent};
-    const char *function;
-    e->memfd = -1;
-    e->lifeline = l->lifeline;
-    e->parcel = parcel;
-    e->by_address = l->by_address;
-    int r = describe_function(&h, l, &function, why);
-    if (r < 0)
-        return r;
-    h.daemon = l->daemon;
-    h.parent_daemon = l->parent_daemon;
-    const void *part[PARTS] = {l->name, l->parent_name, function, parcel ? parcel->bytes : NULL};
-    size_t size = sizeof h;
+    size_t size = sizeof *h;
     for (int i = NAME; i <= FUNCTION; i++)
-        h.size[i] = (uint32_t)strlen(part[i]) + 1;
+        h->size[i] = (uint32_t)strlen(part[i]) + 1;
     if (parcel) {
-        h.size[PARCEL] = parcel->head.size;
-        h.n_handles = parcel->head.n_handles;
-        h.n_fds = parcel->head.n_fds;
+        h->size[PARCEL] = parcel->head.size;
+        h->n_handles = parcel->head.n_handles;
+        h->n_fds = parcel->head.n_fds;
     }
     for (int i = 0; i < PARTS; i++)
-        size += h.size[i];
-    h.arg_at = (size + 15) & ~(size_t)15;
-    h.arg_size = l->arg_size;
-    if (h.arg_size > PTRDIFF_MAX - h.arg_at)
-        return MP_EOVERFLOW;
-    size = h.arg_at + h.arg_size;
+        size += h->size[i];
+    h->arg_at = (size + 15) & ~(size_t)15;
+    h->arg_size = l->arg_size;
+    return h->arg_size > PTRDIFF_MAX - h->arg_at ? MP_EOVERFLOW : 0;
+}
 
+// A memfd with all of it, or an error.
+static int fill_memory(const struct head *h, const void *const part[PARTS], const void *arg)
+{
+    size_t size = h->arg_at + h->arg_size;
     void *base;
-    int fd = mp__memfd_new("mp-letter", size);
+    int r, fd = mp__memfd_new("mp-letter", size);
     if (fd < 0)
         return fd;
     if ((r = mp__memfd_commit(fd, 0, size)) < 0 || (r = mp__memfd_map(fd, size, &base)) < 0) {
         close(fd);
         return r;
     }
-    char *at = mempcpy(base, &h, sizeof h);
+    char *at = mempcpy(base, h, sizeof *h);
     for (int i = 0; i < PARTS; i++)
-        if (h.size[i])
-            at = mempcpy(at, part[i], h.size[i]);
-    if (h.arg_size)
-        memcpy((char *)base + h.arg_at, l->arg, h.arg_size);
+        if (h->size[i])
+            at = mempcpy(at, part[i], h->size[i]);
+    if (h->arg_size)
+        memcpy((char *)base + h->arg_at, arg, h->arg_size);
     munmap(base, size);
-    e->memfd = fd;
+    return fd;
+}
+
+int mp__letter_write(struct mp__envelope *e, const struct mp__letter *l, struct mp__parcel *parcel,
+                     const char **why)
+{
+    struct head h = {.magic = MAGIC,
+                     .version = VERSION,
+                     .parent = l->parent,
+                     .daemon = l->daemon,
+                     .parent_daemon = l->parent_daemon};
+    const char *function;
+    *e = (struct mp__envelope){
+        .memfd = -1, .lifeline = l->lifeline, .parcel = parcel, .by_address = l->by_address};
+    int r = describe_function(&h, l, &function, why);
+    if (r < 0)
+        return r;
+    const void *part[PARTS] = {l->name, l->parent_name, function, parcel ? parcel->bytes : NULL};
+    r = measure(&h, l, parcel, part);
+    if (r == 0)
+        r = fill_memory(&h, part, l->arg);
+    if (r < 0)
+        return r;
+    e->memfd = r;
     return 0;
 }
 

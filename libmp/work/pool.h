@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The inside of a pool in the process that made it, for pool.c (its life) and map.c
-// (its work).
+// The inside of a pool in the process that made it: pool_new.c makes it, pool.c ends it, map.c
+// and tasks.c have it work.
 #ifndef MP_WORK_POOL_H
 #define MP_WORK_POOL_H
 
@@ -53,6 +53,14 @@ struct mp__call {
 
 // Runs it, under the pool's lock: the result of mp_pool_map(), and pool->error.
 int mp__map_run(mp_pool *pool, const struct mp__call *call);
+
+// As mp_pool_new(); one_shot: for one map.
+int mp__pool_new(mp_pool **out, const mp_pool_opts *opts, bool one_shot);
+
+// Between pool_new.c and pool.c: a fork for another purpose closes what it has open; and its
+// memory, once its supervisor is gone, or there is none.
+void mp__pool_enter(mp_pool *pool);
+void mp__pool_release(mp_pool *pool);
 
 // Whether the supervisor is gone, and all its workers with it.
 bool mp__pool_ended(mp_pool *pool);

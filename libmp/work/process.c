@@ -30,8 +30,6 @@
 #include "work/process.h"
 #include "os/fork.h"
 #include "os/pidfd.h"
-#include "work/forkserver.h"
-#include "work/thread.h"
 
 #include <errno.h>
 #include <mp/start.h>
@@ -52,8 +50,6 @@ static struct mp_process main_process = {.name = (char[]){"MainProcess"},
 struct mp__family mp__family = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .current = &main_process, .lifeline = -1};
 _Thread_local struct mp_process *mp__starting;
-
-static uint64_t exit_token; // the process that called mp_runtime_init(); under the lock
 
 void mp__process_close_fd(int *fd)
 {
@@ -188,8 +184,7 @@ static int reap(const struct mp_process *p, int *code)
     return mp__pidfd_ended(p->pidfd) ? read_status(p, code) : MP_EAGAIN;
 }
 
-// Takes the status if p has ended.
-static void look_locked(struct mp_process *p)
+void mp__process_look(struct mp_process *p)
 {
     int code;
     if (p->ended || p->pidfd < 0)
@@ -209,7 +204,7 @@ void mp__process_collect(void)
     for (struct mp_process **at = &mp__family.children; *at;) {
         struct mp_process *p = *at;
         if (p->freed)
-            look_locked(p);
+            mp__process_look(p);
         if (p->freed && p->ended && !p->pins) {
             *at = p->next;
             mp__process_drop(p);
@@ -276,7 +271,7 @@ int mp_process_join(mp_process *p, int timeout_ms)
     if (r < 0)
         return r;
     pthread_mutex_lock(&mp__family.lock);
-    look_locked(p);
+    mp__process_look(p);
     pthread_mutex_unlock(&mp__family.lock);
     return 0;
 }
@@ -289,7 +284,7 @@ int mp_process_exitcode(mp_process *p, int *code)
     if (!code)
         return MP_EINVAL;
     pthread_mutex_lock(&mp__family.lock);
-    look_locked(p);
+    mp__process_look(p);
     if (!p->ended)
         r = MP_EAGAIN;
     else if (p->code == MP_ESTATUS)
@@ -313,7 +308,7 @@ bool mp_process_is_alive(mp_process *p)
     } else {
         bool mine = mp__fork_is_mine(p->owner);
         if (mine)
-            look_locked(p);
+            mp__process_look(p);
         alive = mine && !p->ended;
     }
     pthread_mutex_unlock(&mp__family.lock);
@@ -372,7 +367,7 @@ void mp_process_free(mp_process *p)
     bool mine = mp__fork_is_mine(p->owner);
     bool gone = p != mp__family.current && p != mp__family.parent;
     if (gone && mine) {
-        look_locked(p);
+        mp__process_look(p);
         p->freed = true;
         gone = p->ended && !p->pins;
         if (gone)
@@ -423,7 +418,7 @@ size_t mp_process_active_children(mp_process **list, size_t cap)
     pthread_mutex_lock(&mp__family.lock);
     mp__process_collect();
     for (struct mp_process *p = mp__family.children; p; p = p->next) {
-        look_locked(p);
+        mp__process_look(p);
         if (p->pidfd < 0 || p->ended || p->freed)
             continue;
         if (list && n < cap)
@@ -432,67 +427,4 @@ size_t mp_process_active_children(mp_process **list, size_t cap)
     }
     pthread_mutex_unlock(&mp__family.lock);
     return n;
-}
-
-// ---- the end of the program ----------------------------------------------------
-
-static struct mp_process *pin_a_running_child(void)
-{
-    pthread_mutex_lock(&mp__family.lock);
-    struct mp_process *p = mp__family.children;
-    while (p && (p->ended || p->pidfd < 0))
-        p = p->next;
-    if (p)
-        p->pins++;
-    pthread_mutex_unlock(&mp__family.lock);
-    return p;
-}
-
-static void at_exit(void)
-{
-    struct mp_process *p;
-    if (!mp__fork_is_mine(exit_token))
-        return;
-    mp__thread_await_all();
-    pthread_mutex_lock(&mp__family.lock);
-    for (p = mp__family.children; p; p = p->next)
-        if (p->daemon && !p->ended && p->pidfd >= 0)
-            mp__pidfd_kill(p->pidfd, SIGKILL);
-    pthread_mutex_unlock(&mp__family.lock);
-
-    while ((p = pin_a_running_child())) {
-        mp__pidfd_wait(p->pidfd, MP__NEVER);
-        pthread_mutex_lock(&mp__family.lock);
-        look_locked(p);
-        if (!p->ended) // a debugger holds its status back
-            p->code = MP_ESTATUS;
-        p->ended = true;
-        p->pins--;
-        mp__process_collect();
-        pthread_mutex_unlock(&mp__family.lock);
-    }
-}
-
-static bool initialised; // forked children inherit it
-
-bool mp__process_can_spawn(void)
-{
-    return initialised;
-}
-
-int mp_runtime_init(void)
-{
-    static bool registered; // guarded by the lock; forked children inherit both
-    uint64_t token = mp__fork_token();
-    if (!token)
-        return -ENOMEM;
-    initialised = true;
-    mp__process_born_if_told();
-    pthread_mutex_lock(&mp__family.lock);
-    if (!registered && atexit(at_exit) == 0)
-        registered = true;
-    exit_token = token;
-    bool ok = registered;
-    pthread_mutex_unlock(&mp__family.lock);
-    return ok ? mp__forkserver_fork() : -ENOMEM;
 }

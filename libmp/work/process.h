@@ -2,8 +2,8 @@
 //
 // Processes from inside: the record of one, and all that this process knows of its family.
 // process.c looks after children until their end; start.c brings them into being; born.c is
-// their side of it;
-// forkserver.c is the process that does it for another.
+// their side of it; forkserver.c is the process that does it for another; runtime.c is the
+// beginning and the end of a program that has any.
 #ifndef MP_WORK_PROCESS_H
 #define MP_WORK_PROCESS_H
 
@@ -56,6 +56,9 @@ extern _Thread_local struct mp_process *mp__starting;
 struct mp_process *mp__process_record(void);
 void mp__process_drop(struct mp_process *p);
 void mp__process_close_fd(int *fd);
+
+// Takes the status of p if it has ended; under the lock.
+void mp__process_look(struct mp_process *p);
 
 // Takes p out of the list of children; under the lock.
 void mp__process_unlink(struct mp_process *p);

@@ -9,7 +9,6 @@
 #include "os/point.h"
 #include "os/spin.h"
 #include "os/trace.h"
-#include "work/chunk.h"
 #include "work/image.h"
 #include "work/lines.h"
 

@@ -353,10 +353,7 @@ static int call_types(struct mp__call *c)
 static int call_stats(struct mp__call *c)
 {
     const struct mp__core_stats *s = &c->core->stats;
-    const struct {
-        const char *name;
-        uint64_t n;
-    } all[] = {
+    const struct mp__named_number all[] = {
         {"calls", s->calls},
         {"errors", s->errors},
         {"sessions", s->sessions},
@@ -372,11 +369,7 @@ static int call_stats(struct mp__call *c)
         {"items_returned", s->items_returned},
         {"leases_expired", s->leases_expired},
     };
-    mp__put_map(c->out, sizeof all / sizeof *all);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        mp__put_str(c->out, all[i].name);
-        mp__put_uint(c->out, all[i].n);
-    }
+    mp__put_numbers(c->out, all, sizeof all / sizeof *all);
     return 0;
 }
 

@@ -127,3 +127,18 @@ int mp__keyed_update(struct mp__call *c, struct mp__slice map)
     }
     return r;
 }
+
+int mp__keyed_save(struct mp__object *o, struct mp__saver *s, uint64_t op)
+{
+    int r = 0;
+    MP__TABLE_EACH(&((struct mp__keyed *)o)->t, e)
+    {
+        mp_buf *b = mp__save_call(s, o, op, 2);
+        mp__put_packed(b, mp__value_data(&e->key), e->key.size);
+        mp__put_packed(b, mp__value_data(&e->value), e->value.size);
+        r = mp__saved(s);
+        if (r < 0)
+            break;
+    }
+    return r;
+}

@@ -31,6 +31,9 @@ void mp__keyed_each(struct mp__object *o,
                     void (*fn)(struct mp__object *o, struct mp__slice s, void *arg), void *arg);
 const char *mp__keyed_check(struct mp__object *o);
 
+// For the save() of a type: each key with its value, as a call of `op`.
+int mp__keyed_save(struct mp__object *o, struct mp__saver *s, uint64_t op);
+
 // All of it, as a map or as arrays.
 void mp__keyed_put_map(struct mp__call *c);
 void mp__keyed_put_keys(struct mp__call *c);

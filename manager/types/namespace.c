@@ -70,17 +70,7 @@ static int make(struct mp__call *c)
 
 static int save(struct mp__object *o, struct mp__saver *s)
 {
-    int r = 0;
-    MP__TABLE_EACH(&((struct mp__keyed *)o)->t, e)
-    {
-        mp_buf *b = mp__save_call(s, o, MP__OP(NAMESPACE, set), 2);
-        mp__put_packed(b, mp__value_data(&e->key), e->key.size);
-        mp__put_packed(b, mp__value_data(&e->value), e->value.size);
-        r = mp__saved(s);
-        if (r < 0)
-            break;
-    }
-    return r;
+    return mp__keyed_save(o, s, MP__OP(NAMESPACE, set));
 }
 
 static mp__method *const methods[] = {MP__CALLS_NAMESPACE(MP__METHOD)};

@@ -313,16 +313,10 @@ static int call_join(struct mp__call *c)
 static int call_stats(struct mp__call *c)
 {
     const struct mp__pool *p = mp__pool(c);
-    const struct {
-        const char *name;
-        uint64_t n;
-    } numbers[] = {{"jobs", p->jobs.count}, {"waiting", p->waiting}, {"running", p->running},
-                   {"done", p->done},       {"failed", p->failed},   {"bytes", p->o.bytes}};
-    mp__put_map(c->out, sizeof numbers / sizeof *numbers);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        mp__put_str(c->out, numbers[i].name);
-        mp__put_uint(c->out, numbers[i].n);
-    }
+    const struct mp__named_number numbers[] = {{"jobs", p->jobs.count}, {"waiting", p->waiting},
+                                               {"running", p->running}, {"done", p->done},
+                                               {"failed", p->failed},   {"bytes", p->o.bytes}};
+    mp__put_numbers(c->out, numbers, sizeof numbers / sizeof *numbers);
     return 0;
 }
 

@@ -257,6 +257,19 @@ static int not_joinable(struct mp__call *c)
     return mp__fail(c, MP_ENOTSUP, "only a JoinableQueue can do that");
 }
 
+// Takes the item that a call names out of the hand of its session.
+static int take_back(struct mp__call *c, struct mp__item *i)
+{
+    struct hand *h;
+    size_t at;
+    if (!joinable(queue(c)))
+        return not_joinable(c);
+    int r = find_taken(c, &h, &at);
+    if (r == 0)
+        *i = hand_take(queue(c), h, at);
+    return r;
+}
+
 static int call_take(struct mp__call *c)
 {
     if (!joinable(queue(c)))
@@ -268,14 +281,10 @@ static int call_take(struct mp__call *c)
 static int call_task_done(struct mp__call *c)
 {
     struct queue *q = queue(c);
-    struct hand *h;
-    size_t at;
-    if (!joinable(q))
-        return not_joinable(c);
-    int r = find_taken(c, &h, &at);
+    struct mp__item i;
+    int r = take_back(c, &i);
     if (r != 0)
         return r;
-    struct mp__item i = hand_take(q, h, at);
     mp__put_uint(mp__log_call(c, MP__OP(QUEUE, restore_done), q->o.id, 1), i.ticket);
     drop(q, &i);
     if (all_done(q))
@@ -298,14 +307,10 @@ static void come_back(struct queue *q, struct mp__item *i)
 static int call_give_back(struct mp__call *c)
 {
     struct queue *q = queue(c);
-    struct hand *h;
-    size_t at;
-    if (!joinable(q))
-        return not_joinable(c);
-    int r = find_taken(c, &h, &at);
+    struct mp__item i;
+    int r = take_back(c, &i);
     if (r != 0)
         return r;
-    struct mp__item i = hand_take(q, h, at);
     c->unlogged = true;
     come_back(q, &i);
     return 0;

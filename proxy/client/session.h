@@ -4,7 +4,8 @@
 //
 //   link.c     bytes: a socket or a pipe, frames, and changing from the one to the other
 //   place.c    finding, or starting, the manager
-//   session.c  requests and answers, threads that share them, forks
+//   session.c  sessions begin and end; forks
+//   request.c  requests and answers, threads that share them
 //   object.c   proxies
 //   call.c     calls by name and format; future.c those whose answer completes a future
 #ifndef MP_PROXY_CLIENT_SESSION_H
@@ -148,6 +149,23 @@ struct mp_manager {
 // 0 when there is a session, which a forked child gets here; the error. With the lock held.
 int mp__session_ready(mp_manager *m);
 
+void mp__manager_hold(mp_manager *m);
+void mp__manager_drop(mp_manager *m);
+
+// ---- request.c -----------------------------------------------------------------------
+
+// Says hello on a link that nobody else knows yet. 0; what the manager says; or an error.
+int mp__request_hello(mp_manager *m, mp__deadline d);
+
+// All places are free. A new session begins, or the last has ended.
+void mp__requests_clear(mp_manager *m);
+
+// There is no session any more: everybody who waits is told why. With the lock held.
+void mp__session_lose(mp_manager *m, int why);
+
+// Waits until no thread reads. With the lock held.
+void mp__reader_await(mp_manager *m);
+
 // A request: begin, put arguments into m->out, send. Between the two the lock is held; it is
 // let go when either fails. *w is the place of the answer.
 int mp__request_begin(mp_manager *m);
@@ -184,9 +202,6 @@ void mp__futures_settle(mp_manager *m);
 // and w->reply are there; mp__request_done() and unlock are the caller's.
 int mp__manager_ask(mp_manager *m, struct mp__waiting **w, uint64_t op, uint64_t object,
                     const char *format, ...);
-
-void mp__manager_hold(mp_manager *m);
-void mp__manager_drop(mp_manager *m);
 
 // ---- object.c ------------------------------------------------------------------------
 

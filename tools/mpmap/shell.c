@@ -148,6 +148,16 @@ static int read_arithmetic(struct scan *r, const char *s)
     return 0;
 }
 
+// A quote that ends a context, or begins one.
+static int read_quote(struct scan *r, const char *s, enum context quoted)
+{
+    add(r, s, 1);
+    if (where(r) != quoted)
+        return enter(r, quoted);
+    leave(r);
+    return 0;
+}
+
 // What begins at s and is longer than a byte or changes the context; its length
 // in *used, 0 if nothing does.
 static int read_special(struct scan *r, const char *s, size_t *used)
@@ -159,26 +169,12 @@ static int read_special(struct scan *r, const char *s, size_t *used)
         add(r, s, 2);
         return 0;
     }
-    if (*s == '`') {
-        add(r, s, 1);
-        if (in == BACKQUOTE) {
-            leave(r);
-            return 0;
-        }
-        return enter(r, BACKQUOTE);
-    }
-    if (*s == '"') {
-        add(r, s, 1);
-        if (in == DOUBLE) {
-            leave(r);
-            return 0;
-        }
-        return enter(r, DOUBLE);
-    }
-    if (*s == '\'' && !in_double(r)) {
-        add(r, s, 1);
-        return enter(r, SINGLE);
-    }
+    if (*s == '`')
+        return read_quote(r, s, BACKQUOTE);
+    if (*s == '"')
+        return read_quote(r, s, DOUBLE);
+    if (*s == '\'' && !in_double(r))
+        return read_quote(r, s, SINGLE);
     if (*s == '$' && (s[1] == '(' || s[1] == '{')) {
         bool arithmetic = s[1] == '(' && s[2] == '(';
         *used = arithmetic ? 3 : 2;
