@@ -189,12 +189,22 @@ static void look_at_all(void)
     }
 }
 
+// What is in them can still be taken.
+static void end_queues(void)
+{
+    atomic_store(&world->ending, true);
+    for (int i = 0; i < QUEUES; i++)
+        EXPECT(mp_queue_shutdown(all.queue[i], MP_DRAIN), 0);
+}
+
 static void direct(int64_t ms)
 {
     int64_t end = mptest_ms() + ms;
     for (int i = 0; i < CREW; i++)
         start(i);
     while (mptest_ms() < end) {
+        if (!atomic_load(&world->ending) && mptest_ms() > end - ms / 8)
+            end_queues();
         int i = (int)below(CREW);
         if (one_in(10) && !part[i].stopped)
             kill_one(i);
@@ -233,6 +243,8 @@ static void make_all(void)
     must(mp_semaphore_new(&all.semaphore, UNITS, &(mp_semaphore_opts){.bound = UNITS}) == 0);
     must(mp_semaphore_new(&all.robust, UNITS,
                           &(mp_semaphore_opts){.bound = UNITS, .robust = true}) == 0);
+    must(mp_condition_new(&all.on_lock, &(mp_condition_opts){.lock = all.lock}) == 0);
+    must(mp_condition_new(&all.on_rlock, &(mp_condition_opts){.rlock = all.rlock}) == 0);
     must(mp_condition_new(&all.condition, NULL) == 0 && mp_event_new(&all.event, NULL) == 0);
     must(mp_barrier_new(&all.barrier, 2, NULL) == 0 && mp_rwlock_new(&all.rwlock, NULL) == 0);
     must(mp_value_new(&all.number, MP_INT64, NULL, NULL) == 0);
@@ -260,6 +272,7 @@ static void free_all(void)
     mp_value_free(all.pair), mp_value_free(all.number);
     mp_rwlock_free(all.rwlock), mp_barrier_free(all.barrier);
     mp_event_free(all.event), mp_condition_free(all.condition);
+    mp_condition_free(all.on_rlock), mp_condition_free(all.on_lock);
     mp_semaphore_free(all.robust), mp_semaphore_free(all.semaphore);
     mp_rlock_free(all.rlock), mp_lock_free(all.lock);
     mp_arena_delete(all.arena);
@@ -277,7 +290,7 @@ static void empty_queue(uint8_t where)
         r = queue_kinds[where].ack
                 ? CALL(mp_queue_get_item(all.queue[where], big, sizeof big, &item, 300))
                 : CALL(mp_queue_get(all.queue[where], big, sizeof big, 0));
-        if (r == MP_ETIMEDOUT)
+        if (r == MP_EOF || (queue_kinds[where].ack && r == MP_ETIMEDOUT))
             return;
         must(r >= 8);
         if (queue_kinds[where].ack) {

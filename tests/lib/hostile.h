@@ -40,6 +40,7 @@ struct seat {
 struct world {
     uint64_t seed;
     _Atomic bool over;
+    _Atomic bool ending; // queues may be shut down
     _Atomic uint32_t tickets;
     _Atomic uint8_t fate[TICKETS];
     _Atomic uint8_t where[TICKETS]; // it was put
@@ -236,7 +237,7 @@ static struct {
     mp_lock *lock;
     mp_rlock *rlock;
     mp_semaphore *semaphore, *robust;
-    mp_condition *condition;
+    mp_condition *condition, *on_lock, *on_rlock; // one with a lock of its own
     mp_event *event;
     mp_barrier *barrier;
     mp_rwlock *rwlock;

@@ -30,6 +30,17 @@ static void go_out(int guard)
         }                                                                                          \
     } while (0)
 
+// A condition gives up what is held, and has it again, in whatever order it was left.
+#define wait_inside(condition, who, consistent)                                                    \
+    do {                                                                                           \
+        go_out(who);                                                                               \
+        int64_t wait_r = CALL(mp_condition_wait(condition, some_ms()));                            \
+        put_in_order(wait_r, who, consistent);                                                     \
+        must(wait_r == 0 || wait_r == MP_ETIMEDOUT);                                               \
+        go_in(who);                                                                                \
+        must(CALL(mp_condition_notify(condition, below(3))) >= 0);                                 \
+    } while (0)
+
 static void use_lock(void)
 {
     mp_lock *l = all.lock;
@@ -49,6 +60,8 @@ static void use_lock(void)
         EXPECT(mp_lock_acquire(l, some_ms()), MP_EHELD);
     if (one_in(5))
         EXPECT(mp_lock_consistent(l), MP_ESTATE);
+    if (one_in(4))
+        wait_inside(all.on_lock, BY_LOCK, mp_lock_consistent(l));
     go_out(BY_LOCK);
     EXPECT(mp_lock_release(l), 0);
 }
@@ -64,6 +77,8 @@ static void use_rlock(void)
     uint32_t n = below(4);
     for (uint32_t i = 0; i < n; i++)
         EXPECT(mp_rlock_acquire(all.rlock, some_ms()), 0);
+    if (one_in(4))
+        wait_inside(all.on_rlock, BY_RLOCK, mp_rlock_consistent(all.rlock));
     for (uint32_t i = 0; i < n; i++)
         EXPECT(mp_rlock_release(all.rlock), 0);
     go_out(BY_RLOCK);
