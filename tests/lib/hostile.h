@@ -78,7 +78,7 @@ static inline int no_timeout(void)
 
 // ---- calls ----
 
-// The same for NULL, so that anything may be required of anything.
+// Says what is wrong, and by which seed, and ends the process; the test sees that.
 #define hostile_fail(...)                                                                          \
     do {                                                                                           \
         dprintf(2, "%s:%d: MP_TEST_SEED=%llu: ", __FILE__, __LINE__,                               \
