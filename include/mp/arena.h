@@ -105,7 +105,8 @@ MP_API int mp_arena_get_stats(mp_arena *a, mp_arena_stats *out);
 // Unmaps the arena in this process; its pointers die with it, and the objects that were
 // made in it. (Where an object was received through a pipe, the arena stays until that is
 // freed.) No pool made while it lived may be used with its arrays afterwards. The name of
-// a named one stays. Then the handle is none any more: calls with it are MP_EINVAL, false or
+// a named one stays. No other thread of this process may use the arena meanwhile, or what is in
+// it. Then the handle is none any more: calls with it are MP_EINVAL, false or
 // NULL, until another arena comes to have its place. NULL is fine. Since 0.1.
 MP_API void mp_arena_delete(mp_arena *a);
 

@@ -64,7 +64,8 @@ MP_API MP_NODISCARD int mp_array_attach(mp_array **out, const char *name, mp_typ
 // MP_EINVAL, who waits for the lock MP_ECLOSED; addresses got before must not be used any
 // more. (Memory whose lock is held is not given out again.) In children: does nothing. With
 // a name: drops a handle, and the memory goes with the last when the name was removed by
-// mp_shm_unlink(). NULL is fine. Since 0.1.
+// mp_shm_unlink(). No other thread of this process may use it meanwhile, but to wait for the
+// lock, and that not if it has a name. NULL is fine. Since 0.1.
 MP_API void mp_array_free(mp_array *a);
 
 // The type of its items, the bytes of one, and how many there are; 0 for what is no

@@ -9,7 +9,12 @@
 //  - `int mp_x_new(mp_x **out, ..., const mp_x_opts *opts)` makes a handle; opts
 //    may be NULL, and a zeroed options struct means the defaults; on failure
 //    *out is NULL and there is nothing to undo;
-//  - mp_x_free(NULL) does nothing;
+//  - mp_x_free(NULL) does nothing. Freeing is the last call with a handle: no
+//    other thread of this process may use it meanwhile, nor wait in it, unless the
+//    function says so; end its wait before (close, shutdown, terminate, abort), and
+//    join it. Other processes that sleep in a shared object are told when its maker
+//    frees it; but one that is at work in it just then, or about to sleep, may take
+//    what its memory is used for next for the object: have them through with it first;
 //  - a timeout is in milliseconds: MP_FOREVER (-1) waits without end, 0 does
 //    not block; other negative values are MP_EINVAL;
 //  - the library never prints, exits, aborts, installs a signal handler or

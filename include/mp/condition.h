@@ -83,7 +83,8 @@ MP_API int mp_condition_notify_all(mp_condition *c);
 
 // Frees the condition, or this process's share when another one made it or it has a name,
 // as mp_lock_free(); but no lock that was given to it. Those who wait get MP_ECLOSED, later
-// calls MP_EINVAL. NULL is fine. Since 0.1.
+// calls MP_EINVAL. No other thread of this process may use it meanwhile, but to wait, and that
+// not if it has a name. NULL is fine. Since 0.1.
 MP_API void mp_condition_free(mp_condition *c);
 
 #ifdef __cplusplus

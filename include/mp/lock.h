@@ -88,8 +88,8 @@ MP_API bool mp_lock_locked(const mp_lock *l);
 // Frees the lock, or this process's share when another one made it or it has a name. Those who
 // wait for it get MP_ECLOSED, later calls MP_EINVAL. If this thread holds it, it is given back
 // before. If another one does, its memory is not used again, and that one can still release
-// it. A lock with a name must not be in use by other threads of this process. NULL is
-// fine. Since 0.1.
+// it. No other thread of this process may use it meanwhile, but to wait for it or to hold it,
+// and that not if it has a name. NULL is fine. Since 0.1.
 MP_API void mp_lock_free(mp_lock *l);
 
 // The same for rlocks, but for this: acquire by the thread that holds it succeeds at once,

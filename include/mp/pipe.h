@@ -110,8 +110,9 @@ MP_API MP_NODISCARD int mp_pipe_fd(mp_pipe *p);
 // fine. Since 0.1.
 MP_API void mp_pipe_close(mp_pipe *p);
 
-// Closes and releases the handle. No call may be running on it. NULL is fine;
-// in a process that does not own the end it only releases memory. Since 0.1.
+// Closes and releases the handle. No other thread of this process may use it meanwhile, not even
+// to wait: mp_pipe_close() ends its wait, then join it. NULL is fine; in a process that does not
+// own the end it only releases memory. Since 0.1.
 MP_API void mp_pipe_free(mp_pipe *p);
 
 #ifdef __cplusplus

@@ -172,13 +172,13 @@ typedef enum mp_shutdown {
 // Since 0.1.
 MP_API int mp_queue_shutdown(mp_queue *q, mp_shutdown how);
 
-// Releases the handle, which no other thread of this process may be using. In the process that
-// made it, the queue and all in it are gone, so let the others be through with it first:
-// mp_queue_shutdown() ends what they wait in, and then they end, or free their handles. Whoever
-// comes later is told, MP_EINVAL, and so is who still sleeps in it (MP_ECLOSED in
-// mp_queue_join()); but a process that is just at work in it may damage what its memory is used
-// for next. One with a name stays until mp_shm_unlink() and the last process that has it. NULL is
-// fine. Since 0.1.
+// Releases the handle. No other thread of this process may use it meanwhile, not even to wait:
+// mp_queue_shutdown() ends its wait, then join it. In the process that made it, the queue and all
+// in it are gone, so let the other processes be through with it first, by a shutdown, too; then
+// they end, or free their handles. Whoever comes later is told, MP_EINVAL, and so is who still
+// sleeps in it (MP_ECLOSED in mp_queue_join()); but a process that is just at work in it may damage
+// what its memory is used for next. One with a name stays until mp_shm_unlink() and the last
+// process that has it. NULL is fine. Since 0.1.
 MP_API void mp_queue_free(mp_queue *q);
 
 // ---- from other machines ----

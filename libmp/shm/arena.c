@@ -63,16 +63,16 @@ static struct block *block_at(const mp_arena *a, uint64_t offset)
 }
 
 // All that the blocks say is asked and checked before it is used: another process may
-// have written over it.
+// have written over it. Also without the lock, while others make blocks.
 static bool block_is_sound(const mp_arena *a, uint64_t offset)
 {
-    const struct mp__arena_head *h = a->head;
-    if (offset < MP__ARENA_HEAD || offset % ALIGN || offset > h->top ||
-        h->top - offset < sizeof(struct block))
+    uint64_t top = __atomic_load_n(&a->head->top, __ATOMIC_ACQUIRE);
+    if (offset < MP__ARENA_HEAD || offset % ALIGN || offset > top ||
+        top - offset < sizeof(struct block))
         return false;
     const struct block *b = block_at(a, offset);
     return b->magic == (MAGIC ^ offset) && b->capacity % ALIGN == 0 &&
-           b->capacity <= h->top - offset - sizeof *b;
+           b->capacity <= top - offset - sizeof *b;
 }
 
 // The list it goes to is the one of the largest class that it has room for.

@@ -95,17 +95,15 @@ static int nap(struct mp_lock *l)
 static int sleep_for(struct mp_lock *l, int naps, mp__deadline d)
 {
     int err = EBUSY;
-    bool last;
+    bool last = false;
+    atomic_fetch_add(&l->waiting, 1); // naps, too, end in memory that must be the lock's
     for (int i = 0; i < naps && err == EBUSY && !mp__object_gone(l); i++)
         err = nap(l);
-    if (err != EBUSY)
-        return err;
-    atomic_fetch_add(&l->waiting, 1);
-    do {
+    while ((err == EBUSY || err == ETIMEDOUT) && !last && !mp__object_gone(l)) {
         mp__deadline look = mp__now() + MP__LOOK_NS;
         last = look >= d;
         err = mp__robust_lock(&l->mutex, last ? d : look);
-    } while (err == ETIMEDOUT && !last && !mp__object_gone(l));
+    }
     atomic_fetch_sub(&l->waiting, 1);
     return err;
 }

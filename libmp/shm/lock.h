@@ -32,7 +32,7 @@ struct mp_lock {
     uint32_t again;         // an rlock: acquired so often beyond the first. Guarded by the
     uint32_t state;         // mutex, as the next two are
     pid_t dead;             // who died last with it
-    _Alignas(64) _Atomic uint32_t waiting; // those who sleep, or died sleeping
+    _Alignas(64) _Atomic uint32_t waiting; // those who nap or sleep, or died so
 };
 
 struct mp_rlock {

@@ -185,6 +185,8 @@ int mp_shm_list_extend(mp_shm_list *l, const mp_shm_list_item *items, size_t n)
     struct mp__list_view v;
     if (!items && n)
         return MP_EINVAL;
+    if (n > MP__LIST_MAX_LEN)
+        return MP_EOVERFLOW;
     for (size_t i = 0; i < n; i++)
         if (!items[i].data && items[i].size)
             return MP_EINVAL;

@@ -148,8 +148,9 @@ static struct told *tell(const mp_pool *p, const mp_pool_opts *o, int inner, siz
 {
     size_t n;
     const struct mp__code *code = mp__image_codes(p->image, &n);
-    *size = sizeof(struct told) + n * sizeof *code + o->init_arg_size;
-    struct told *t = calloc(1, *size);
+    struct told *t = NULL;
+    if (!__builtin_add_overflow(sizeof *t + n * sizeof *code, o->init_arg_size, size))
+        t = calloc(1, *size);
     if (!t)
         return NULL;
     *t = (struct told){.segment = p->seg.ctl,

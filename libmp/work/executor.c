@@ -236,8 +236,9 @@ static int check_map(const struct map *m)
     const struct chunk *c = &m->call;
     if (!c->fn || (!c->in && c->in_size && c->n) || (!c->out && c->out_size && c->n))
         return MP_EINVAL;
-    size_t most = c->in_size > c->out_size ? c->in_size : c->out_size;
-    if (c->n > PTRDIFF_MAX / 2 / (most + sizeof(int)) - 1)
+    size_t most = c->in_size > c->out_size ? c->in_size : c->out_size, bytes;
+    if (__builtin_add_overflow(most, sizeof(int), &most) ||
+        __builtin_mul_overflow(c->n, most, &bytes) || bytes > PTRDIFF_MAX / 2)
         return MP_EOVERFLOW;
     return 0;
 }

@@ -134,15 +134,16 @@ static void chunk_settled(struct mp__chunk *c)
 
 static int check(mp_pool *p, const struct mp__map_async *w, const mp_map_async_opts *o)
 {
-    size_t bytes;
+    size_t bytes, out;
     if (!p || !w->fn || (!w->in && w->in_size) || (!w->to && w->out_size) || o->timeout_ms < 0 ||
         o->retries < 0 || (o->ctx_size && !o->ctx))
         return MP_EINVAL;
     if (!mp__fork_is_mine(p->owner))
         return MP_EOWNER;
     if (__builtin_mul_overflow(w->n, w->in_size, &bytes) || bytes > PTRDIFF_MAX / 2 ||
-        __builtin_mul_overflow(w->n, w->out_size + sizeof(int), &bytes) ||
-        bytes > PTRDIFF_MAX / 2 || o->ctx_size > PTRDIFF_MAX / 4)
+        __builtin_add_overflow(w->out_size, sizeof(int), &out) ||
+        __builtin_mul_overflow(w->n, out, &bytes) || bytes > PTRDIFF_MAX / 2 ||
+        o->ctx_size > PTRDIFF_MAX / 4)
         return MP_EOVERFLOW;
     return mp__image_has(p->image, (void (*)(void))w->fn) ? 0 : MP_ENOFUNC;
 }

@@ -6,8 +6,12 @@
 #include <limits.h>
 #include <mp/lock.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
@@ -240,6 +244,7 @@ struct one_who_waits {
     pthread_t thread;
     mp_lock *lock;
     int result;
+    _Atomic pid_t tid;
 };
 
 static void *wait_for_lock(void *arg)
@@ -276,6 +281,42 @@ MP_TEST(freed_by_its_owner_while_others_wait)
     ck_assert_ptr_ne(l, other);
     mp_lock_free(other);
     mp_arena_delete(a);
+}
+
+// Its timer is so coarse that a nap, which is the shortest sleep there is, takes a while.
+static void *nap_for_lock(void *arg)
+{
+    struct one_who_waits *w = arg;
+    prctl(PR_SET_TIMERSLACK, 500000000ul);
+    atomic_store(&w->tid, gettid());
+    w->result = mp_lock_acquire(w->lock, MP_FOREVER);
+    return NULL;
+}
+
+static bool is_asleep(pid_t tid)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+    FILE *f = fopen(path, "re");
+    if (f && !fgets(line, sizeof line, f))
+        *line = '\0';
+    if (f)
+        fclose(f);
+    const char *name_end = strrchr(line, ')');
+    return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+// The memory of the last object goes with it, and a nap ends with a look at the lock.
+MP_TEST(freed_while_another_naps)
+{
+    struct one_who_waits w = {.lock = new_lock()};
+    mp_assert_ok(mp_lock_acquire(w.lock, 0));
+    ck_assert_int_eq(pthread_create(&w.thread, NULL, nap_for_lock, &w), 0);
+    while (!atomic_load(&w.tid) || !is_asleep(atomic_load(&w.tid)))
+        sched_yield();
+    mp_lock_free(w.lock);
+    pthread_join(w.thread, NULL);
+    mp_assert_err(w.result, MP_ECLOSED);
 }
 
 MP_TEST(freed_while_another_holds_it)
