@@ -16,8 +16,8 @@ gives "an unknown option" 2 mpmap --nonsense true ::: 1
 has "an unknown option" "mpmap: unrecognized option '--nonsense'" "$err"
 has "an unknown option: the remedy" "mpmap --help" "$err"
 gives "an unknown letter" 2 mpmap -Q true ::: 1
-if command -v script >/dev/null; then
-    has "no command, at a terminal" "no command" "$(script -qec mpmap /dev/null)"
+if has_terminal; then
+    has "no command, at a terminal" "no command" "$(terminal mpmap </dev/null)"
 fi
 gives "-k and -u" 2 mpmap -k -u echo ::: a
 gives "--so and -s" 2 mpmap --so x:y -s ::: a
