@@ -19,7 +19,6 @@
 #include <sys/wait.h>
 
 // How long a child may outlive its parent, with room for a slow machine.
-#define DEATH_MS (MPTEST_ASAN || MPTEST_TSAN ? 1000 : 200)
 
 // Memory that a test shares with its children.
 struct shared {
@@ -77,12 +76,10 @@ static bool is_gone(pid_t pid)
     return kill(pid, 0) < 0 && errno == ESRCH;
 }
 
-static void expect_gone(pid_t pid, int ms)
+// How soon is for test_parent_faults.c to see.
+static void expect_gone(pid_t pid)
 {
-    int64_t end = mp__now() + (int64_t)ms * 1000000;
-    while (!is_gone(pid) && mp__now() < end)
-        usleep(500);
-    ck_assert_msg(is_gone(pid), "process %d still there after %d ms", (int)pid, ms);
+    ck_assert_msg(mptest_eventually(is_gone(pid), 15000), "process %d lives on", (int)pid);
 }
 
 // ---- exit codes ------------------------------------------------------------------
@@ -463,7 +460,7 @@ static int grow_tree(void *arg)
 static void expect_tree_gone(void)
 {
     for (int i = 0; i < atomic_load(&sh->count); i++)
-        expect_gone(atomic_load(&sh->pid[i]), DEATH_MS);
+        expect_gone(atomic_load(&sh->pid[i]));
 }
 
 MP_TEST(kill_minus_9_of_a_parent_ends_all_below)
@@ -566,7 +563,7 @@ MP_TEST(the_end_of_the_thread_that_started_it_is_nothing)
     ck_assert(!is_gone(grandchild));
     mp_process_kill(p);
     ck_assert_int_eq(end_of(p), -SIGKILL);
-    expect_gone(grandchild, DEATH_MS);
+    expect_gone(grandchild);
 }
 
 // A plain fork, and another child, must not hold what keeps the first one alive.
