@@ -238,6 +238,53 @@ MP_TEST(too_many_under_way_is_told)
     ck_assert_int_eq(r, 0);
 }
 
+struct slow {
+    mp_pipe *to, *from;
+    _Atomic int sent; // of which eight are a full ring
+};
+
+static bool sleeps_for_room(struct slow *s, int got)
+{
+    return atomic_load(&s->sent) - got == 8 && atomic_load(&s->to->channel.post.watched);
+}
+
+// Reads half of what there is each time that the sender sleeps, until it sends the end.
+static void *read_slowly(void *arg)
+{
+    struct slow *s = arg;
+    char buf[500];
+    int64_t n = 0;
+    for (int got = 0; n != 3;) {
+        (void)mptest_eventually(sleeps_for_room(s, got), 50);
+        for (int i = 0; i < 4 && n != 3; i++, got++) {
+            n = mp_pipe_recv(s->from, buf, sizeof buf, LONG_MS);
+            mptest_require(n > 0);
+        }
+    }
+    return NULL;
+}
+
+// A sender that waits reads the socket, for the receiving thread of its process as well. When it
+// sleeps no more, nobody may wait for it: also if it waited first for all of the ring, to grow it.
+MP_TEST(a_sender_that_was_woken_watches_nothing)
+{
+    struct slow s = {0};
+    pthread_t t;
+    char buf[500] = "";
+    mp_pipe_opts opts = {.ring_size = 4096, .ring_max = 1 << 20, .no_spin = true};
+    mp_assert_ok(mp_pipe_new(&s.to, &s.from, &opts));
+    ck_assert_int_eq(pthread_create(&t, NULL, read_slowly, &s), 0);
+    for (int i = 0; i < 100; i++) {
+        mp_assert_ok(mp_pipe_send(s.to, buf, sizeof buf, LONG_MS));
+        ck_assert(!atomic_load(&s.to->channel.post.watched));
+        atomic_fetch_add(&s.sent, 1);
+    }
+    mp_assert_ok(mp_pipe_send(s.to, "end", 3, LONG_MS));
+    pthread_join(t, NULL);
+    mp_pipe_free(s.to);
+    mp_pipe_free(s.from);
+}
+
 static void *send_quarters(void *arg)
 {
     static char buf[1000];
