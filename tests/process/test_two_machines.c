@@ -296,7 +296,9 @@ static int be_there(int go, int ready, const struct scene *scene)
     if (system("ip addr add " THERE "/24 dev there && ip link set there up") != 0) // NOLINT
         return 98;
     mptest_require(read(go, url, sizeof url) > 0);
-    return scene->there(url);
+    int r = scene->there(url);
+    (void)!read(go, url, 1); // its end of the link goes with it, and takes the other along
+    return r;
 }
 
 static void be_here(int go, pid_t there, const struct scene *scene)
@@ -323,10 +325,13 @@ static void two_machines(const struct scene *scene)
     fflush(NULL);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
-    if (pid == 0)
+    if (pid == 0) {
+        close(go[1]);
         _exit(be_there(go[0], ready[1], scene));
+    }
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     be_here(go[1], pid, scene);
+    ck_assert_int_eq(write(go[1], "", 1), 1);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
     for (int i = 0; i < 2; i++) {
