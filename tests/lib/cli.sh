@@ -14,6 +14,8 @@ cd "$dir" || exit 2
 for fd in /proc/self/fd/*; do
     [ "${fd##*/}" -le 2 ] || [ "$fd" -ef "$0" ] || eval "exec ${fd##*/}>&-"
 done
+# As lib/mptest.c does, for the same reason.
+[ "$(ulimit -S -n)" -ge 20000 ] 2>/dev/null || ulimit -S -n 20000 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
 
 "$1"
 status=$?
