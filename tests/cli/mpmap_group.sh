@@ -99,7 +99,7 @@ eventually test -z "$(groups_left)" || eventually sh -c 'test -z "$(find "$memor
 is "kill -9: no job is left" gone "$(gone "$(cat job)" && echo gone)"
 if is_v2; then
     is "version 2: as it was" "" "$(cat "$memory/cgroup.subtree_control")"
-    gives "--timeout ends what has no environment" 1 ./inside mpmap --mem 64M --timeout 0.5 -s \
+    gives "--timeout ends what has no environment" 1 ./inside mpmap --mem 64M --timeout 5 -s \
         'env -i setsid sleep 1000 & echo $! >hidden; sleep 1000; : {}' ::: a
     eventually gone "$(cat hidden)" || is "what has no environment is gone" yes no
     # Who shares our group keeps it from having limits: refused, and nothing is changed.

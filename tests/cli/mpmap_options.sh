@@ -111,7 +111,7 @@ zpty -n -w z "$1"$'\t'
 zpty -r -m z line "*$2*" && echo "$2"
 zpty -d z
 END
-    is "zsh: an option" "--keep-order" "$(HOME=$PWD timeout 20 zsh -f try.zsh 'mpmap --keep-o' --keep-order)"
+    is "zsh: an option" "--keep-order" "$(HOME=$PWD timeout 60 zsh -f try.zsh 'mpmap --keep-o' --keep-order)"
     rm -rf functions .zcompdump*
 fi
 finish
