@@ -11,7 +11,7 @@
 //     ipc:///run/me/name        a socket file; "ipc://" finds a name by itself
 //     tcp://127.0.0.1:5555      IPv4, IPv6 as tcp://[::1]:5555, or a name; port 0 finds a
 //     tls+tcp://host:5555       free one; a listener's host may be * for all addresses
-//     ws://host:5555/path
+//     ws://host:5555/path       in IPv6 where the machine has more of it than ::1
 //
 // The network is spoken to by mpproxy, a program that the first use of a URL starts, and which
 // the processes forked from it share; no thread and no library for it enters this process. It

@@ -93,6 +93,19 @@ MP__SLOW void mp__channel_grow(struct mp__channel *c)
 
 static const struct mp__waiter room_waiter = {room_ready, room_arm, room_sleep};
 
+// However it ends, the watch is over: else the receiving thread would let this one read each
+// parcel, which does not come any more.
+static int sleep_for_room(struct mp__channel *c, size_t target, mp__deadline d)
+{
+    c->tx.target = target;
+    c->tx.slice_ms = SLICE_MIN_MS;
+    c->tx.watching = false;
+    int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
+    if (c->tx.watching)
+        mp__socket_leave(c);
+    return r;
+}
+
 // A stream that keeps the ring full, or whose messages are longer than it, deserves a
 // larger one, which can only be had while the ring is empty: waits for that a little.
 static MP__SLOW void consider_growing(struct mp__channel *c, mp__deadline d)
@@ -100,10 +113,8 @@ static MP__SLOW void consider_growing(struct mp__channel *c, mp__deadline d)
     struct mp__ring_tx *t = &c->tx.ring;
     if (t->cap >= c->ring_max || ++c->tx.full < MP__GROW_AFTER || d == 0)
         return;
-    c->tx.target = (size_t)t->cap;
-    c->tx.slice_ms = SLICE_MIN_MS;
     mp__deadline soon = mp__now() + SLICE_MIN_MS * INT64_C(1000000);
-    int r = mp__wait_until(&c->tx.spin, &room_waiter, c, soon < d ? soon : d);
+    int r = sleep_for_room(c, (size_t)t->cap, soon < d ? soon : d);
     if (r == 0 && mp__ring_look_tail(t) == 0 && mp__ring_free(t) == t->cap)
         mp__channel_grow(c);
 }
@@ -118,12 +129,7 @@ static MP__SLOW int wait_room(struct mp__channel *c, size_t need, int timeout_ms
         return 0;
     mp__deadline d = mp__deadline_in(timeout_ms);
     consider_growing(c, d);
-    c->tx.target = need;
-    c->tx.slice_ms = SLICE_MIN_MS;
-    c->tx.watching = false;
-    int r = mp__wait_until(&c->tx.spin, &room_waiter, c, d);
-    if (c->tx.watching)
-        mp__socket_leave(c);
+    int r = sleep_for_room(c, need, d);
     int end = end_error(c);
     if (end < 0)
         return end;

@@ -181,9 +181,27 @@ static void on_epoll(uv_poll_t *h, int status, int events)
     }
 }
 
+// libuv ends the program where its first loop finds no descriptors for its pipe of signals, after
+// those of epoll and of its rings: so it may only begin where there are so many.
+static int room_for_libuv(void)
+{
+    enum { NEEDS = 5 };
+    int fd[NEEDS], n = 0, err = 0;
+    while (n < NEEDS && (fd[n] = epoll_create1(EPOLL_CLOEXEC)) >= 0)
+        n++;
+    if (n < NEEDS)
+        err = -errno;
+    while (n > 0)
+        close(fd[--n]);
+    return err;
+}
+
 int mp__watch_open(mp_loop *loop)
 {
-    int err = uv_loop_init(&loop->uv); // libuv's errors are -errno
+    int err = room_for_libuv();
+    if (err)
+        return err;
+    err = uv_loop_init(&loop->uv); // libuv's errors are -errno
     if (err)
         return err;
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};

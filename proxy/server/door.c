@@ -17,7 +17,7 @@
 #define ACCEPTORS 16                // at once: many may come in a moment
 #define AT_DOOR   64                // who may be there without having said who it is
 #define NOT_TAKEN 32                // connections that the user has not accepted
-#define RETRY_NS  INT64_C(50000000) // after an accept for which there was no descriptor
+#define RETRY_NS  INT64_C(50000000) // where a descriptor could not be had, or not be sent
 
 // One accept: under way, done, or resting.
 struct acceptor {
@@ -185,6 +185,10 @@ void door_ready(struct door *d, struct link *l)
     int r = d->closed ? MP_ECLOSED : hand_over(d, l);
     if (r == 0 || r == MP_EAGAIN)
         return;
+    if (r == -ETOOMANYREFS) { // this user has others under way, just now
+        loop_set_timer(&d->timer, RETRY_NS);
+        return;
+    }
     mp_log(MP_LOG_WARN, "%s: a connection cannot be handed over: %s", d->terms->url,
            mp_strerror(r));
     link_drop(l);
@@ -239,13 +243,24 @@ static void do_work(struct work *w)
         destroy(d);
 }
 
+// Those who are ready go in, as far as the user wants them, and more may come.
+static void let_in(struct door *d)
+{
+    for (struct link *l = d->first, *next; l && d->not_taken < NOT_TAKEN; l = next) {
+        next = l->door_next;
+        if (link_is_ready(l))
+            door_ready(d, l);
+    }
+    accept_more(d);
+}
+
 static void on_timer(struct timer *t)
 {
     struct door *d = OWNER_OF(t, struct door, timer);
     if (d->closed)
         loop_post(&d->work);
     else
-        accept_more(d);
+        let_in(d);
 }
 
 // The user took some, or is gone.
@@ -260,12 +275,7 @@ static void on_sock(struct source *s, uint32_t events)
         close_door(d);
         return;
     }
-    for (struct link *l = d->first, *next; l && d->not_taken < NOT_TAKEN; l = next) {
-        next = l->door_next;
-        if (link_is_ready(l))
-            door_ready(d, l);
-    }
-    accept_more(d);
+    let_in(d);
 }
 
 // ---- opening -----------------------------------------------------------------------------

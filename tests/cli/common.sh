@@ -54,6 +54,16 @@ gone() {
     [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 
+# terminal COMMAND: at a terminal of its own, where what stands on standard input is typed.
+terminal() {
+    timeout 60 script -qec "$1" /dev/null
+}
+
+# has_terminal: script(1) is there and can make one.
+has_terminal() {
+    terminal true </dev/null >/dev/null 2>&1
+}
+
 # sanitized: mpmap was built with a sanitizer, which has memory of its own.
 sanitized() {
     nm "$(command -v mpmap)" 2>/dev/null | grep -q '__asan_init\|__tsan_init'

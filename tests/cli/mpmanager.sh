@@ -180,11 +180,11 @@ if command -v python3 >/dev/null; then
     gives "sd_notify" 0 python3 "$MP_SRC/tests/lib/notify.py" mpmanager
     is "sd_notify" "READY WATCHDOG RELOADING READY STOPPING" "$out"
 fi
-if command -v systemd-analyze >/dev/null; then
+if systemd-analyze --help 2>/dev/null | grep -q -- --offline; then
     # The program need not be installed.
     sed 's|^ExecStart=.*|ExecStart=/bin/true|' "$MP_BIN/../mpmanager.service" >mpmanager.service
     gives "the unit" 0 systemd-analyze security --offline=yes --threshold=20 ./mpmanager.service
 else
-    echo "SKIP: systemd-analyze is not installed: the unit was not judged"
+    echo "SKIP: no systemd-analyze that judges units offline is installed"
 fi
 finish

@@ -26,8 +26,8 @@ kill_all() {
     done
     rm -f job.* child.* session.* orphan.*
 }
-# In one of some tries, since others use the machine, too.
-for _ in 1 2 3 4 5; do
+# In one of many tries, since others use the machine, too.
+for _ in $(seq 25); do
     kill_all
     [ -n "$late" ] || break
 done

@@ -16,8 +16,8 @@ gives "an unknown option" 2 mpmap --nonsense true ::: 1
 has "an unknown option" "mpmap: unrecognized option '--nonsense'" "$err"
 has "an unknown option: the remedy" "mpmap --help" "$err"
 gives "an unknown letter" 2 mpmap -Q true ::: 1
-if command -v script >/dev/null; then
-    has "no command, at a terminal" "no command" "$(script -qec mpmap /dev/null)"
+if has_terminal; then
+    has "no command, at a terminal" "no command" "$(terminal mpmap </dev/null)"
 fi
 gives "-k and -u" 2 mpmap -k -u echo ::: a
 gives "--so and -s" 2 mpmap --so x:y -s ::: a
@@ -111,7 +111,7 @@ zpty -n -w z "$1"$'\t'
 zpty -r -m z line "*$2*" && echo "$2"
 zpty -d z
 END
-    is "zsh: an option" "--keep-order" "$(HOME=$PWD timeout 20 zsh -f try.zsh 'mpmap --keep-o' --keep-order)"
+    is "zsh: an option" "--keep-order" "$(HOME=$PWD timeout 60 zsh -f try.zsh 'mpmap --keep-o' --keep-order)"
     rm -rf functions .zcompdump*
 fi
 finish

@@ -7,9 +7,9 @@
 # $out is what that shows.
 at() {
     echo "$1" >at.sh
-    out=$(timeout 60 script -qec "sh at.sh" /dev/null | tr -d '\r')
+    out=$(terminal "sh at.sh" | tr -d '\r')
 }
-script -qec true /dev/null </dev/null >/dev/null 2>&1 || {
+has_terminal || {
     echo "skipped: script(1) makes no terminal here"
     exit 77
 }
@@ -27,7 +27,7 @@ esac
 echo "went on: $1"
 END
 at 'before=$(stty -g)
-mpmap -k -j5 --joblog log --retries 1 sh wants ::: read modes other child deaf; echo status $?
+mpmap -k -j5 --term-seq TERM,60000,KILL --joblog log --retries 1 sh wants ::: read modes other child deaf; echo status $?
 [ "$before" = "$(stty -g)" ] && echo the modes are as before' </dev/null
 for job in '1 (read)' '2 (modes)' '4 (child)' '5 (deaf)'; do
     has "job $job" "mpmap: job $job: wants the terminal, which no job has: ended" "$out"
@@ -41,7 +41,7 @@ at 'stty tostop; mpmap -u sh -c "sleep 0.1; echo heard" ::: 1; echo status $?' <
 has "a terminal that stops who writes to it" "wants the terminal" "$out"
 has "a terminal that stops who writes to it: status" "status 1" "$out"
 # Who was stopped by somebody else is left alone: 1.5 s, and a look at it each second.
-at 'mpmap sh -c "(sleep 1.5; kill -CONT \$\$) & kill -STOP \$\$; echo went on" ::: 1 2>&1; echo status $?' </dev/null
+at 'mpmap sh -c "(until [ -e went ]; do sleep 1.5; kill -CONT \$\$; done) & kill -STOP \$\$; : >went; wait; echo went on" ::: 1 2>&1; echo status $?' </dev/null
 is "who stopped itself" "went on${nl}status 0" "$(echo "$out" | grep -v background)"
 
 # Ctrl-C, typed once the job is there, reaches mpmap, and by it the job.
@@ -70,7 +70,7 @@ long=$(head -c 5000 /dev/zero | tr '\0' x)
 gives "-t, a long item" 0 mpmap -t true ::: "$long"
 is "-t, a long item: all of it" "mpmap: job 1: true $long" "$err"
 echo y >yes
-out=$(timeout 60 script -qec "mpmap -p echo ::: '$item' | od -c" /dev/null <yes)
+out=$(terminal "mpmap -p echo ::: '$item' | od -c" <yes)
 has "-p" "echo 'a'\$'\\x1b''[2Jb'\$'\\x0d''c'\$'\\x07''d' ?..." "$out"
 is "-p: control characters" "" "$(echo "$out" | grep "$esc")"
 finish

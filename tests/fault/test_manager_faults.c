@@ -229,7 +229,7 @@ MP_TEST_TIMEOUT(who_waits_hears_at_once_that_the_daemon_died, 60)
     }
     int ms = (int)(now_ms() - t);
     printf("%d blocked clients of a killed daemon had ended after %d ms\n", N, ms);
-    ck_assert_int_lt(ms, 10000);
+    ck_assert_int_lt(ms, 30000);
     close(fds[0]);
     close(fds[1]);
     mp_proxy_free(l);
@@ -445,13 +445,14 @@ MP_TEST(a_daemon_that_is_stopped_does_not_stop_its_clients)
 {
     mp_proxy *d;
     manager_begin(NULL);
-    mp_manager *m = manager_connect(&(mp_manager_opts){.patience_ms = 200});
+    mp_manager *m = manager_connect(&(mp_manager_opts){.patience_ms = 2000});
     mp_assert_ok(mp_manager_get(m, &d, "d", "dict", ""));
     kill(manager_pid, SIGSTOP);
     mp_assert_err(mp_dict_set(d, "x", "i", 1), MP_ELOST);
     kill(manager_pid, SIGCONT);
-    mp_assert_ok(mp_manager_reconnect(m));
-    mp_assert_ok(mp_dict_set(d, "x", "i", 1)); // the object is there still
+    // The object is there still, as soon as the daemon is.
+    ck_assert(mptest_eventually(mp_manager_reconnect(m) == 0 && mp_dict_set(d, "x", "i", 1) == 0,
+                                LONG_MS));
     mp_proxy_free(d);
     mp_manager_free(m);
     manager_end();

@@ -452,7 +452,7 @@ MP_TEST(the_supervisor_is_killed)
     int64_t start = mp__now();
     ck_assert_int_eq(kill(supervisor, SIGKILL), 0);
     pthread_join(t.thread, NULL);
-    ck_assert_int_lt(mp__now() - start, 2000000000);
+    ck_assert_int_lt(mp__now() - start, 15000000000);
     mp_assert_err(t.result, MP_EBROKEN);
     ck_assert_int_eq(board->up, 2);
     long x = 1, y;
@@ -461,7 +461,7 @@ MP_TEST(the_supervisor_is_killed)
     for (int i = 0; i < 2; i++)
         ck_assert(mptest_eventually(kill(workers[i], 0) < 0, 15000));
     mp_assert_ok(mp_pool_close(t.pool));
-    mp_assert_ok(mp_pool_join(t.pool, 1000));
+    mp_assert_ok(mp_pool_join(t.pool, 15000));
     mp_pool_free(t.pool);
     mp_arena_delete(arena);
 }
@@ -712,7 +712,7 @@ MP_TEST(nested_pools_go_with_their_worker)
     pthread_join(t.thread, NULL);
     mp_assert_err(t.result, MP_ECANCELED);
     for (int i = 0; i < 2; i++) {
-        mp_assert_ok(mp__pidfd_wait(fds[i], mp__deadline_in(5000)));
+        mp_assert_ok(mp__pidfd_wait(fds[i], mp__deadline_in(15000)));
         close(fds[i]);
     }
     mp_pool_free(t.pool);

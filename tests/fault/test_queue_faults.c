@@ -227,9 +227,10 @@ MP_TEST(items_of_a_stopped_consumer_go_to_others)
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     kill(pid, SIGSTOP);
     uint32_t x, n = 0;
-    while (mp_queue_get(q, &x, sizeof x, 500) == sizeof x)
+    while (n < 99 && mp_queue_get(q, &x, sizeof x, 15000) == sizeof x)
         n++;
     ck_assert_uint_eq(n, 99);
+    mp_assert_err(mp_queue_get(q, &x, sizeof x, 200), MP_ETIMEDOUT);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     mp_queue_free(q);

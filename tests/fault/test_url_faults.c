@@ -678,6 +678,49 @@ MP_TEST_TIMEOUT(without_descriptors_the_others_go_on, 60)
     mp_listener_free(l);
 }
 
+// An unprivileged user who has as many descriptors under way as he may: who connects meanwhile
+// comes in when there are fewer.
+static int accept_late(void *arg)
+{
+    uid_t nobody = 30000 + (uid_t)getpid() % 30000;
+    struct rlimit low = {60, 60};
+    mp_url_opts o = url_opts(&tcp, true);
+    mp_listener *l;
+    mp_pipe *p, *a, *b;
+    int n = 0, got;
+    (void)arg;
+    if (setrlimit(RLIMIT_NOFILE, &low) < 0 || setresgid(65534, 65534, 65534) < 0 ||
+        setresuid(nobody, nobody, nobody) < 0)
+        return 77;
+    mptest_require(mp_listen(&l, tcp.url, &o) == 0 && mp_pipe_new(&a, &b, NULL) == 0);
+    while (n < 200 && mp_pipe_send_fd(a, 0, 0) == 0)
+        n++;
+    mptest_require(n < 200);
+    int peer = raw(mp_listener_url(l));
+    say(peer, "\0SP\0\0\x10\0\0", 8);
+    mptest_require(mp_accept(l, &p, 300) == MP_ETIMEDOUT);
+    for (; n > 0; n--) {
+        mptest_require((got = mp_pipe_recv_fd(b, LONG_MS)) >= 0);
+        close(got);
+    }
+    mptest_require(mp_accept(l, &p, LONG_MS) == 0);
+    close(peer);
+    mp_pipe_free(p);
+    mp_pipe_free(a);
+    mp_pipe_free(b);
+    mp_listener_free(l);
+    return 0;
+}
+
+MP_TEST(who_cannot_be_handed_over_yet_waits)
+{
+    url_needs_proxy();
+    int r = mptest_in_child(accept_late, NULL);
+    if (r == 77)
+        mp_skip("needs the privilege to become another user");
+    ck_assert_int_eq(r, 0);
+}
+
 // A connection for which the accepting process has no descriptors is lost, and no more.
 MP_TEST(accepting_without_descriptors)
 {

@@ -67,7 +67,7 @@ run() {
     clang $flags -fsanitize=fuzzer -o "$tmp/fuzz_$target" \
         "$tmp/$(echo "$here/fuzz_$target.c" | tr / _).o" "$tmp/library.a" $(pkg-config --libs $packages)
     mkdir -p "$dir/$target"
-    if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
+    if ! "$tmp/fuzz_$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=512 \
         -malloc_limit_mb=64 -max_len=4096 -artifact_prefix="$dir/$target-" -print_final_stats=1 \
         "$dir/$target" "$here/corpus/$target" >"$tmp/log.$target" 2>&1; then
         tail -60 "$tmp/log.$target"

@@ -34,6 +34,13 @@ static void echo(nng_socket s)
     }
 }
 
+// NNG drops what it has not sent: so it stays until the other side has it all, and makes a file.
+static void until_arrived(void)
+{
+    for (int i = 0; i < 20000 && access("arrived", F_OK) < 0; i++)
+        usleep(1000);
+}
+
 static void send_all(nng_socket s)
 {
     for (int i = 0; i < 100; i++) {
@@ -41,7 +48,7 @@ static void send_all(nng_socket s)
         size_t n = (size_t)snprintf(text, sizeof text, "message %d", i);
         must(nng_send(s, text, n, 0), "nng_send");
     }
-    usleep(300000); // NNG drops what it has not sent
+    until_arrived();
 }
 
 static void pull_all(nng_socket s)

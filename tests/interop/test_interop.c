@@ -123,8 +123,15 @@ static mp_pipe *connection(const struct peer *p, const struct transport *t, bool
     return pipe;
 }
 
+// Who has sent may go.
+static void arrived(void)
+{
+    ck_assert_int_eq(close(open("arrived", O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+}
+
 static void clean_up(void)
 {
+    unlink("arrived");
     unlink("both.pem");
     unlink("peer"); // some leave their socket behind
 }
@@ -168,6 +175,7 @@ static void receive(const struct peer *p, const struct transport *t, bool they_l
         ck_assert_int_eq(n, snprintf(want, sizeof want, "message %d", i));
         ck_assert_int_eq(memcmp(got, want, (size_t)n), 0);
     }
+    arrived();
     mp_assert_err(mp_pipe_recv(pipe, got, sizeof got, LONG_MS), MP_EOF);
     mp_pipe_free(pipe);
     await(s);
@@ -328,6 +336,7 @@ static void pipeline(const struct peer *p, const struct transport *t, const mp_q
         if (opts->ack)
             mp_assert_ok(mp_queue_task_done(q));
     }
+    arrived();
     await(s);
     s = start_peer(p, t, false, mp_listener_url(l), "pull");
     for (int i = 0; i < 100; i++) {

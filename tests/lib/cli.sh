@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: MIT
 #
 # Runs one shell test: cli.sh SCRIPT. It gets an empty directory as TMPDIR and working
@@ -10,6 +10,12 @@ dir=$(mktemp -d "$tmp/mpcli-XXXXXX") || exit 2
 TMPDIR=$dir
 export TMPDIR
 cd "$dir" || exit 2
+# What the caller happens to have open would be in the way where a test limits descriptors.
+for fd in /proc/self/fd/*; do
+    [ "${fd##*/}" -le 2 ] || [ "$fd" -ef "$0" ] || eval "exec ${fd##*/}>&-"
+done
+# As lib/mptest.c does, for the same reason.
+[ "$(ulimit -S -n)" -ge 20000 ] 2>/dev/null || ulimit -S -n 20000 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"
 
 "$1"
 status=$?
@@ -21,7 +27,7 @@ left() {
     done | grep -v ' grep \| ps \|lib/cli.sh'
 }
 i=0
-while processes=$(left) && [ $i -lt 20 ]; do
+while processes=$(left) && [ $i -lt 100 ]; do
     i=$((i + 1))
     sleep 0.1
 done

@@ -114,12 +114,12 @@ static inline bool crew_refuse(long call, int error)
 }
 
 // Nothing outlives its parent by more than this. Where the machine has other work, that is seen
-// by the best of some tries of an expression that gives ms.
+// by the best of many tries of an expression that gives ms.
 #define CREW_DEATH_MS 200
 #define crew_best(ms)                                                                              \
     ({                                                                                             \
         int64_t crew_least = INT64_MAX;                                                            \
-        for (int crew_i = 0; crew_i < 5 && crew_least > CREW_DEATH_MS; crew_i++) {                 \
+        for (int crew_i = 0; crew_i < 30 && crew_least > CREW_DEATH_MS; crew_i++) {                \
             int64_t crew_ms = (ms);                                                                \
             crew_least = crew_ms < crew_least ? crew_ms : crew_least;                              \
         }                                                                                          \

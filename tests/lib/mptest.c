@@ -32,8 +32,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define GRACE_MS 2000 // for what ends by itself: a killed orphan, a thread after join
-
 static struct mptest *first, **last = &first;
 static bool forking = true;
 static char base_dir[256];
@@ -212,6 +210,14 @@ static int thread_count(void)
     return n;
 }
 
+// For what ends by itself: a killed orphan, a thread after join. MPTEST_GRACE_MS has another time,
+// for who knows that it will not.
+static int grace_ms(void)
+{
+    const char *ms = getenv("MPTEST_GRACE_MS");
+    return ms ? atoi(ms) : 10000;
+}
+
 int mptest_fd_count(void)
 {
     struct names s = list_fds();
@@ -297,7 +303,7 @@ static _Noreturn void be_test(const struct mptest *t)
     if (has_child())
         describe_children(left, sizeof left, "child");
     // TSan has a thread of its own, which it starts when it likes.
-    if (!MPTEST_TSAN && !mptest_eventually(thread_count() <= threads, GRACE_MS))
+    if (!MPTEST_TSAN && !mptest_eventually(thread_count() <= threads, grace_ms()))
         snprintf(left + strlen(left), sizeof left - strlen(left), "%s%d threads more",
                  *left ? ", " : "", thread_count() - threads);
     struct names after = list_fds();
@@ -372,9 +378,9 @@ void mptest_run(const struct mptest *t)
         be_test(t);
     end_alike(await_test(pid));
 
-    if (!mptest_eventually(orphans_gone(), GRACE_MS))
+    if (!mptest_eventually(orphans_gone(), grace_ms()))
         describe_children(left, sizeof left, "process");
-    (void)mptest_eventually(!has_more_shm(&shm), GRACE_MS); // a killed orphan's
+    (void)mptest_eventually(!has_more_shm(&shm), grace_ms()); // a killed orphan's
     struct names shm_after = list_shm(), files = {0};
     if (atomic_load(skipped) == skips)
         files = list_dir(dir);
@@ -433,11 +439,25 @@ static void close_inherited(void)
         closedir(d);
 }
 
-// TMPDIR, unless the names of sockets there would be too long.
+// An unprivileged user may have no more descriptors under way in sockets than one process may have
+// open, in all that he runs together: with the 1024 that are usual, tests side by side fail with
+// ETOOMANYREFS.
+static void raise_fd_limit(void)
+{
+    struct rlimit l;
+    const rlim_t enough = 20000;
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= enough)
+        return;
+    l.rlim_cur = l.rlim_max < enough ? l.rlim_max : enough;
+    setrlimit(RLIMIT_NOFILE, &l);
+}
+
+// TMPDIR, unless the names of sockets there would be too long, or a /dev/shm of our own hides it.
 static const char *temporary(void)
 {
     const char *tmp = getenv("TMPDIR");
-    return tmp && *tmp == '/' && strlen(tmp) <= 40 ? tmp : "/tmp";
+    return tmp && *tmp == '/' && strlen(tmp) <= 40 && strncmp(tmp, "/dev/shm", 8) != 0 ? tmp
+                                                                                       : "/tmp";
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -468,6 +488,7 @@ int main(int argc, char **argv)
         return 2;
     const char *suite = program_invocation_short_name;
     close_inherited();
+    raise_fd_limit();
     snprintf(base_dir, sizeof base_dir, "%s/mptest-XXXXXX", temporary());
     skipped =
         mmap(NULL, sizeof *skipped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -475,8 +496,7 @@ int main(int argc, char **argv)
         perror(base_dir);
         return 2;
     }
-    if (MPTEST_ASAN || MPTEST_TSAN)
-        setenv("CK_TIMEOUT_MULTIPLIER", "4", 0);
+    setenv("CK_TIMEOUT_MULTIPLIER", MPTEST_ASAN || MPTEST_TSAN ? "8" : "3", 0);
     make_private_shm();
 
     SRunner *sr = make_runner(strncmp(suite, "test_", 5) == 0 ? suite + 5 : suite);

@@ -234,7 +234,7 @@ MP_TEST(the_end_of_who_has_it_is_the_end_of_the_pipe)
     mp_assert_ok(mp_process_kill(p));
     int64_t begin = mp__now();
     mp_assert_err(mp_pipe_recv(x, buf, 10, LONG_MS), MP_EOF);
-    ck_assert_int_lt(mp__now() - begin, (int64_t)5 * 1000000000);
+    ck_assert_int_lt(mp__now() - begin, (int64_t)15 * 1000000000);
     mp_assert_ok(mp_process_join(p, LONG_MS));
     mp_assert_ok(mp_process_exitcode(p, &code));
     mp_process_free(p);
@@ -550,7 +550,8 @@ MP_TEST_TIMEOUT(both_threads_of_both_ends, 120)
         mp_assert_ok(mp_pipe_new(&a, &b, &opts));
         mp_process *p = start(send_and_receive, b);
         ck_assert_int_eq(send_and_receive(a), 0);
-        mp_assert_err(mp_pipe_recv_fd(a, LONG_MS), MP_EOF);
+        // It may have much to read still, and one CPU for all.
+        mp_assert_err(mp_pipe_recv_fd(a, 3 * LONG_MS), MP_EOF);
         mp_pipe_free(a);
         join(p);
     }

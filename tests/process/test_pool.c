@@ -58,7 +58,7 @@ MP_TEST(map_gives_results_in_order)
     ck_assert_str_eq(mp_pool_error(p), "");
     ck_assert_int_eq(mp_pool_workers(p), 4);
     mp_assert_ok(mp_pool_close(p));
-    mp_assert_ok(mp_pool_join(p, 5000));
+    mp_assert_ok(mp_pool_join(p, 15000));
     mp_pool_free(p);
 }
 
@@ -659,7 +659,7 @@ MP_TEST(close_lets_a_running_map_finish)
     w.flag[0] = 1;
     pthread_join(w.thread, NULL);
     mp_assert_ok(w.result);
-    mp_assert_ok(mp_pool_join(w.pool, 5000));
+    mp_assert_ok(mp_pool_join(w.pool, 15000));
     mp_pool_free(w.pool);
     mp_arena_delete(a);
 }
@@ -673,7 +673,7 @@ MP_TEST(terminate_ends_a_running_map)
     mp_assert_ok(mp_pool_terminate(w.pool));
     pthread_join(w.thread, NULL);
     mp_assert_err(w.result, MP_ECANCELED);
-    mp_assert_ok(mp_pool_join(w.pool, 5000));
+    mp_assert_ok(mp_pool_join(w.pool, 15000));
     mp_assert_ok(mp_pool_terminate(w.pool));
     mp_pool_free(w.pool);
     mp_arena_delete(a);

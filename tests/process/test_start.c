@@ -161,9 +161,9 @@ static int use_handles(void *arg)
     struct given g;
     char text[8];
     take(&g);
-    mptest_require(mp_lock_acquire(g.lock, 5000) == 0 && mp_lock_release(g.lock) == 0);
-    mptest_require(mp_queue_get(g.queue, text, sizeof text, 5000) == 4);
-    mptest_require(mp_pipe_send(g.pipe, text, 4, 5000) == 0);
+    mptest_require(mp_lock_acquire(g.lock, PATIENCE) == 0 && mp_lock_release(g.lock) == 0);
+    mptest_require(mp_queue_get(g.queue, text, sizeof text, PATIENCE) == 4);
+    mptest_require(mp_pipe_send(g.pipe, text, 4, PATIENCE) == 0);
     *mp_value_ptr(g.value, int) = 4711;
     mptest_require(write(g.fd, "fd", 2) == 2);
     mp_pipe_free(g.pipe);
@@ -286,7 +286,7 @@ static int tell_who(void *arg)
     int n = snprintf(line, sizeof line, "%s %d %d of %s %d %d", mp_process_name(me), (int)getpid(),
                      mp_process_daemon(me), mp_process_name(parent), (int)mp_process_pid(parent),
                      mp_process_daemon(parent));
-    mptest_require(mp_pipe_send(out, line, (size_t)n, 5000) == 0);
+    mptest_require(mp_pipe_send(out, line, (size_t)n, PATIENCE) == 0);
     mp_pipe_free(out);
     return 0;
 }

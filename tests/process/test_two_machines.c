@@ -69,7 +69,7 @@ static mp_pipe *meet(int go, int alive_ms)
     mp_url_opts o = opts(alive_ms);
     url_assert_ok(mp_listen(&l, "tcp://" HERE ":0", &o));
     tell(go, l);
-    mp_assert_ok(mp_accept(l, &p, LONG_MS));
+    mp_assert_ok(mp_accept(l, &p, 60000));
     mp_listener_free(l);
     return p;
 }
@@ -78,7 +78,7 @@ static mp_pipe *reach(const char *url, int alive_ms)
 {
     mp_pipe *p = NULL;
     mp_url_opts o = opts(alive_ms);
-    if (mp_connect(&p, url, &o) < 0)
+    if (!mptest_eventually(mp_connect(&p, url, &o) == 0, 60000))
         dprintf(2, "%s\n", url_error);
     mptest_require(p);
     return p;
@@ -152,7 +152,7 @@ static int take_and_be_cut_off(const char *url)
     mp_queue_item item;
     char x;
     mp_url_opts o = opts(2000);
-    if (mp_queue_connect(&q, url, &o) < 0)
+    if (!mptest_eventually(mp_queue_connect(&q, url, &o) == 0, 60000))
         dprintf(2, "%s\n", url_error);
     mptest_require(q);
     mptest_require(mp_queue_get_item(q, &x, 1, &item, 60000) == 1 && x == 'a');
@@ -177,7 +177,7 @@ static void lose_nothing(int go)
     mp_assert_ok(mp_queue_put(q, "b", 1, 0));
     url_assert_ok(mp_queue_serve(&l, q, "tcp://" HERE ":0", &o));
     tell(go, l);
-    ck_assert(mptest_eventually(mp_queue_size(q) == 0, LONG_MS)); // it has the second
+    ck_assert(mptest_eventually(mp_queue_size(q) == 0, 60000)); // it has the second
     ip("link set here down");
     ck_assert_int_eq(mp_queue_get_item(q, &got, 1, &item, 60000), 1);
     ck_assert(got == 'b' && item.attempts == 1);
@@ -195,7 +195,7 @@ static mp_manager *join(const char *url)
     mp_manager *m = NULL;
     mp_url_opts o = opts(2000);
     const mp_manager_opts mo = {.url = &o, .patience_ms = 2000};
-    if (mp_connect_manager(&m, url, &mo) < 0)
+    if (!mptest_eventually(mp_connect_manager(&m, url, &mo) == 0, 60000))
         dprintf(2, "%s\n", url_error);
     mptest_require(m);
     return m;
@@ -267,7 +267,7 @@ static void take_their_locks(int go)
     mp_assert_ok(mp_remote_lock_acquire(l, 0, &before));
     mp_assert_ok(mp_remote_lock_release(l));
     tell_url(go, url);
-    ck_assert(mptest_eventually(mp_call_number(l, "locked") == 1, LONG_MS));
+    ck_assert(mptest_eventually(mp_call_number(l, "locked") == 1, 60000));
     ip("link set here down");
     mp_assert_err(mp_remote_lock_acquire(leased, 60000, &leased_token), MP_EOWNERDEAD);
     mp_assert_err(mp_remote_lock_acquire(l, 60000, &token), MP_EOWNERDEAD);
@@ -296,7 +296,9 @@ static int be_there(int go, int ready, const struct scene *scene)
     if (system("ip addr add " THERE "/24 dev there && ip link set there up") != 0) // NOLINT
         return 98;
     mptest_require(read(go, url, sizeof url) > 0);
-    return scene->there(url);
+    int r = scene->there(url);
+    (void)!read(go, url, 1); // its end of the link goes with it, and takes the other along
+    return r;
 }
 
 static void be_here(int go, pid_t there, const struct scene *scene)
@@ -323,10 +325,13 @@ static void two_machines(const struct scene *scene)
     fflush(NULL);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
-    if (pid == 0)
+    if (pid == 0) {
+        close(go[1]);
         _exit(be_there(go[0], ready[1], scene));
+    }
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     be_here(go[1], pid, scene);
+    ck_assert_int_eq(write(go[1], "", 1), 1);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert_int_eq(status, 0);
     for (int i = 0; i < 2; i++) {

@@ -23,13 +23,13 @@ static mp_queue *new_queue(mp_queue_opts opts)
 
 static void put_text(mp_queue *q, const char *text)
 {
-    mp_assert_ok(mp_queue_put(q, text, strlen(text), 1000));
+    mp_assert_ok(mp_queue_put(q, text, strlen(text), 15000));
 }
 
 static void must_get(mp_queue *q, const char *text)
 {
     char buf[64];
-    int64_t n = mp_queue_get(q, buf, sizeof buf - 1, 1000);
+    int64_t n = mp_queue_get(q, buf, sizeof buf - 1, 15000);
     mp_assert_ok(n);
     buf[n] = 0;
     ck_assert_str_eq(buf, text);
@@ -612,7 +612,7 @@ MP_TEST(the_descriptor_still_tells_when_another_looked)
         int status;
         waitpid(pid, &status, 0);
         ck_assert_int_eq(status, 0);
-        ck_assert_int_eq(poll(&p, 1, 1000), 1);
+        ck_assert_int_eq(poll(&p, 1, 15000), 1);
         must_get(q, "x");
         mp_queue_free(q);
     }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <mp/queue.h>
 #include <mp/wait.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -143,8 +144,23 @@ MP_TEST(ipv6_works_alike_tls)
     over_ipv6(&tls, "tls+tcp://[::1]:0");
 }
 
+// Whose only IPv6 address is ::1, as in many containers, has none for NNG when it compares the host
+// that a WebSocket asks for with its own.
+static bool has_more_than_loopback(void)
+{
+    struct addrinfo *found = NULL;
+    const struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG | AI_NUMERICHOST,
+                                   .ai_family = AF_INET6};
+    bool has = getaddrinfo("::1", NULL, &hints, &found) == 0;
+    if (has)
+        freeaddrinfo(found);
+    return has;
+}
+
 MP_TEST(ipv6_works_alike_ws)
 {
+    if (!has_more_than_loopback())
+        mp_skip("this machine has no IPv6 but ::1, where NNG takes no WebSocket");
     over_ipv6(&ws, "ws://[::1]:0/pipe");
 }
 

@@ -22,7 +22,6 @@ enum {
     FDS_BLOCKS = 2,  // the pipe to it and a timer
     FDS_RESULTS = 3,
     FDS_PLAIN = 1,
-    FDS_LEAST = 12, // the loop's, before there is any job
     JOBS_MOST = 100000,
     TICK_MS = 1000,
 };
@@ -345,8 +344,6 @@ static int cannot_start(struct run *r, int err)
 static int prepare(struct run *r)
 {
     limit_jobs(r);
-    if (r->fds_max < FDS_LEAST) // libuv would abort
-        return cannot_start(r, -EMFILE);
     if (r->args->nice && setpriority(PRIO_PROCESS, 0, (int)r->args->nice) < 0)
         return usage_error("--nice %ld: %s", r->args->nice, mp_strerror(-errno));
     int err = open_loop(r);
