@@ -153,7 +153,7 @@ static int read_header_match(struct blocks *b, const char *regex)
             continue;
         looked = have;
         m = (regmatch_t){0, (regoff_t)have};
-        found = regexec(&re, b->header, 1, &m, REG_STARTEND) == 0 && m.rm_so == 0;
+        found = regex_finds(&re, b->header, 1, &m, 0) && m.rm_so == 0;
     }
     regfree(&re);
     b->header_len = found ? (size_t)m.rm_eo : 0;

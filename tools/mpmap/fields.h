@@ -48,4 +48,7 @@ char *unescape(const char *text, size_t *len);
 // status after a message that begins with `option`.
 int compile_regex(regex_t *re, const char *option, const char *text, size_t len, int flags);
 
+// As regexec() with REG_STARTEND, for which m[0] is set. Without memory it ends the program.
+bool regex_finds(const regex_t *re, const char *text, size_t n, regmatch_t *m, int flags);
+
 #endif

@@ -54,7 +54,7 @@ void job_say(struct job *j, const char *format, ...)
     char *line = say_compose(format, ap);
     va_end(ap);
     // One that cannot be held is said at once, too.
-    if (line && (j->says_at_once || held_add(&j->stream[ERR].held, line, strlen(line)) < 0))
+    if (j->says_at_once || held_add(&j->stream[ERR].held, line, strlen(line)) < 0)
         say_line(line);
     free(line);
 }

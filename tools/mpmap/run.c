@@ -250,13 +250,11 @@ static int open_input(struct run *r)
 // What the commands in a joblog begin with, up to where the items come in.
 static char *joblog_begin(struct run *r)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    if (f)
-        template_print_begin(&r->template, f);
-    if (!f || fclose(f))
-        xrealloc(NULL, SIZE_MAX); // says so, and ends
+    char *text;
+    size_t len;
+    FILE *f = text_open(&text, &len);
+    template_print_begin(&r->template, f);
+    text_close(f, &text);
     return key_line(text);
 }
 
@@ -268,7 +266,7 @@ static int open_joblog(struct run *r)
     int status = joblog_open(&r->joblog, a->joblog, a->resume || a->joblog_append);
     if (status || !a->resume)
         return status;
-    char *begin = a->resume == RETRY_FAILED ? strdup("") : joblog_begin(r);
+    char *begin = a->resume == RETRY_FAILED ? xstrdup("") : joblog_begin(r);
     status = resume_load(&r->resume, &r->joblog, a->resume, begin);
     free(begin);
     return status;
@@ -284,7 +282,7 @@ static int open_retry_failed(struct run *r)
         return status;
     char **words = xrealloc(NULL, ((size_t)r->resume.failed_len + 1) * sizeof *words);
     for (int i = 0; i < r->resume.failed_len; i++) {
-        words[i] = strdup(r->resume.failed[i]);
+        words[i] = xstrdup(r->resume.failed[i]);
         key_plain(words[i]);
     }
     source = (struct source){.words = words, .words_len = r->resume.failed_len};

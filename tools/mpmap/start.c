@@ -190,22 +190,20 @@ static void give_block(struct run *r, struct job *j)
 static char *command_text(struct run *r, const struct job *j, const struct item *item)
 {
     if (r->args->resume == RETRY_FAILED)
-        return strdup(r->resume.failed[j->seq - 1]);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    if (f)
-        template_print(&r->template, item, j->seq, 0, f);
-    if (!f || fclose(f))
-        xrealloc(NULL, SIZE_MAX); // says so, and ends
+        return xstrdup(r->resume.failed[j->seq - 1]);
+    char *text;
+    size_t len;
+    FILE *f = text_open(&text, &len);
+    template_print(&r->template, item, j->seq, 0, f);
+    text_close(f, &text);
     return key_line(text);
 }
 
 static char *tag_text(struct run *r, const struct job *j, const struct item *item)
 {
     if (!r->args->tagstring)
-        return strdup(item->text);
-    return strdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
+        return xstrdup(item->text);
+    return xstrdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
 }
 
 // It has its place among the jobs, and nothing is run.
