@@ -101,6 +101,11 @@ P --pipe --recstart '>' -N1 -k 'echo $(cat)' <fasta
 P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
 P --pipe --header : -N3 -k 'echo $(cat)' <ten
 P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
++ P --pipe --regexp --recend '[0-9]+\n' -N2 -k 'echo $(cat)' <ten
+P --pipe --regexp --recstart '[>1]' -N1 -k 'echo $(cat)' <fasta
+P --pipe --regexp --recend '\n' --recstart '>|1' -N1 -k 'echo $(cat)' <fasta
++ P --pipe --regexp --recend '\n' --recstart '>|1' --rrs -N1 -k 'echo $(cat)' <fasta
+P --pipe --regexp --recend '0\n' --block 10k -k cat <many
 + P --pipe -k --recend '' --block 10k cksum <many
 P --pipepart -a many --block 10k -k cat
 P --pipepart -a fasta --recstart '>' --block 1 -k 'echo $(cat)'

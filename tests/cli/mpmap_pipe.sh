@@ -43,6 +43,59 @@ for how in 'seq 5 | mpmap --pipe' 'mpmap --pipe <five' 'mpmap --pipepart -a five
     is "$how --header :" "1 2|1 3|1 4|1 5|" "$(eval "$how --header : --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
     is "$how --header 2" "1 2 3|1 2 4|1 2 5|" "$(eval "$how --header 2 --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
 done
+# --regexp: the same from a pipe and a file, and a record is the same however long blocks are.
+printf 'a1\nb22\nc\nd333\n' >records
+regexp() { # WANT OPTION...
+    want=$1
+    shift
+    for how in 'mpmap --pipe' 'mpmap --pipe -a records' 'mpmap --pipepart -a records'; do
+        is "--regexp $*, $how" "$want" \
+            "$(cat records | $how --regexp "$@" -k -s 'cat; printf "|"' | tr '\n\r' ,@)"
+    done
+}
+regexp 'a1,|b22,|c,d333,|' --recend '[0-9]+\n' -N1
+regexp 'a1,b22,|c,d333,|' --recend '[0-9]+\n' -N2
+regexp 'a1,|b22,|c,d333,|' --recend '[0-9]+\n' --block 1
+regexp 'a1,b22,|c,d333,|' --recend '[0-9]+\n' --block 12
+regexp 'a1,b22,c,d333,|' --recend '[0-9]+\n'
+regexp 'a1,|b22,|c,|d333,|' --recstart '[a-d]' -N1
+regexp 'a1,|b22,|c,|d333,|' --recstart '^.' --block 1
+regexp 'a1,|b22,c,|d333,|' --recend '\n' --recstart '[bd]' -N1
+regexp 'a1,|b22,c,|d333,|' --recend '\n|\r' --recstart 'b|d' --block 2
+regexp 'a|b|c,d|' --recend '\d+\n' --rrs -N1
+regexp '1,|22,|,|333,|' --recstart '[a-d]' --rrs -N1
+regexp 'a1|22,c|333|' --recend '\n' --recstart '[bd]' --rrs -N1
+regexp 'a1,b22,c,d333,|' --recend 'x*' -N1
+regexp 'a1|,b22|,c,d333|,|' --recend '[0-9]*' -N1
+regexp 'a1,b22,c,d333,|' --recend '$' -N1
+regexp 'a1,|b22,|c,|d333,|' -N1
+regexp 'a1,|b22,|c,|d333,|' --recend '(.)\n' -N1
+regexp 'a|1|,|b|2|2|,|c|,|d|3|3|3|,|' --recend '' --block 1
+: >records
+regexp '' --recend '.' -N1
+printf 'a\r\n\r\nb\r\n\nc' >records
+regexp "a@,@,|b@,,|c|" --recend '(\r?\n)+' -N1
+printf 'a\0b\nc\0' >records
+is "--regexp of bytes" 'a\0b\n|c\0|' "$(mpmap --pipe --regexp --recend '[[:cntrl:]]\n|\n' -N1 -k -s 'cat; printf "|"' <records |
+    od -An -c | tr -d ' \n')"
+for bad in '(' 'a)(b' '[' '*\' 'a{2'; do
+    gives "--regexp --recend '$bad'" 2 mpmap --pipe --regexp --recend "$bad" cat <list
+    has "--regexp --recend '$bad'" "mpmap: --recend $bad: not a regular expression" "$err"
+    gives "--regexp --recstart '$bad'" 2 mpmap --pipe --regexp --recend x --recstart "$bad" cat <list
+done
+for how in "cat list | mpmap --pipe" "mpmap --pipepart -a list"; do
+    is "$how --regexp: no line is cut" "$(cat list)" \
+        "$(eval "$how --regexp --recend '[0-9]\n' --block 40k -k cat")"
+    is "$how --regexp: blocks of a size" yes \
+        "$(eval "$how --regexp --recend '\n' --block 40k wc -c" | awk '$1 > 40100 { bad = 1 } END { print (!bad && NR > 30 && NR < 35) ? "yes" : NR }')"
+    is "$how --regexp: records that are counted" "200 1000" \
+        "$(eval "$how --regexp --recstart '^' --recend '\n' -N1000 wc -l" | sort | uniq -c | xargs)"
+done
+is "--block -2 --regexp" 4 "$(mpmap -j2 --pipepart -a list --regexp --recend '\n' --block -2 wc -l | wc -l)"
+is "--block -2 --rrs" 4 "$(mpmap -j2 --pipepart -a list --rrs --block -2 wc -c | wc -l)"
+is "--rrs: a text that is no separator is kept" "a;|b;c;|" \
+    "$(printf 'a;;>b;c;;' | mpmap --pipe --recend ';' --recstart '>' --rrs -N1 -k -s 'cat; printf "|"')"
+is "--rrs, no separator" "abc" "$(printf abc | mpmap --pipe --recend '' --rrs cat)"
 head -c 1000000 /dev/urandom >noise
 for how in 'cat noise | mpmap --pipe' 'mpmap --pipe <noise' 'mpmap --pipepart -a noise'; do
     is "$how --recend ''" "$(cksum <noise)" "$(eval "$how --recend '' --block 30k -k cat" | cksum)"

@@ -101,6 +101,7 @@ struct args {
     bool pipe, pipe_part;
     long block; // bytes; below 0: so many blocks a job slot; 0: the default
     const char *recstart, *recend;
+    bool regexp; // that is what they are
     bool remove_rec_sep;
     bool round_robin;
 

@@ -78,8 +78,8 @@ int compile_regex(regex_t *re, const char *option, const char *text, size_t len,
             continue;
         }
         char c = text[++i];
-        if (c == 't' || c == 'n')
-            *o++ = c == 't' ? '\t' : '\n';
+        if (c == 't' || c == 'n' || c == 'r')
+            *o++ = c == 't' ? '\t' : c == 'n' ? '\n' : '\r';
         else if (c == 'd')
             o = stpcpy(o, "[0-9]");
         else {

@@ -108,8 +108,9 @@ static const struct opt rows[] = {
      .letter = 'C',
      .arg = "REGEX",
      .help = "cut items into fields {1}, {2}, ... at REGEX",
-     .more = "An extended regular expression; \\t, \\d, \\s and \\w are known, too. With --csv it "
-             "is the one character between fields.",
+     .more =
+         "An extended regular expression; \\t, \\r, \\d, \\s and \\w are known, too. With --csv it "
+         "is the one character between fields.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(colsep),
      .common = true},

@@ -63,6 +63,17 @@ static const struct opt rows[] = {
      .more = "With --recend as well, a record ends where the one follows the other.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(recstart)},
+    {.name = "regexp",
+     .help = "--recend and --recstart are regular expressions",
+     .more = "Extended ones, with \\t, \\n, \\r, \\d, \\s and \\w; ^ and $ are the ends of lines, "
+             "and . "
+             "is no "
+             "newline. The longest match counts, and what matches nothing separates nothing. A "
+             "match is looked for in as much as a block has, or if it has none twice as much, and "
+             "so on: so "
+             "the size is more than a record has. The input is read through memory.",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(regexp)},
     {.name = "remove-rec-sep",
      .also = "removerecsep rrs",
      .help = "do not pass on the texts of --recend and --recstart",
