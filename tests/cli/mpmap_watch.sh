@@ -24,6 +24,48 @@ for bad in --line-buffer --tag '--tagstring x' '--results r'; do
     gives "-u $bad" 2 mpmap -u $bad true ::: 1
 done
 
+# The latest line.
+is "--latest-line" "b1${nl}b2${nl}b3" "$(mpmap -k --latest-line -s 'echo a; echo b{}' ::: 1 2 3)"
+is "--ll, --tag" "x${tab}2" "$(mpmap --ll --tag -s 'seq 2; : {}' ::: x)"
+is "--ll: stderr may be the latest" "e${nl}." "$(mpmap --ll -s 'echo o; sleep 0.1; echo e >&2; : {}' ::: x; echo .)"
+is "--ll: of what a carriage return left the last" "90%" "$(mpmap --ll printf '10%%\r50%%\r90%%\r%.0s' ::: x)"
+is "--ll: empty lines do not count" "a" "$(mpmap --ll printf 'a\n\n\n%.0s' ::: x)"
+is "--ll: nothing" "" "$(mpmap --ll true ::: x)"
+is "--ll: a long line" 1001 "$(mpmap --ll -s 'head -c 3000000 /dev/zero; : {}' ::: x | wc -c)"
+is "--ll: of tries the last" "2" "$(mpmap --ll --retries 2 -s 'echo >>tries; echo {}; wc -l <tries; false' ::: x)"
+gives "--ll: messages" 1 mpmap --ll -s 'echo last; kill -9 $$; : {}' ::: x
+is "--ll: messages: the line" last "$out"
+has "--ll: messages" "job 1 (x): killed by signal 9" "$err"
+mpmap --ll --results all -s 'seq {}' ::: 3 >out.txt
+is "--ll, --results: all of it" "1 2 3 3" "$(cat all/1/3/stdout out.txt | xargs)"
+rm -r all tries
+for bad in -u '--results r.json' '--results -.csv'; do
+    gives "--ll $bad" 2 mpmap --ll $bad true ::: 1
+done
+at_terminal() { # COMMAND: what a terminal of 5 rows and 20 columns shows at last, and on the way
+    echo "stty rows 5 cols 20; $1" >at.sh
+    timeout 60 env TERM=xterm script -qec "sh at.sh" typed.txt </dev/null >/dev/null
+    sed '1d;$d' typed.txt | tr -d '\r'
+}
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    esc=$(printf '\033')
+    shown=$(at_terminal 'mpmap -k -j2 --ll -s "printf \"%s\" {}; sleep 0.5; echo {}{}; sleep 0.5" ::: a bb')
+    has "--ll: at a terminal" "${esc}[Ka$nl${esc}[Kbb$nl" "$shown"
+    has "--ll: drawn anew" "${esc}[2A${esc}[Kaaa$nl${esc}[Kbbbbbb$nl" "$shown"
+    shown=$(at_terminal 'mpmap -k -j9 --ll --bar -s "echo {}; sleep 0.5" ::: 1 2 3 4 5 6 7 8 9')
+    has "--ll: as many rows as there are" "${esc}[K1$nl${esc}[K2$nl${esc}[K3$nl${esc}[K4$nl${esc}[K" "$shown"
+    case $shown in
+    *"${esc}[K4$nl${esc}[K5"*) is "--ll: not more" "4 rows" "$shown" ;;
+    esac
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf 12345678901234567890123; sleep 0.5; : {}" ::: 1')
+    has "--ll: not wider" "${esc}[K1234567890123456789$nl" "$shown"
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"a\\033[5mb\\tc\"; sleep 0.5; : {}" ::: 1')
+    has "--ll: does not steer the terminal" "${esc}[Ka [5mb c$nl" "$shown"
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"日本語日本語日本語日本語\"; sleep 0.5; : {}" ::: 1')
+    has "--ll: wide characters" "${esc}[K日本語日本語日本語$nl" "$shown"
+    rm -f at.sh typed.txt
+fi
+
 # Results.
 gives "--results DIR" 4 mpmap --results r -s 'echo out {}; echo err >&2; exit 3' ::: a/b '' .. "$(head -c 300 /dev/zero | tr '\0' x)"
 is "--results: stdout" "out a/b" "$(cat 'r/1/a\_b/stdout')"

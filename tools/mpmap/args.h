@@ -84,6 +84,7 @@ struct args {
     bool keep_order;
     bool ungroup;
     bool line_buffer;
+    bool latest_line;
     bool tag;
     const char *tagstring;
     const char *results;

@@ -173,6 +173,7 @@ static void look(void *arg, struct progress *p)
     p->done = r->ended;
     p->failed = r->failed;
     p->running = r->running;
+    p->live = r->live;
     p->waits = r->running < r->jobs && !r->stopping && r->gate.wanted ? r->gate.why : NULL;
     p->sure = r->input_ended || r->order.sorted || exact;
     if (r->input_ended)
@@ -356,6 +357,7 @@ static int prepare(struct run *r)
     r->launch.silent = r->args->gnu && r->args->results && !table_is(r->args->results);
     r->launch.capture = !r->args->ungroup;
     r->launch.lines = r->args->line_buffer && !r->args->keep_order;
+    r->launch.latest = r->args->latest_line;
     r->launch.on_output = on_output;
     r->launch.on_end = finish_child;
     r->launch.on_idle = run_step_again;

@@ -341,7 +341,7 @@ static bool start_item(struct run *r)
     struct job *j = job_new(r, r->started + 1, slot_take(r), &r->item);
     const char *why = start_refuses(r);
     r->started++;
-    j->says_at_once = r->output.table.file;
+    j->says_at_once = r->output.table.file || r->launch.latest;
     if (r->keeps_items)
         j->kept = kept_new(&r->item);
     output_add(&r->output, j);
