@@ -23,6 +23,25 @@ for how in "cat list | mpmap --pipe" "mpmap --pipe <list" "mpmap --pipepart -a l
     is "$how --round-robin: jobs" 3 "$(eval "$how -j3 --round-robin --block 20k wc -l" | wc -l)"
     is "$how --round-robin: all of them" "$(sort list)" "$(eval "$how -j3 --round-robin --block 20k cat" | sort)"
 done
+slowly() { # what comes in two parts, half a second apart
+    echo a
+    printf 'b\nc'
+    sleep 0.5
+    printf 'd\ne\n'
+}
+is "--block-timeout" "a${nl}b${nl}|cd${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --block-timeout 0.2 -k -s 'cat; printf "|"')"
+is "--bt, --regexp" "a${nl}b${nl}|cd${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 --regexp --recend '\n' -k -s 'cat; printf "|"')"
+is "--bt, no records" "a${nl}b${nl}c|d${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 --recend '' -k -s 'cat; printf "|"')"
+is "--bt, a record that is not whole" "a${nl}b${nl}cd${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 --recend e -k -s 'cat; printf "|"')"
+is "--bt, a file" "$(cat list)" "$(mpmap --pipe --bt 0.001 -k cat <list)"
+is "--bt, nothing" "" "$(sleep 0.3 | mpmap --pipe --bt 0.1 -k cat)"
+for bad in 0 -1 x ''; do
+    gives "--bt '$bad'" 2 mpmap --pipe --bt "$bad" cat </dev/null
+done
 is "--block -2" 4 "$(mpmap -j2 --pipepart -a list --block -2 wc -l | wc -l)"
 gives "--block 0" 2 mpmap --pipe --block 0 cat </dev/null
 gives "--block x" 2 mpmap --pipe --block x cat </dev/null

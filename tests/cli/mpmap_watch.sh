@@ -66,6 +66,13 @@ if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
     rm -f at.sh typed.txt
 fi
 
+# Of a pipe nobody knows how many there are, unless told.
+{ echo 1; sleep 0.7; echo 2; } | mpmap --total-jobs 4 --progress-fd 3 true 3>progress
+has "--total-jobs" '"done":1,"failed":0,"running":0,"total":4,"sure":true' "$(head -1 progress)"
+has "--total-jobs: what there was in the end" '"total":2,' "$(tail -1 progress)"
+gives "--total-jobs 0" 2 mpmap --total-jobs 0 true ::: 1
+rm progress
+
 # Results.
 gives "--results DIR" 4 mpmap --results r -s 'echo out {}; echo err >&2; exit 3' ::: a/b '' .. "$(head -c 300 /dev/zero | tr '\0' x)"
 is "--results: stdout" "out a/b" "$(cat 'r/1/a\_b/stdout')"

@@ -48,6 +48,7 @@ struct args {
     long max_args; // items a job; 0: one
     bool no_args;  // -N0: an item is a job, but not an argument
     bool pack;     // as many as fit
+    bool fill;     // also if that leaves slots without any
     bool repeat;   // -X: the word around {} once for each
     long max_chars;
     char *sep_list, *sep_file; // instead of ::: and ::::
@@ -57,6 +58,8 @@ struct args {
     bool quoted; // -q: no shell, also under the name `parallel`
     bool dry_run;
     bool interactive;
+    const char *slot_var; // has the slot, from 0
+    const char *workdir;
     const char *replace;          // instead of {}
     const char *renamed[RENAMES]; // instead of {.} and its relatives, or NULL
 
@@ -96,11 +99,13 @@ struct args {
     // -- seeing it: opts_watch.c
     bool bar, eta;
     int progress_fd; // 0: none
+    long total;      // jobs there will be; 0: not said
     bool summary, verbose;
 
     // -- blocks: opts_pipe.c
     bool pipe, pipe_part;
-    long block; // bytes; below 0: so many blocks a job slot; 0: the default
+    long block;       // bytes; below 0: so many blocks a job slot; 0: the default
+    int64_t block_ms; // that one may take to come; 0: for ever
     const char *recstart, *recend;
     bool regexp; // that is what they are
     bool remove_rec_sep;

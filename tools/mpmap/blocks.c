@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +154,8 @@ static void look_for_file(struct blocks *b)
 
 int blocks_open(struct blocks *b, const struct args *a)
 {
-    *b = (struct blocks){.remove = a->remove_rec_sep, .max_records = (size_t)a->max_args};
+    *b = (struct blocks){
+        .remove = a->remove_rec_sep, .max_records = (size_t)a->max_args, .timeout_ms = a->block_ms};
     int status = separator_init(&b->separator, a);
     if (status == 0 && !cuts_records(b) && b->max_records)
         status = usage_error("--pipe -N counts records: --recend or --recstart must be a text");
@@ -173,12 +175,14 @@ int blocks_open(struct blocks *b, const struct args *a)
 
 int blocks_watch(struct blocks *b, mp_loop *loop, void (*fn)(void *), void *arg)
 {
+    b->loop = loop;
     return b->by_place ? 0 : reader_watch(&b->in, loop, fn, arg);
 }
 
 void blocks_close(struct blocks *b)
 {
     reader_close(&b->in);
+    mp_watch_close(b->timer);
     separator_free(&b->separator);
     free(b->header);
     free(b->buf);
@@ -331,8 +335,53 @@ static void take(struct blocks *b, size_t cut, struct block *block)
         memcpy(b->buf, block->data + cut, left);
     set_have(b, left);
     b->scanned = b->looked = b->cut = b->records = 0;
+    if (b->timeout_ms)
+        b->since_ms = mp_loop_time(b->loop);
     if (b->remove)
         block->len = separator_remove(&b->separator, block->data, block->len);
+}
+
+// ---- --block-timeout ----------------------------------------------------------------------------
+
+static void on_timeout(mp_watch *w, void *arg)
+{
+    struct blocks *b = arg;
+    mp_watch_close(w);
+    b->timer = NULL;
+    b->in.fn(b->in.arg);
+}
+
+// The end of the last record there is.
+static size_t find_last(const struct blocks *b)
+{
+    size_t last = 0, from = 0;
+    if (!cuts_records(b))
+        return b->have;
+    if (!b->separator.regexp)
+        return separator_last(&b->separator, b->buf, 0, b->have);
+    for (size_t end; (end = separator_match(&b->separator, b->buf, &from, b->have, true));)
+        last = end;
+    return last;
+}
+
+// Nothing more is there yet: what has waited long enough is a block. 0: none; then the loop
+// tells when it is time.
+static size_t find_late(struct blocks *b)
+{
+    if (!b->timeout_ms || !b->have)
+        return 0;
+    int64_t left = b->since_ms + b->timeout_ms - mp_loop_time(b->loop);
+    if (left <= 0) {
+        size_t cut = find_last(b);
+        if (cut)
+            return cut;
+        left = b->timeout_ms;
+        b->since_ms = mp_loop_time(b->loop);
+    }
+    if (!b->timer && mp_loop_add_timer(b->loop, &b->timer, (int)(left < INT_MAX ? left : INT_MAX),
+                                       on_timeout, b) < 0)
+        out_of_memory();
+    return 0;
 }
 
 double blocks_left(const struct blocks *b)
@@ -354,7 +403,14 @@ int blocks_next(struct blocks *b, struct block *block)
         }
         if (b->in.ended)
             return INPUT_END;
+        bool begins = b->have == 0;
         int got = fill(b);
+        if (begins && b->timeout_ms)
+            b->since_ms = mp_loop_time(b->loop);
+        if (got == INPUT_WAIT && (cut = find_late(b))) {
+            take(b, cut, block);
+            return INPUT_ITEM;
+        }
         if (got)
             return got;
     }

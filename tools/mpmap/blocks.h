@@ -34,6 +34,10 @@ struct blocks {
     size_t have, scanned, cap;
     size_t records, cut; // found in it, and the end of the last
     size_t looked;       // what it had when it was last looked at, with --regexp
+
+    mp_loop *loop;
+    mp_watch *timer;              // of --block-timeout
+    int64_t timeout_ms, since_ms; // since_ms: when the block began
 };
 
 // 0, or an exit status after a message.

@@ -238,6 +238,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                        &(mp_spawn_opts){.path = l->path,
                                         .fds = fds,
                                         .env = l->env,
+                                        .cwd = l->workdir,
                                         .groups = l->groups,
                                         .signals = &l->signals,
                                         .own_group = true,

@@ -81,7 +81,8 @@ static inline int64_t job_began_ms(const struct job *j)
 // How jobs are started; the same for all.
 struct launch {
     mp_loop *loop;
-    const char *path; // of the program, or NULL to search argv[0]
+    const char *path;    // of the program, or NULL to search argv[0]
+    const char *workdir; // of the jobs, or NULL
     char **env;
     const int *groups; // control groups, as mp_spawn() takes them
     sigset_t signals;  // that are not at their default here

@@ -46,6 +46,13 @@ static int set_repeat(struct args *a, const char *arg)
     return -1;
 }
 
+static int set_fill(struct args *a, const char *arg)
+{
+    (void)arg;
+    a->pack = a->fill = true;
+    return -1;
+}
+
 static int set_sep_list(struct args *a, const char *arg)
 {
     a->sep_list = (char *)arg;
@@ -148,13 +155,15 @@ static const struct opt rows[] = {
      .arg = "[N]",
      .help = "the same as -n; 1 without N",
      .call = set_max_lines},
-    {.name = "xargs",
-     .letter = 'm',
+    {.letter = 'm',
      .help = "as many items a job as a command line may be long",
      .more = "The limits are the system's own. Inside a word, as in a{}b, the first item is joined "
-             "to what stands before, the last to what stands after. -n is an upper limit.",
+             "to what stands before, the last to what stands after. -n is an upper limit. If all "
+             "are few enough for one "
+             "job, they are spread over the slots.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(pack)},
+    {.name = "xargs", .help = "the same, but never spread over the slots", .call = set_fill},
     {.letter = 'X', // -m, but for the words
      .help = "as many items a job as fit; a word with {} is repeated",
      .call = set_repeat},

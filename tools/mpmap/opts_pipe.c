@@ -12,6 +12,15 @@ static int set_block(struct args *a, const char *arg)
     return status;
 }
 
+static int set_block_timeout(struct args *a, const char *arg)
+{
+    a->block_ms = parse_duration(arg);
+    return a->block_ms > 0 ? -1
+                           : usage_error("--block-timeout %s: not a time: use seconds, or 10s, 5m, "
+                                         "2h, 1d",
+                                         arg);
+}
+
 static int check_pipe(const struct args *a)
 {
     bool blocks = a->pipe || a->pipe_part;
@@ -50,6 +59,12 @@ static const struct opt rows[] = {
      .more = "A block ends with a record: it is a little shorter, or, if a record is longer than a "
              "block, as long as that.",
      .call = set_block},
+    {.name = "block-timeout",
+     .also = "bt",
+     .arg = "SECS",
+     .help = "a block that takes longer to come has what is there",
+     .more = "As far as records have ended. For input that comes slowly.",
+     .call = set_block_timeout},
     {.name = "recend",
      .arg = "TEXT",
      .help = "records end with TEXT: a newline unless given",

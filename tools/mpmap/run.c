@@ -175,8 +175,10 @@ static void look(void *arg, struct progress *p)
     p->running = r->running;
     p->live = r->live;
     p->waits = r->running < r->jobs && !r->stopping && r->gate.wanted ? r->gate.why : NULL;
-    p->sure = r->input_ended || r->order.sorted || exact;
-    if (r->input_ended)
+    p->sure = r->input_ended || r->order.sorted || exact || r->args->total;
+    if (r->args->total && !r->input_ended)
+        p->total = r->args->total > r->ended ? r->args->total : r->ended;
+    else if (r->input_ended)
         p->total = r->started + r->has_item;
     else if (r->order.sorted)
         p->total = (long)r->order.len;
@@ -188,7 +190,9 @@ static void look(void *arg, struct progress *p)
 
 static bool is_ours(const struct run *r, const char *word)
 {
-    return !strncmp(word, "MPMAP_SEQ=", 10) || !strncmp(word, "MPMAP_SLOT=", 11) ||
+    size_t n = r->args->slot_var ? strlen(r->args->slot_var) : 0;
+    return (n && !strncmp(word, r->args->slot_var, n) && word[n] == '=') ||
+           !strncmp(word, "MPMAP_SEQ=", 10) || !strncmp(word, "MPMAP_SLOT=", 11) ||
            !strncmp(word, "MPMAP_RUN=", 10) ||
            (r->args->gnu &&
             (!strncmp(word, "PARALLEL_SEQ=", 13) || !strncmp(word, "PARALLEL_JOBSLOT=", 17)));
@@ -200,7 +204,7 @@ static char **make_env(struct run *r)
     int n = 0, kept = 0;
     while (environ[n])
         n++;
-    char **env = xrealloc(NULL, ((size_t)n + 6) * sizeof *env);
+    char **env = xrealloc(NULL, ((size_t)n + 7) * sizeof *env);
     env[kept++] = r->family.env;
     env[kept++] = r->seq_env;
     env[kept++] = r->slot_env;
@@ -208,6 +212,8 @@ static char **make_env(struct run *r)
         env[kept++] = r->gnu_seq_env;
         env[kept++] = r->gnu_slot_env;
     }
+    if (r->args->slot_var)
+        env[kept++] = r->slot_var_env;
     for (int i = 0; i < n; i++)
         if (!is_ours(r, environ[i]))
             env[kept++] = environ[i];
@@ -353,6 +359,7 @@ static int prepare(struct run *r)
         return cannot_start(r, err);
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
+    r->launch.workdir = r->args->workdir;
     r->launch.groups = r->groups.joins;
     r->launch.silent = r->args->gnu && r->args->results && !table_is(r->args->results);
     r->launch.capture = !r->args->ungroup;

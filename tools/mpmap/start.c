@@ -153,6 +153,10 @@ static bool find_program(struct run *r)
     const char *program = template_program(&r->template);
     if (!program || r->launch.path)
         return true;
+    if (r->args->workdir && *program != '/' && strchr(program, '/')) { // counts from there
+        r->launch.path = program;
+        return true;
+    }
     int err = mp_spawn_find(program, r->program, sizeof r->program);
     if (err == 0) {
         r->launch.path = r->program;
@@ -294,6 +298,8 @@ static int spawn(struct run *r, struct job *j, char *const argv[])
     snprintf(r->slot_env, sizeof r->slot_env, "MPMAP_SLOT=%d", j->slot);
     snprintf(r->gnu_seq_env, sizeof r->gnu_seq_env, "PARALLEL_SEQ=%ld", j->seq);
     snprintf(r->gnu_slot_env, sizeof r->gnu_slot_env, "PARALLEL_JOBSLOT=%d", j->slot);
+    if (r->args->slot_var)
+        snprintf(r->slot_var_env, sizeof r->slot_var_env, "%s=%d", r->args->slot_var, j->slot - 1);
     int err = group_begin(&r->groups, j);
     if (err == 0)
         err = job_start(j, &r->launch, argv);
