@@ -102,6 +102,9 @@ P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
 P --pipe --header : -N3 -k 'echo $(cat)' <ten
 P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
 + P -j3 -k --xargs echo <ten
++ P -k --pipe -L2 'echo $(cat)' <ten
+P -k --pipe -L2 -N2 'echo $(cat)' <ten
+P -k --pipe -L5 --tag cat <ten
 P -j3 -k --xargs -n 4 echo <ten
 P -j2 -k --process-slot-var=SLOT 'echo $SLOT; sleep 0.5' ::: 1 2
 P -j1 -k --workdir name 'basename "$PWD"; echo {}' ::: 1 2

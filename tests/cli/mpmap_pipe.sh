@@ -110,6 +110,17 @@ for how in "cat list | mpmap --pipe" "mpmap --pipepart -a list"; do
     is "$how --regexp: records that are counted" "200 1000" \
         "$(eval "$how --regexp --recstart '^' --recend '\n' -N1000 wc -l" | sort | uniq -c | xargs)"
 done
+for how in 'mpmap --pipe' 'mpmap --pipe -a five' 'mpmap --pipepart -a five'; do
+    is "-L, $how" "1 2,3 4,5," "$(cat five | $how -L2 --block 1 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L -N, $how" "1 2 3 4,5," "$(cat five | $how -L2 -N2 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L: a block has as many as fit, $how" "1 2 3 4,5," "$(cat five | $how -L2 --block 9 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L1, $how" "1,2,3,4,5," "$(cat five | $how -L1 -N1 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L9, $how" "1 2 3 4 5," "$(cat five | $how -l9 -k -s 'echo $(cat)' | tr '\n' ,)"
+done
+is "-L4: no record is cut" 0 "$(mpmap --pipe -L4 --block 10k -s 'expr $(wc -l) % 4; :' <list | sort -u)"
+is "-L4: none is lost" "$(cat list)" "$(mpmap --pipe -L4 --block 10k -k cat <list)"
+gives "-L and --recend" 2 mpmap --pipe -L4 --recend x cat <list
+is "--tag" "${tab}1${nl}${tab}2" "$(seq 2 | mpmap --pipe --tag cat)"
 is "--block -2 --regexp" 4 "$(mpmap -j2 --pipepart -a list --regexp --recend '\n' --block -2 wc -l | wc -l)"
 is "--block -2 --rrs" 4 "$(mpmap -j2 --pipepart -a list --rrs --block -2 wc -c | wc -l)"
 is "--rrs: a text that is no separator is kept" "a;|b;c;|" \

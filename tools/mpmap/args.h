@@ -45,11 +45,12 @@ struct args {
     const char *trim;
     bool link, skip_first, skip_blank;
     const char *end_of_items;
-    long max_args; // items a job; 0: one
-    bool no_args;  // -N0: an item is a job, but not an argument
-    bool pack;     // as many as fit
-    bool fill;     // also if that leaves slots without any
-    bool repeat;   // -X: the word around {} once for each
+    long max_args;                  // items a job; 0: one
+    long max_records, record_lines; // the same with --pipe: records a block, lines a record
+    bool no_args;                   // -N0: an item is a job, but not an argument
+    bool pack;                      // as many as fit
+    bool fill;                      // also if that leaves slots without any
+    bool repeat;                    // -X: the word around {} once for each
     long max_chars;
     char *sep_list, *sep_file; // instead of ::: and ::::
 

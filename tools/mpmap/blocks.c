@@ -27,7 +27,7 @@ static size_t min(size_t a, size_t b)
 // Whether there are records, that a block is not cut in.
 static bool cuts_records(const struct blocks *b)
 {
-    return b->separator.regexp || separator_len(&b->separator);
+    return b->separator.in_turn || separator_len(&b->separator);
 }
 
 // What is read ends with a NUL byte: regexec() does not want it, but sanitizers do.
@@ -147,15 +147,16 @@ static void look_for_file(struct blocks *b)
         return;
     b->at = at;
     b->end = st.st_size;
-    b->by_place = !b->remove && !b->max_records && !b->separator.regexp;
+    b->by_place = !b->remove && !b->max_records && !b->separator.in_turn;
     if (b->by_place)
         lseek(b->in.fd, 0, SEEK_END); // as if it had been read
 }
 
 int blocks_open(struct blocks *b, const struct args *a)
 {
-    *b = (struct blocks){
-        .remove = a->remove_rec_sep, .max_records = (size_t)a->max_args, .timeout_ms = a->block_ms};
+    *b = (struct blocks){.remove = a->remove_rec_sep,
+                         .max_records = (size_t)a->max_records,
+                         .timeout_ms = a->block_ms};
     int status = separator_init(&b->separator, a);
     if (status == 0 && !cuts_records(b) && b->max_records)
         status = usage_error("--pipe -N counts records: --recend or --recstart must be a text");
@@ -284,8 +285,8 @@ static size_t find_cut_by_size(struct blocks *b)
     return cut;
 }
 
-// The same with --regexp. Whenever as much as a block has come, it is looked at, and not
-// before: so it does not depend on how the bytes come.
+// The same where records are found in turn. Whenever as much as a block has come, it is looked at,
+// and not before: so it does not depend on how the bytes come.
 static size_t find_cut_by_match(struct blocks *b)
 {
     bool counts = b->max_records;
@@ -306,7 +307,7 @@ static size_t find_cut_by_match(struct blocks *b)
 // Where what was read is to be cut: 0, not yet.
 static size_t find_cut(struct blocks *b)
 {
-    if (b->separator.regexp)
+    if (b->separator.in_turn)
         return find_cut_by_match(b);
     if (!b->max_records)
         return find_cut_by_size(b);
@@ -357,7 +358,7 @@ static size_t find_last(const struct blocks *b)
     size_t last = 0, from = 0;
     if (!cuts_records(b))
         return b->have;
-    if (!b->separator.regexp)
+    if (!b->separator.in_turn)
         return separator_last(&b->separator, b->buf, 0, b->have);
     for (size_t end; (end = separator_match(&b->separator, b->buf, &from, b->have, true));)
         last = end;

@@ -33,7 +33,7 @@ struct blocks {
     char *buf; // of what is read: [0, have); [0, scanned) has no place to cut
     size_t have, scanned, cap;
     size_t records, cut; // found in it, and the end of the last
-    size_t looked;       // what it had when it was last looked at, with --regexp
+    size_t looked;       // what it had when it was last looked at, for records in turn
 
     mp_loop *loop;
     mp_watch *timer;              // of --block-timeout

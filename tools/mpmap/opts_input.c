@@ -29,6 +29,7 @@ static int set_header(struct args *a, const char *arg)
 static int set_max_args(struct args *a, const char *arg)
 {
     int status = option_number("max-args", arg, 0, &a->max_args);
+    a->max_records = a->max_args;
     a->no_args = a->max_args == 0;
     return status;
 }
@@ -36,7 +37,9 @@ static int set_max_args(struct args *a, const char *arg)
 static int set_max_lines(struct args *a, const char *arg)
 {
     a->max_args = 1;
-    return arg ? option_number("max-lines", arg, 1, &a->max_args) : -1;
+    int status = arg ? option_number("max-lines", arg, 1, &a->max_args) : -1;
+    a->record_lines = a->max_args;
+    return status;
 }
 
 static int set_repeat(struct args *a, const char *arg)
@@ -149,11 +152,14 @@ static const struct opt rows[] = {
              "the number of records in a block.",
      .call = set_max_args,
      .common = true},
-    {.letter = 'L', .arg = "N", .help = "the same as -n", .call = set_max_lines},
+    {.letter = 'L',
+     .arg = "N",
+     .help = "the same as -n; with --pipe, a record has N lines",
+     .call = set_max_lines},
     {.name = "max-lines",
      .letter = 'l',
      .arg = "[N]",
-     .help = "the same as -n; 1 without N",
+     .help = "the same as -L; 1 without N",
      .call = set_max_lines},
     {.letter = 'm',
      .help = "as many items a job as a command line may be long",

@@ -33,6 +33,8 @@ static int check_pipe(const struct args *a)
         return usage_error("--pipe and --pipepart: only one source: cat(1) joins files");
     if (blocks && a->sources_len && !a->sources[0].file)
         return usage_error("--pipe and --pipepart: the blocks come from a file, not from :::");
+    if (blocks && a->record_lines > 1 && (a->recend || a->recstart))
+        return usage_error("-L says that records are lines: it excludes --recend and --recstart");
     if (blocks && a->so)
         return usage_error("--so goes neither with --pipe nor --pipepart");
     return -1;
@@ -56,8 +58,9 @@ static const struct opt rows[] = {
      .also = "block-size",
      .arg = "SIZE",
      .help = "bytes of a block: 1M unless given; -N: N blocks a slot",
-     .more = "A block ends with a record: it is a little shorter, or, if a record is longer than a "
-             "block, as long as that.",
+     .more =
+         "A block ends with a record: it is a little shorter, of a file a little longer, or, if "
+         "a record is longer than a block, as long as that.",
      .call = set_block},
     {.name = "block-timeout",
      .also = "bt",

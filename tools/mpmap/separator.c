@@ -41,7 +41,7 @@ static int init_regexp(struct separator *s, const char *end, const char *start)
         regfree(&s->end_re);
     s->has_end = *end;
     s->has_start = *start;
-    s->regexp = status == 0;
+    s->regexp = s->in_turn = status == 0;
     return status;
 }
 
@@ -63,9 +63,23 @@ static int line_flag(const char *text, size_t at)
     return at == 0 || text[at - 1] == '\n' ? 0 : REG_NOTBOL;
 }
 
+static size_t match_lines(const struct separator *s, const char *text, size_t *from, size_t len)
+{
+    size_t at = *from;
+    for (long i = 0; i < s->lines; i++) {
+        const char *end = memchr(text + at, '\n', len - at);
+        if (!end)
+            return 0;
+        at = (size_t)(end + 1 - text);
+    }
+    return *from = at;
+}
+
 size_t separator_match(const struct separator *s, const char *text, size_t *from, size_t len,
                        bool more)
 {
+    if (s->lines)
+        return match_lines(s, text, from, len);
     for (size_t at = *from; at < len; *from = at) {
         regmatch_t m = {(regoff_t)at, (regoff_t)len};
         if (!regex_finds(&s->whole, text, 1, &m, line_flag(text, at)))
@@ -187,6 +201,8 @@ int separator_init(struct separator *s, const struct args *a)
         return init_regexp(s, end, start);
     if (!a->recend && !a->recstart)
         end = a->null ? "\\0" : "\n";
+    s->lines = a->record_lines > 1 ? a->record_lines : 0;
+    s->in_turn = s->lines > 0;
     s->end = unescape(end, &s->end_len);
     s->start = unescape(start, &s->start_len);
     return 0;

@@ -206,7 +206,7 @@ static char *command_text(struct run *r, const struct job *j, const struct item 
 static char *tag_text(struct run *r, const struct job *j, const struct item *item)
 {
     if (!r->args->tagstring)
-        return xstrdup(item->text);
+        return xstrdup(r->launch.blocks ? "" : item->text);
     return xstrdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
 }
 
