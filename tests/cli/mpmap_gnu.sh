@@ -109,8 +109,7 @@ P -j3 -k --xargs -n 4 echo <ten
 P -j2 -k --process-slot-var=SLOT 'echo $SLOT; sleep 0.5' ::: 1 2
 P -j1 -k --workdir name 'basename "$PWD"; echo {}' ::: 1 2
 P -k --no-keep-order -k echo ::: 1 2
-P -j1 -u --group --tag echo ::: 1 2
-P -t --silent -k echo ::: 1 2 2>&1
+P -v --silent -k echo ::: 1 2 2>&1
 P --total-jobs 2 -k echo ::: 1 2
 + P --pipe --regexp --recend '[0-9]+\n' -N2 -k 'echo $(cat)' <ten
 P --pipe --regexp --recstart '[>1]' -N1 -k 'echo $(cat)' <fasta

@@ -5,6 +5,7 @@
 
 # Lines.
 is "--tag" "a${tab}x${nl}a${tab}y" "$(mpmap --tag -s 'echo x; echo y; : {}' ::: a)"
+is "--tag, an empty item" "${tab}x" "$(mpmap --tag -s 'echo x; : {}' ::: "")"
 is "--tagstring" "1-b${tab}a/b.c${nl}2-e${tab}d/e.f" "$(mpmap -k --tagstring '{#}-{/.}' echo ::: a/b.c d/e.f)"
 is "--tagstring without a replacement string" "t${tab}1" "$(mpmap --tagstring t echo ::: 1)"
 is "--tag without a last newline" "a${tab}x" "$(mpmap --tag printf x%.0s ::: a)"
