@@ -122,6 +122,8 @@ is "-L4: no record is cut" 0 "$(mpmap --pipe -L4 --block 10k -s 'expr $(wc -l) %
 is "-L4: none is lost" "$(cat list)" "$(mpmap --pipe -L4 --block 10k -k cat <list)"
 gives "-L and --recend" 2 mpmap --pipe -L4 --recend x cat <list
 is "--tag" "${tab}1${nl}${tab}2" "$(seq 2 | mpmap --pipe --tag cat)"
+gives "--regexp --block 1G" 2 mpmap --pipe --regexp --recend x --block 1G cat <part
+has "--regexp --block 1G" "--block: with --regexp it is below 1G" "$err"
 is "--block -2 --regexp" 4 "$(mpmap -j2 --pipepart -a part --regexp --recend '\n' --block -2 wc -l | wc -l)"
 is "--block -2 --rrs" 4 "$(mpmap -j2 --pipepart -a list --rrs --block -2 wc -c | wc -l)"
 is "--rrs: a text that is no separator is kept" "a;|b;c;|" \

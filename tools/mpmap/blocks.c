@@ -17,6 +17,7 @@ enum {
     WINDOW = 64 * 1024,      // of a file, to look for the end of a record
     PIPE_SIZE = 1024 * 1024, // as far as it is allowed
     HEADER_MAX = 1024 * 1024,
+    REGEXP_MAX = 1 << 30, // bytes of a block or record: glibc's offsets are ints
 };
 
 static size_t min(size_t a, size_t b)
@@ -170,6 +171,8 @@ int blocks_open(struct blocks *b, const struct args *a)
         status = read_header(b, a->header_lines);
     look_for_file(b);
     set_size(b, a);
+    if (status == 0 && b->separator.regexp && b->size >= REGEXP_MAX)
+        status = usage_error("--block: with --regexp it is below 1G");
     fcntl(b->in.fd, F_SETPIPE_SZ, PIPE_SIZE); // if it is one: fewer turns
     return status;
 }
@@ -286,11 +289,11 @@ static size_t find_cut_by_size(struct blocks *b)
 }
 
 // The same where records are found in turn. Whenever as much as a block has come, it is looked at,
-// and not before: so it does not depend on how the bytes come.
+// and not before, and then at twice as much: so it does not depend on how the bytes come.
 static size_t find_cut_by_match(struct blocks *b)
 {
     bool counts = b->max_records;
-    if (!b->in.ended && b->have < b->looked + b->size)
+    if (!b->in.ended && b->have < b->looked + (b->looked > b->size ? b->looked : b->size))
         return 0;
     b->looked = b->have;
     for (size_t end;
@@ -404,6 +407,11 @@ int blocks_next(struct blocks *b, struct block *block)
         }
         if (b->in.ended)
             return INPUT_END;
+        if (b->separator.regexp && b->have >= REGEXP_MAX) {
+            b->have = 0;
+            b->in.ended = true;
+            return -EMSGSIZE;
+        }
         bool begins = b->have == 0;
         int got = fill(b);
         if (begins && b->timeout_ms)

@@ -102,9 +102,8 @@ static const struct opt rows[] = {
      .also = "ll",
      .help = "of each job a line: the latest, and at its end the last",
      .more = "On a terminal each job that runs has a line, which is drawn anew; what it wrote "
-             "before is "
-             "dropped, or in --results. Elsewhere only the last one is printed. It has up to 1000 "
-             "bytes.",
+             "before is dropped, or in --results. Elsewhere only the last one is printed. It has "
+             "up to 1000 bytes.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(latest_line)},
     {.name = "tag",

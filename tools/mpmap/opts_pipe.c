@@ -84,12 +84,10 @@ static const struct opt rows[] = {
     {.name = "regexp",
      .help = "--recend and --recstart are regular expressions",
      .more = "Extended ones, with \\t, \\n, \\r, \\d, \\s and \\w; ^ and $ are the ends of lines, "
-             "and . "
-             "is no "
-             "newline. The longest match counts, and what matches nothing separates nothing. A "
-             "match is looked for in as much as a block has, or if it has none twice as much, and "
-             "so on: so "
-             "the size is more than a record has. The input is read through memory.",
+             "and the dot is no newline. The longest match counts, and what matches nothing "
+             "separates nothing. Matches are looked for in as much as a block has, or, without "
+             "one, in twice as much, and so on, up to 1 GiB: a block should be longer than a "
+             "record. The input is read through memory.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(regexp)},
     {.name = "remove-rec-sep",
