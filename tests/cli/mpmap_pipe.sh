@@ -23,20 +23,23 @@ for how in "cat list | mpmap --pipe" "mpmap --pipe <list" "mpmap --pipepart -a l
     is "$how --round-robin: jobs" 3 "$(eval "$how -j3 --round-robin --block 20k wc -l" | wc -l)"
     is "$how --round-robin: all of them" "$(sort list)" "$(eval "$how -j3 --round-robin --block 20k cat" | sort)"
 done
-slowly() { # what comes in two parts, half a second apart
-    echo a
-    printf 'b\nc'
-    sleep 0.5
+slowly() { # what comes in two parts, the second when somebody has got the first
+    rm -f got
+    printf 'a\nb\nc'
+    eventually [ -e got ]
     printf 'd\ne\n'
 }
 is "--block-timeout" "a${nl}b${nl}|cd${nl}e${nl}|" \
-    "$(slowly | mpmap --pipe --block-timeout 0.2 -k -s 'cat; printf "|"')"
+    "$(slowly | mpmap --pipe --block-timeout 0.2 -k -s 'cat; printf "|"; : >got')"
 is "--bt, --regexp" "a${nl}b${nl}|cd${nl}e${nl}|" \
-    "$(slowly | mpmap --pipe --bt 0.2 --regexp --recend '\n' -k -s 'cat; printf "|"')"
+    "$(slowly | mpmap --pipe --bt 0.2 --regexp --recend '\n' -k -s 'cat; printf "|"; : >got')"
 is "--bt, no records" "a${nl}b${nl}c|d${nl}e${nl}|" \
-    "$(slowly | mpmap --pipe --bt 0.2 --recend '' -k -s 'cat; printf "|"')"
+    "$(slowly | mpmap --pipe --bt 0.2 --recend '' -k -s 'cat; printf "|"; : >got')"
+is "--bt, -N" "a${nl}|b${nl}|cd${nl}|e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 -N1 -k -s 'cat; printf "|"; : >got')"
 is "--bt, a record that is not whole" "a${nl}b${nl}cd${nl}e${nl}|" \
-    "$(slowly | mpmap --pipe --bt 0.2 --recend e -k -s 'cat; printf "|"')"
+    "$({ printf 'a\nb\nc'; sleep 0.5; printf 'd\ne\n'; } | mpmap --pipe --bt 0.2 --recend 'e\n' -k -s 'cat; printf "|"')"
+rm got
 is "--bt, a file" "$(cat list)" "$(mpmap --pipe --bt 0.001 -k cat <list)"
 is "--bt, nothing" "" "$(sleep 0.3 | mpmap --pipe --bt 0.1 -k cat)"
 for bad in 0 -1 x ''; do

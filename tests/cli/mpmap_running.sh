@@ -181,12 +181,15 @@ for bad in nowhere log ... '{}' ''; do
     has "--wd '$bad'" "--workdir $bad: " "$err"
 done
 rm -r there log all
-is "--process-slot-var" "0 1" "$(SLOT=x mpmap -j2 --process-slot-var SLOT -s 'echo $SLOT; sleep 0.3; : {}' ::: 1 2 | sort | xargs)"
+is "--process-slot-var" "0 1" "$(SLOT=x mpmap -j2 --process-slot-var SLOT -s 'echo $SLOT; : >slot.{}; until [ -e slot.1 ] && [ -e slot.2 ]; do sleep 0.02; done' ::: 1 2 | sort | xargs)"
+rm slot.*
 is "--process-slot-var: once" 1 "$(SLOT=x mpmap --process-slot-var SLOT env ::: 2>&1 a=b | grep -c ^SLOT=)"
 for bad in '' a=b "$(head -c 200 /dev/zero | tr '\0' x)"; do
     gives "--process-slot-var '$bad'" 2 mpmap --process-slot-var "$bad" true ::: 1
 done
-is "-k --no-keep-order" "2 1" "$(mpmap -j2 -k --no-keep-order -s 'sleep {}; echo {}' ::: 0.5 0 | sed 's/0.5/1/; s/^0$/2/' | xargs)"
+: >out.txt
+mpmap -j2 -k --no-keep-order -s 'until [ {} = 2 ] || [ -s out.txt ]; do sleep 0.02; done; echo {}' ::: 1 2 >out.txt
+is "-k --no-keep-order" "2 1" "$(xargs <out.txt)"
 gives "-u --group" 0 mpmap -u --group --tag true ::: 1
 gives "-t --silent" 0 mpmap -t --silent true ::: 1
 is "-t --silent: says nothing" "" "$err"

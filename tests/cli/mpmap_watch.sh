@@ -43,33 +43,39 @@ rm -r all tries
 for bad in -u '--results r.json' '--results -.csv'; do
     gives "--ll $bad" 2 mpmap --ll $bad true ::: 1
 done
-at_terminal() { # COMMAND: what a terminal of 5 rows and 20 columns shows at last, and on the way
-    echo "stty rows 5 cols 20; $1" >at.sh
-    timeout 60 env TERM=xterm script -qec "sh at.sh" typed.txt </dev/null >/dev/null
+# at_terminal COMMAND: what a terminal of 5 rows and 20 columns shows. Jobs go on when it has
+# shown what they wait for: `shows PATTERN`.
+at_terminal() {
+    echo "stty rows 5 cols 20; PATH=.:\$PATH; $1" >at.sh
+    : >typed.txt
+    timeout 60 env TERM=xterm script -qfec "sh at.sh" typed.txt </dev/null >/dev/null
     sed '1d;$d' typed.txt | tr -d '\r'
 }
 if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    printf '#!/bin/sh\nuntil tr -d "\\r\\033" <typed.txt | tr "\\n" , | grep -q "$1"; do sleep 0.05; done\n' >shows
+    chmod +x shows
     esc=$(printf '\033')
-    shown=$(at_terminal 'mpmap -k -j2 --ll -s "printf \"%s\" {}; sleep 0.5; echo {}{}; sleep 0.5" ::: a bb')
+    shown=$(at_terminal 'mpmap -k -j2 --ll -s "printf \"%s\" {}; shows Ka,.Kbb,; echo {}{}; shows aaa,.Kbbbbbb," ::: a bb')
     has "--ll: at a terminal" "${esc}[Ka$nl${esc}[Kbb$nl" "$shown"
     has "--ll: drawn anew" "${esc}[2A${esc}[Kaaa$nl${esc}[Kbbbbbb$nl" "$shown"
-    shown=$(at_terminal 'mpmap -k -j9 --ll --bar -s "echo {}; sleep 0.5" ::: 1 2 3 4 5 6 7 8 9')
+    shown=$(at_terminal 'mpmap -k -j9 --ll --bar -s "echo {}; shows K1,.K2,.K3,.K4," ::: 1 2 3 4 5 6 7 8 9')
     has "--ll: as many rows as there are" "${esc}[K1$nl${esc}[K2$nl${esc}[K3$nl${esc}[K4$nl${esc}[K" "$shown"
     case $shown in
-    *"${esc}[K4$nl${esc}[K5"*) is "--ll: not more" "4 rows" "$shown" ;;
+    *"${esc}[K1$nl${esc}[K2$nl${esc}[K3$nl${esc}[K4$nl${esc}[K5"*) is "--ll: not more" "4 rows" "$shown" ;;
     esac
-    shown=$(at_terminal 'mpmap -j1 --ll -s "printf 12345678901234567890123; sleep 0.5; : {}" ::: 1')
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf 12345678901234567890123; shows K123; : {}" ::: 1')
     has "--ll: not wider" "${esc}[K1234567890123456789$nl" "$shown"
-    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"a\\033[5mb\\tc\"; sleep 0.5; : {}" ::: 1')
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"a\\033[5mb\\tc\"; shows Ka; : {}" ::: 1')
     has "--ll: does not steer the terminal" "${esc}[Ka [5mb c$nl" "$shown"
-    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"日本語日本語日本語日本語\"; sleep 0.5; : {}" ::: 1')
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"日本語日本語日本語日本語\"; shows K日; : {}" ::: 1')
     has "--ll: wide characters" "${esc}[K日本語日本語日本語$nl" "$shown"
-    rm -f at.sh typed.txt
+    rm -f at.sh typed.txt shows
 fi
 
 # Of a pipe nobody knows how many there are, unless told.
-{ echo 1; sleep 0.7; echo 2; } | mpmap --total-jobs 4 --progress-fd 3 true 3>progress
-has "--total-jobs" '"done":1,"failed":0,"running":0,"total":4,"sure":true' "$(head -1 progress)"
+: >progress
+{ echo 1; eventually [ -s progress ]; echo 2; } | mpmap --total-jobs 4 --progress-fd 3 true 3>progress
+has "--total-jobs" '"total":4,"sure":true' "$(head -1 progress)"
 has "--total-jobs: what there was in the end" '"total":2,' "$(tail -1 progress)"
 gives "--total-jobs 0" 2 mpmap --total-jobs 0 true ::: 1
 rm progress
