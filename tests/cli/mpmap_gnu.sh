@@ -101,6 +101,21 @@ P --pipe --recstart '>' -N1 -k 'echo $(cat)' <fasta
 P --pipe --recend '\n' -N4 -k 'echo $(cat)' <ten
 P --pipe --header : -N3 -k 'echo $(cat)' <ten
 P --pipe --remove-rec-sep -N2 --recend 3 -k cat <ten
++ P -j3 -k --xargs echo <ten
++ P -k --pipe -L2 'echo $(cat)' <ten
+P -k --pipe -L2 -N2 'echo $(cat)' <ten
+P -k --pipe -L5 --tag cat <ten
+P -j3 -k --xargs -n 4 echo <ten
+P -j2 -k --process-slot-var=SLOT 'echo $SLOT; sleep 0.5' ::: 1 2
+P -j1 -k --workdir name 'basename "$PWD"; echo {}' ::: 1 2
+P -k --no-keep-order -k echo ::: 1 2
+P -v --silent -k echo ::: 1 2 2>&1
+P --total-jobs 2 -k echo ::: 1 2
++ P --pipe --regexp --recend '[0-9]+\n' -N2 -k 'echo $(cat)' <ten
+P --pipe --regexp --recstart '[>1]' -N1 -k 'echo $(cat)' <fasta
+P --pipe --regexp --recend '\n' --recstart '>|1' -N1 -k 'echo $(cat)' <fasta
++ P --pipe --regexp --recend '\n' --recstart '>|1' --rrs -N1 -k 'echo $(cat)' <fasta
+P --pipe --regexp --recend '0\n' --block 10k -k cat <many
 + P --pipe -k --recend '' --block 10k cksum <many
 P --pipepart -a many --block 10k -k cat
 P --pipepart -a fasta --recstart '>' --block 1 -k 'echo $(cat)'
@@ -221,11 +236,50 @@ if command -v bash >/dev/null; then
     is "exported functions" "<a b>" "$(PARALLEL_SHELL=$(command -v bash) OURS=$ours bash -c \
         'f() { echo "<$1>"; }; export -f f; "$OURS" f ::: "a b"')"
 fi
+# Every option of GNU parallel 20221122 is taken, or refused by its name with a remedy.
+for option in $(cat <<'END_OF_OPTIONS'
+--arg-file --arg-file-sep --arg-sep --bar --basefile --basenameextensionreplace
+--basenamereplace --bf --bg --bin --block --block-size --block-timeout --bner --bnr --bt --cat
+--cf --cleanup --color --color-failed --colsep --compress --compress-program --controlmaster
+--csv --ctag --ctagstring --decompress-program --delay --delimiter --dirnamereplace --dnr
+--dry-run --embed --env --eof --er --eta --exit --extensionreplace --fg --fifo --files --filter
+--filter-hosts --gnu --group --group-by --halt --halt-on-error --hashbang --header --help --hgrp
+--hostgroups --id --interactive --jl --joblog --jobs --keep-order --latest-line --lb --limit
+--line-buffer --link --ll --load --max-args --max-chars --max-line-length-allowed --max-lines
+--max-procs --max-replace-args --memfree --memsuspend --minversion --nice --no-keep-order
+--no-run-if-empty --nonall --nonotice --noswap --null --number-of-cores --number-of-cpus
+--number-of-sockets --number-of-threads --onall --open-tty --output-as-files --outputasfiles
+--parens --pipe --pipe-part --plain --plus --process-slot-var --profile --progress --quote
+--recend --record-env --recstart --regexp --remove-rec-sep --removerecsep --replace --res
+--results --resume --resume-failed --retries --retry-failed --return --round --round-robin --rpl
+--rrs --rsync-opts --semaphore --semaphore-name --semaphore-timeout --semaphorename --seqreplace
+--session --shard --shebang --shebang-wrap --shell-completion --shell-quote --shellquote
+--show-limits --shuf --silent --skip-first-line --slf --slotreplace --spreadstdin --sql
+--sql-and-worker --sql-master --sql-worker --sqlmaster --ssh --ssh-delay --sshlogin
+--sshloginfile --st --tag --tagstring --tee --template --term-seq --tf --timeout --tmpdir --tmpl
+--tmux --tmuxpane --total --total-jobs --transfer --transferfile --trc --trim --tty --ungroup
+--use-cores-instead-of-threads --use-cpus-instead-of-cores --use-sockets-instead-of-threads
+--verbose --version --wait --wd --workdir --xapply --xargs -0 -C -E -I -J -L -M -N -P -S -V -X
+-a -d -e -h -i -j -k -l -m -n -o -p -q -r -s -t -u -v -x
+END_OF_OPTIONS
+); do
+    "$ours" $option 1 true ::: >out.txt 2>err.txt </dev/null
+    is "$option is known" "" "$(grep 'unrecognized\|invalid option\|ambiguous' err.txt)"
+done
+rm -rf 1
+for option in $("$ours" --help >/dev/null; mpmap help absent | grep -o -- '--[a-z-]*' | sort -u); do
+    case $option in
+    --results | --dry-run | --pressure | --memfree | --load | --latest-line | --regexp | --recstart | --joblog) continue ;;
+    esac
+    gives "$option is not there" 2 "$ours" $option 1 touch ::: ran
+    has "$option is not there" "is not there: " "$err"
+done
+is "nothing was run" "" "$(ls | grep -x ran)"
 gives "{= =} is not there" 2 "$ours" echo '{= s/a/b/ =}' ::: a
 has "{= =} is not there" "no Perl" "$err"
 gives "-S is not there" 2 "$ours" -S host echo ::: a
 gives "--plus is not there" 2 "$ours" --plus echo {..} ::: a.b.c
-has "--plus is not there" "unrecognized option" "$err"
+has "--plus is not there" "mpmap: --plus is not there: {:}, {^suffix} and {s/a/b/}" "$err"
 is "--number-of-cpus" "$(MP_CPUS=7 mpmap -s 'echo 7; : {}' ::: 1)" "$(MP_CPUS=7 "$ours" --number-of-cpus)"
 
 # xargs: the same for items without quotes and blanks; its quoting is not ours.

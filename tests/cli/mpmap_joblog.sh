@@ -101,6 +101,11 @@ is "a torn line: mended" 4 "$(wc -l <log)"
 printf 'rubbish\n' >>log
 gives "a damaged line" 0 sh -c 'seq 3 | mpmap --joblog log --resume true'
 has "a damaged line: said" "log: line 5 is damaged" "$err"
+for line in '"key":null' '"key":1' '"key":"0"' '"key":"00000000000000000000000000000000","command":null' '"key":{}'; do
+    printf '%s\n' "{\"seq\":1,$line}" >log.json
+    gives "a damaged line of JSON, $line" 0 mpmap --joblog log.json --resume true ::: 1
+    is "a damaged line of JSON, $line: what is missing is run" 2 "$(wc -l <log.json)"
+done
 
 # A full disk: nothing is lost in silence.
 if mkdir full && mount -t tmpfs -o size=64k tmpfs full 2>/dev/null; then

@@ -23,6 +23,28 @@ for how in "cat list | mpmap --pipe" "mpmap --pipe <list" "mpmap --pipepart -a l
     is "$how --round-robin: jobs" 3 "$(eval "$how -j3 --round-robin --block 20k wc -l" | wc -l)"
     is "$how --round-robin: all of them" "$(sort list)" "$(eval "$how -j3 --round-robin --block 20k cat" | sort)"
 done
+slowly() { # what comes in two parts, the second when somebody has got the first
+    rm -f got
+    printf 'a\nb\nc'
+    eventually [ -e got ]
+    printf 'd\ne\n'
+}
+is "--block-timeout" "a${nl}b${nl}|cd${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --block-timeout 0.2 -k -s 'cat; printf "|"; : >got')"
+is "--bt, --regexp" "a${nl}b${nl}|cd${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 --regexp --recend '\n' -k -s 'cat; printf "|"; : >got')"
+is "--bt, no records" "a${nl}b${nl}c|d${nl}e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 --recend '' -k -s 'cat; printf "|"; : >got')"
+is "--bt, -N" "a${nl}|b${nl}|cd${nl}|e${nl}|" \
+    "$(slowly | mpmap --pipe --bt 0.2 -N1 -k -s 'cat; printf "|"; : >got')"
+is "--bt, a record that is not whole" "a${nl}b${nl}cd${nl}e${nl}|" \
+    "$({ printf 'a\nb\nc'; sleep 0.5; printf 'd\ne\n'; } | mpmap --pipe --bt 0.2 --recend 'e\n' -k -s 'cat; printf "|"')"
+rm got
+is "--bt, a file" "$(cat list)" "$(mpmap --pipe --bt 0.001 -k cat <list)"
+is "--bt, nothing" "" "$(sleep 0.3 | mpmap --pipe --bt 0.1 -k cat)"
+for bad in 0 -1 x ''; do
+    gives "--bt '$bad'" 2 mpmap --pipe --bt "$bad" cat </dev/null
+done
 is "--block -2" 4 "$(mpmap -j2 --pipepart -a list --block -2 wc -l | wc -l)"
 gives "--block 0" 2 mpmap --pipe --block 0 cat </dev/null
 gives "--block x" 2 mpmap --pipe --block x cat </dev/null
@@ -43,6 +65,73 @@ for how in 'seq 5 | mpmap --pipe' 'mpmap --pipe <five' 'mpmap --pipepart -a five
     is "$how --header :" "1 2|1 3|1 4|1 5|" "$(eval "$how --header : --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
     is "$how --header 2" "1 2 3|1 2 4|1 2 5|" "$(eval "$how --header 2 --block 1 -k -s 'printf \"%s|\" \"\$(echo \$(cat))\"'")"
 done
+# --regexp: the same from a pipe and a file, and a record is the same however long blocks are.
+printf 'a1\nb22\nc\nd333\n' >records
+regexp() { # WANT OPTION...
+    want=$1
+    shift
+    for how in 'mpmap --pipe' 'mpmap --pipe -a records' 'mpmap --pipepart -a records'; do
+        is "--regexp $*, $how" "$want" \
+            "$(cat records | $how --regexp "$@" -k -s 'cat; printf "|"' | tr '\n\r' ,@)"
+    done
+}
+regexp 'a1,|b22,|c,d333,|' --recend '[0-9]+\n' -N1
+regexp 'a1,b22,|c,d333,|' --recend '[0-9]+\n' -N2
+regexp 'a1,|b22,|c,d333,|' --recend '[0-9]+\n' --block 1
+regexp 'a1,b22,|c,d333,|' --recend '[0-9]+\n' --block 12
+regexp 'a1,b22,c,d333,|' --recend '[0-9]+\n'
+regexp 'a1,|b22,|c,|d333,|' --recstart '[a-d]' -N1
+regexp 'a1,|b22,|c,|d333,|' --recstart '^.' --block 1
+regexp 'a1,|b22,c,|d333,|' --recend '\n' --recstart '[bd]' -N1
+regexp 'a1,|b22,c,|d333,|' --recend '\n|\r' --recstart 'b|d' --block 2
+regexp 'a|b|c,d|' --recend '\d+\n' --rrs -N1
+regexp '1,|22,|,|333,|' --recstart '[a-d]' --rrs -N1
+regexp 'a1|22,c|333|' --recend '\n' --recstart '[bd]' --rrs -N1
+regexp 'a1,b22,c,d333,|' --recend 'x*' -N1
+regexp 'a1|,b22|,c,d333|,|' --recend '[0-9]*' -N1
+regexp 'a1,b22,c,d333,|' --recend '$' -N1
+regexp 'a1,|b22,|c,|d333,|' -N1
+regexp 'a1,|b22,|c,|d333,|' --recend '(.)\n' -N1
+regexp 'a|1|,|b|2|2|,|c|,|d|3|3|3|,|' --recend '' --block 1
+: >records
+regexp '' --recend '.' -N1
+printf 'a\r\n\r\nb\r\n\nc' >records
+regexp "a@,@,|b@,,|c|" --recend '(\r?\n)+' -N1
+printf 'a\0b\nc\0' >records
+is "--regexp of bytes" 'a\0b\n|c\0|' "$(mpmap --pipe --regexp --recend '[[:cntrl:]]\n|\n' -N1 -k -s 'cat; printf "|"' <records |
+    od -An -c | tr -d ' \n')"
+for bad in '(' 'a)(b' '[' '*\' 'a{2'; do
+    gives "--regexp --recend '$bad'" 2 mpmap --pipe --regexp --recend "$bad" cat <list
+    has "--regexp --recend '$bad'" "mpmap: --recend $bad: not a regular expression" "$err"
+    gives "--regexp --recstart '$bad'" 2 mpmap --pipe --regexp --recend x --recstart "$bad" cat <list
+done
+head -20000 list >part # sanitizers look at all of a text before each search in it
+for how in "cat part | mpmap --pipe" "mpmap --pipepart -a part"; do
+    is "$how --regexp: no line is cut" "$(cat part)" \
+        "$(eval "$how --regexp --recend '[0-9]\n' --block 4k -k cat")"
+    is "$how --regexp: blocks of a size" yes \
+        "$(eval "$how --regexp --recend '\n' --block 4k wc -c" | awk '$1 > 4100 { bad = 1 } END { print (!bad && NR > 25 && NR < 29) ? "yes" : NR }')"
+    is "$how --regexp: records that are counted" "20 1000" \
+        "$(eval "$how --regexp --recstart '^' --recend '\n' -N1000 --block 8k wc -l" | sort | uniq -c | xargs)"
+done
+for how in 'mpmap --pipe' 'mpmap --pipe -a five' 'mpmap --pipepart -a five'; do
+    is "-L, $how" "1 2,3 4,5," "$(cat five | $how -L2 --block 1 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L -N, $how" "1 2 3 4,5," "$(cat five | $how -L2 -N2 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L: a block has as many as fit, $how" "1 2 3 4,5," "$(cat five | $how -L2 --block 9 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L1, $how" "1,2,3,4,5," "$(cat five | $how -L1 -N1 -k -s 'echo $(cat)' | tr '\n' ,)"
+    is "-L9, $how" "1 2 3 4 5," "$(cat five | $how -l9 -k -s 'echo $(cat)' | tr '\n' ,)"
+done
+is "-L4: no record is cut" 0 "$(mpmap --pipe -L4 --block 10k -s 'expr $(wc -l) % 4; :' <list | sort -u)"
+is "-L4: none is lost" "$(cat list)" "$(mpmap --pipe -L4 --block 10k -k cat <list)"
+gives "-L and --recend" 2 mpmap --pipe -L4 --recend x cat <list
+is "--tag" "${tab}1${nl}${tab}2" "$(seq 2 | mpmap --pipe --tag cat)"
+gives "--regexp --block 1G" 2 mpmap --pipe --regexp --recend x --block 1G cat <part
+has "--regexp --block 1G" "--block: with --regexp it is below 1G" "$err"
+is "--block -2 --regexp" 4 "$(mpmap -j2 --pipepart -a part --regexp --recend '\n' --block -2 wc -l | wc -l)"
+is "--block -2 --rrs" 4 "$(mpmap -j2 --pipepart -a list --rrs --block -2 wc -c | wc -l)"
+is "--rrs: a text that is no separator is kept" "a;|b;c;|" \
+    "$(printf 'a;;>b;c;;' | mpmap --pipe --recend ';' --recstart '>' --rrs -N1 -k -s 'cat; printf "|"')"
+is "--rrs, no separator" "abc" "$(printf abc | mpmap --pipe --recend '' --rrs cat)"
 head -c 1000000 /dev/urandom >noise
 for how in 'cat noise | mpmap --pipe' 'mpmap --pipe <noise' 'mpmap --pipepart -a noise'; do
     is "$how --recend ''" "$(cksum <noise)" "$(eval "$how --recend '' --block 30k -k cat" | cksum)"

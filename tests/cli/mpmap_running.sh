@@ -188,4 +188,32 @@ fi
 jobs=500
 [ -z "${MP_TEST_LONG:-}" ] || jobs=20000
 gives "$jobs jobs at ulimit -n 64" 0 sh -c "ulimit -n 64; seq $jobs | mpmap -j0 true"
+
+# Where, and with what.
+mkdir there
+printf '#!/bin/sh\necho "$1 in ${PWD##*/}"\n' >there/program
+chmod +x there/program
+is "--workdir" "a in there" "$(mpmap --workdir there ./program ::: a)"
+is "--wd: the program is found by PATH" "there" "$(mpmap --wd there -s 'echo ${PWD##*/}; : {}' ::: a)"
+is "--wd: names among the options count from here" "a in there" \
+    "$(mpmap --wd there --joblog log --results all ./program ::: a; ls log all/1/a/stdout >/dev/null || echo missing)"
+gives "--wd: no such program there" 127 mpmap --wd there ./nothing ::: a
+has "--wd: no such program there" "./nothing: no such file" "$err"
+for bad in nowhere log ... '{}' ''; do
+    gives "--wd '$bad'" 2 mpmap --wd "$bad" echo ::: a
+    has "--wd '$bad'" "--workdir $bad: " "$err"
+done
+rm -r there log all
+is "--process-slot-var" "0 1" "$(SLOT=x mpmap -j2 --process-slot-var SLOT -s 'echo $SLOT; : >slot.{}; until [ -e slot.1 ] && [ -e slot.2 ]; do sleep 0.02; done' ::: 1 2 | sort | xargs)"
+rm slot.*
+is "--process-slot-var: once" 1 "$(SLOT=x mpmap --process-slot-var SLOT env ::: 2>&1 a=b | grep -c ^SLOT=)"
+for bad in '' a=b "$(head -c 200 /dev/zero | tr '\0' x)"; do
+    gives "--process-slot-var '$bad'" 2 mpmap --process-slot-var "$bad" true ::: 1
+done
+: >out.txt
+mpmap -j2 -k --no-keep-order -s 'until [ {} = 2 ] || [ -s out.txt ]; do sleep 0.02; done; echo {}' ::: 1 2 >out.txt
+is "-k --no-keep-order" "2 1" "$(xargs <out.txt)"
+gives "-u --group" 0 mpmap -u --group --tag true ::: 1
+gives "-t --silent" 0 mpmap -t --silent true ::: 1
+is "-t --silent: says nothing" "" "$err"
 finish

@@ -5,6 +5,7 @@
 
 # Lines.
 is "--tag" "a${tab}x${nl}a${tab}y" "$(mpmap --tag -s 'echo x; echo y; : {}' ::: a)"
+is "--tag, an empty item" "${tab}x" "$(mpmap --tag -s 'echo x; : {}' ::: "")"
 is "--tagstring" "1-b${tab}a/b.c${nl}2-e${tab}d/e.f" "$(mpmap -k --tagstring '{#}-{/.}' echo ::: a/b.c d/e.f)"
 is "--tagstring without a replacement string" "t${tab}1" "$(mpmap --tagstring t echo ::: 1)"
 is "--tag without a last newline" "a${tab}x" "$(mpmap --tag printf x%.0s ::: a)"
@@ -23,6 +24,61 @@ is "--line-buffer with -k" "$(seq 20)" "$(seq 20 | mpmap -k -j4 --line-buffer ec
 for bad in --line-buffer --tag '--tagstring x' '--results r'; do
     gives "-u $bad" 2 mpmap -u $bad true ::: 1
 done
+
+# The latest line.
+is "--latest-line" "b1${nl}b2${nl}b3" "$(mpmap -k --latest-line -s 'echo a; echo b{}' ::: 1 2 3)"
+is "--ll, --tag" "x${tab}2" "$(mpmap --ll --tag -s 'seq 2; : {}' ::: x)"
+is "--ll: stderr may be the latest" "e${nl}." "$(mpmap --ll -s 'echo o; sleep 0.1; echo e >&2; : {}' ::: x; echo .)"
+is "--ll: of what a carriage return left the last" "90%" "$(mpmap --ll printf '10%%\r50%%\r90%%\r%.0s' ::: x)"
+is "--ll: empty lines do not count" "a" "$(mpmap --ll printf 'a\n\n\n%.0s' ::: x)"
+is "--ll: nothing" "" "$(mpmap --ll true ::: x)"
+is "--ll: a long line" 1001 "$(mpmap --ll -s 'head -c 3000000 /dev/zero; : {}' ::: x | wc -c)"
+is "--ll: of tries the last" "2" "$(mpmap --ll --retries 2 -s 'echo >>tries; echo {}; wc -l <tries; false' ::: x)"
+gives "--ll: messages" 1 mpmap --ll -s 'echo last; kill -9 $$; : {}' ::: x
+is "--ll: messages: the line" last "$out"
+has "--ll: messages" "job 1 (x): killed by signal 9" "$err"
+mpmap --ll --results all -s 'seq {}' ::: 3 >out.txt
+is "--ll, --results: all of it" "1 2 3 3" "$(cat all/1/3/stdout out.txt | xargs)"
+rm -r all tries
+for bad in -u '--results r.json' '--results -.csv'; do
+    gives "--ll $bad" 2 mpmap --ll $bad true ::: 1
+done
+# at_terminal COMMAND: what a terminal of 5 rows and 20 columns shows. Jobs go on when it has
+# shown what they wait for: `shows PATTERN`.
+at_terminal() {
+    echo "stty rows 5 cols 20; PATH=.:\$PATH; $1" >at.sh
+    : >typed.txt
+    timeout 60 env TERM=xterm script -qfec "sh at.sh" typed.txt </dev/null >/dev/null
+    sed '1d;$d' typed.txt | tr -d '\r'
+}
+if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+    printf '#!/bin/sh\nuntil tr -d "\\r\\033" <typed.txt | tr "\\n" , | grep -q "$1"; do sleep 0.05; done\n' >shows
+    chmod +x shows
+    esc=$(printf '\033')
+    shown=$(at_terminal 'mpmap -k -j2 --ll -s "printf \"%s\" {}; shows Ka,.Kbb,; echo {}{}; shows aaa,.Kbbbbbb," ::: a bb')
+    has "--ll: at a terminal" "${esc}[Ka$nl${esc}[Kbb$nl" "$shown"
+    has "--ll: drawn anew" "${esc}[2A${esc}[Kaaa$nl${esc}[Kbbbbbb$nl" "$shown"
+    shown=$(at_terminal 'mpmap -k -j9 --ll --bar -s "echo {}; shows K1,.K2,.K3,.K4," ::: 1 2 3 4 5 6 7 8 9')
+    has "--ll: as many rows as there are" "${esc}[K1$nl${esc}[K2$nl${esc}[K3$nl${esc}[K4$nl${esc}[K" "$shown"
+    case $shown in
+    *"${esc}[K1$nl${esc}[K2$nl${esc}[K3$nl${esc}[K4$nl${esc}[K5"*) is "--ll: not more" "4 rows" "$shown" ;;
+    esac
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf 12345678901234567890123; shows K123; : {}" ::: 1')
+    has "--ll: not wider" "${esc}[K1234567890123456789$nl" "$shown"
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"a\\033[5mb\\tc\"; shows Ka; : {}" ::: 1')
+    has "--ll: does not steer the terminal" "${esc}[Ka [5mb c$nl" "$shown"
+    shown=$(at_terminal 'mpmap -j1 --ll -s "printf \"日本語日本語日本語日本語\"; shows K日; : {}" ::: 1')
+    has "--ll: wide characters" "${esc}[K日本語日本語日本語$nl" "$shown"
+    rm -f at.sh typed.txt shows
+fi
+
+# Of a pipe nobody knows how many there are, unless told.
+: >progress
+{ echo 1; eventually [ -s progress ]; echo 2; } | mpmap --total-jobs 4 --progress-fd 3 true 3>progress
+has "--total-jobs" '"total":4,"sure":true' "$(head -1 progress)"
+has "--total-jobs: what there was in the end" '"total":2,' "$(tail -1 progress)"
+gives "--total-jobs 0" 2 mpmap --total-jobs 0 true ::: 1
+rm progress
 
 # Results.
 gives "--results DIR" 4 mpmap --results r -s 'echo out {}; echo err >&2; exit 3' ::: a/b '' .. "$(head -c 300 /dev/zero | tr '\0' x)"

@@ -45,10 +45,12 @@ struct args {
     const char *trim;
     bool link, skip_first, skip_blank;
     const char *end_of_items;
-    long max_args; // items a job; 0: one
-    bool no_args;  // -N0: an item is a job, but not an argument
-    bool pack;     // as many as fit
-    bool repeat;   // -X: the word around {} once for each
+    long max_args;                  // items a job; 0: one
+    long max_records, record_lines; // the same with --pipe: records a block, lines a record
+    bool no_args;                   // -N0: an item is a job, but not an argument
+    bool pack;                      // as many as fit
+    bool fill;                      // also if that leaves slots without any
+    bool repeat;                    // -X: the word around {} once for each
     long max_chars;
     char *sep_list, *sep_file; // instead of ::: and ::::
 
@@ -57,6 +59,8 @@ struct args {
     bool quoted; // -q: no shell, also under the name `parallel`
     bool dry_run;
     bool interactive;
+    const char *slot_var; // has the slot, from 0
+    const char *workdir;
     const char *replace;          // instead of {}
     const char *renamed[RENAMES]; // instead of {.} and its relatives, or NULL
 
@@ -84,6 +88,7 @@ struct args {
     bool keep_order;
     bool ungroup;
     bool line_buffer;
+    bool latest_line;
     bool tag;
     const char *tagstring;
     const char *results;
@@ -95,12 +100,15 @@ struct args {
     // -- seeing it: opts_watch.c
     bool bar, eta;
     int progress_fd; // 0: none
+    long total;      // jobs there will be; 0: not said
     bool summary, verbose;
 
     // -- blocks: opts_pipe.c
     bool pipe, pipe_part;
-    long block; // bytes; below 0: so many blocks a job slot; 0: the default
+    long block;       // bytes; below 0: so many blocks a job slot; 0: the default
+    int64_t block_ms; // that one may take to come; 0: for ever
     const char *recstart, *recend;
+    bool regexp; // that is what they are
     bool remove_rec_sep;
     bool round_robin;
 

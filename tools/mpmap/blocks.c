@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum {
     WINDOW = 64 * 1024,      // of a file, to look for the end of a record
     PIPE_SIZE = 1024 * 1024, // as far as it is allowed
     HEADER_MAX = 1024 * 1024,
+    REGEXP_MAX = 1 << 30, // bytes of a block or record: glibc's offsets are ints
 };
 
 static size_t min(size_t a, size_t b)
@@ -23,74 +25,34 @@ static size_t min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-// ---- where a record ends ----------------------------------------------------------------------
-
-// What the end of a record looks like: recend, with recstart after it. Without a length a
-// block may be cut anywhere.
-static size_t sign_len(const struct blocks *b)
+// Whether there are records, that a block is not cut in.
+static bool cuts_records(const struct blocks *b)
 {
-    return b->recend_len + b->recstart_len;
+    return b->separator.in_turn || separator_len(&b->separator);
 }
 
-static bool is_sign(const struct blocks *b, const char *s)
+// What is read ends with a NUL byte: regexec() does not want it, but sanitizers do.
+static char *make_buf(char *buf, size_t len)
 {
-    return !memcmp(s, b->recend, b->recend_len) &&
-           !memcmp(s + b->recend_len, b->recstart, b->recstart_len);
+    return xrealloc(buf, len + 1);
 }
 
-// The first end of a record in [from, len): where the next begins; 0 if there is none.
-// A record that has only a beginning does not end where it begins.
-static size_t first_end(const struct blocks *b, const char *s, size_t from, size_t len)
+static void set_have(struct blocks *b, size_t have)
 {
-    const char *first = b->recend_len ? b->recend : b->recstart;
-    while (from + sign_len(b) <= len) {
-        const char *p = memchr(s + from, *first, len - sign_len(b) + 1 - from);
-        if (!p)
-            return 0;
-        size_t at = (size_t)(p - s);
-        if (is_sign(b, p) && at + b->recend_len > 0)
-            return at + b->recend_len;
-        from = at + 1;
-    }
-    return 0;
-}
-
-static size_t last_end(const struct blocks *b, const char *s, size_t from, size_t len)
-{
-    const char *first = b->recend_len ? b->recend : b->recstart;
-    while (from + sign_len(b) <= len) {
-        const char *p = memrchr(s + from, *first, len - sign_len(b) + 1 - from);
-        if (!p)
-            return 0;
-        if (is_sign(b, p) && (size_t)(p - s) + b->recend_len > 0)
-            return (size_t)(p - s) + b->recend_len;
-        len = (size_t)(p - s) + sign_len(b) - 1;
-    }
-    return 0;
+    b->have = have;
+    b->buf[have] = '\0';
 }
 
 // ---- opening ----------------------------------------------------------------------------------
-
-static int set_signs(struct blocks *b, const struct args *a)
-{
-    b->recend = unescape(a->recend     ? a->recend
-                         : a->recstart ? ""
-                         : a->null     ? "\\0"
-                                       : "\n",
-                         &b->recend_len);
-    b->recstart = unescape(a->recstart ? a->recstart : "", &b->recstart_len);
-    if (!sign_len(b) && b->max_records)
-        return usage_error("--pipe -N counts records: --recend or --recstart must be a text");
-    return 0;
-}
 
 // Bytes of the block are as many as want; a file is cut into so many a slot.
 static void set_size(struct blocks *b, const struct args *a)
 {
     b->size = a->block > 0 ? (size_t)a->block : BLOCK;
-    if (a->block < 0 && b->by_place) {
+    if (a->block < 0 && b->end) {
         off_t parts = -a->block * (a->jobs ? a->jobs : 1);
         b->size = (size_t)((b->end - b->at) / parts + 1);
+        b->longer = true;
     }
 }
 
@@ -130,9 +92,10 @@ static void give_back(struct blocks *b, const char *text, size_t len)
 {
     if (lseek(b->in.fd, -(off_t)len, SEEK_CUR) >= 0)
         return;
-    b->buf = xrealloc(NULL, len);
+    b->cap = len;
+    b->buf = make_buf(NULL, len);
     memcpy(b->buf, text, len);
-    b->have = b->cap = len;
+    set_have(b, len);
 }
 
 // Takes off what a regular expression matches at the beginning, if it does. Each time twice
@@ -153,7 +116,7 @@ static int read_header_match(struct blocks *b, const char *regex)
             continue;
         looked = have;
         m = (regmatch_t){0, (regoff_t)have};
-        found = regexec(&re, b->header, 1, &m, REG_STARTEND) == 0 && m.rm_so == 0;
+        found = regex_finds(&re, b->header, 1, &m, 0) && m.rm_so == 0;
     }
     regfree(&re);
     b->header_len = found ? (size_t)m.rm_eo : 0;
@@ -175,25 +138,29 @@ static int read_header(struct blocks *b, const char *which)
     return colon || number ? read_header_lines(b, colon ? 1 : lines) : read_header_match(b, which);
 }
 
-// A file with something in it need not be read, unless there is something to be taken out
-// or counted.
+// A file with something in it need not be read, unless there is something to be taken out,
+// counted or matched.
 static void look_for_file(struct blocks *b)
 {
     struct stat st;
     off_t at = lseek(b->in.fd, 0, SEEK_CUR);
-    if (b->remove || b->max_records || at < 0 || fstat(b->in.fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        st.st_size <= at)
+    if (at < 0 || fstat(b->in.fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= at)
         return;
-    b->by_place = true;
     b->at = at;
     b->end = st.st_size;
-    lseek(b->in.fd, 0, SEEK_END); // as if it had been read
+    b->by_place = !b->remove && !b->max_records && !b->separator.in_turn;
+    if (b->by_place)
+        lseek(b->in.fd, 0, SEEK_END); // as if it had been read
 }
 
 int blocks_open(struct blocks *b, const struct args *a)
 {
-    *b = (struct blocks){.remove = a->remove_rec_sep, .max_records = (size_t)a->max_args};
-    int status = set_signs(b, a);
+    *b = (struct blocks){.remove = a->remove_rec_sep,
+                         .max_records = (size_t)a->max_records,
+                         .timeout_ms = a->block_ms};
+    int status = separator_init(&b->separator, a);
+    if (status == 0 && !cuts_records(b) && b->max_records)
+        status = usage_error("--pipe -N counts records: --recend or --recstart must be a text");
     if (status == 0)
         status = reader_open(&b->in, a->sources);
     if (status)
@@ -204,20 +171,23 @@ int blocks_open(struct blocks *b, const struct args *a)
         status = read_header(b, a->header_lines);
     look_for_file(b);
     set_size(b, a);
+    if (status == 0 && b->separator.regexp && b->size >= REGEXP_MAX)
+        status = usage_error("--block: with --regexp it is below 1G");
     fcntl(b->in.fd, F_SETPIPE_SZ, PIPE_SIZE); // if it is one: fewer turns
     return status;
 }
 
 int blocks_watch(struct blocks *b, mp_loop *loop, void (*fn)(void *), void *arg)
 {
+    b->loop = loop;
     return b->by_place ? 0 : reader_watch(&b->in, loop, fn, arg);
 }
 
 void blocks_close(struct blocks *b)
 {
     reader_close(&b->in);
-    free(b->recend);
-    free(b->recstart);
+    mp_watch_close(b->timer);
+    separator_free(&b->separator);
     free(b->header);
     free(b->buf);
     *b = (struct blocks){.in.fd = -1};
@@ -229,12 +199,12 @@ void blocks_close(struct blocks *b)
 static off_t find_place(const struct blocks *b)
 {
     char window[WINDOW];
-    off_t cut = b->end, look = b->at + (off_t)b->size - (off_t)sign_len(b);
-    if (!sign_len(b))
+    off_t cut = b->end, look = b->at + (off_t)b->size - (off_t)separator_len(&b->separator);
+    if (!separator_len(&b->separator))
         return look;
     if (look < b->at)
         look = b->at;
-    while (look + (off_t)sign_len(b) < b->end) {
+    while (look + (off_t)separator_len(&b->separator) < b->end) {
         ssize_t n = pread(b->in.fd, window, sizeof window, look);
         if (n < 0 && errno == EINTR)
             continue;
@@ -242,12 +212,12 @@ static off_t find_place(const struct blocks *b)
             return -errno;
         if (n == 0)
             break; // it has become shorter
-        size_t end = first_end(b, window, 0, (size_t)n);
+        size_t end = separator_first(&b->separator, window, 0, (size_t)n);
         if (end && look + (off_t)end > b->at) {
             cut = look + (off_t)end;
             break;
         }
-        off_t step = n - (off_t)sign_len(b) + 1;
+        off_t step = n - (off_t)separator_len(&b->separator) + 1;
         look += step > 0 ? step : n;
     }
     return cut;
@@ -280,7 +250,7 @@ static int fill(struct blocks *b)
     size_t want = b->size > b->have ? b->size - b->have : b->size;
     if (b->cap < b->have + want) {
         b->cap = b->have + want;
-        b->buf = xrealloc(b->buf, b->cap);
+        b->buf = make_buf(b->buf, b->cap);
     }
     if (!in->watch) // nobody else to serve: wait here
         poll(&(struct pollfd){.fd = in->fd, .events = POLLIN}, 1, -1);
@@ -291,7 +261,7 @@ static int fill(struct blocks *b)
         return in->watch ? INPUT_WAIT : 0;
     }
     if (n > 0) {
-        b->have += (size_t)n;
+        set_have(b, b->have + (size_t)n);
         return 0;
     }
     in->ended = true;
@@ -304,51 +274,58 @@ static size_t find_cut_by_size(struct blocks *b)
     size_t cut = 0;
     if (b->have < b->size)
         return 0;
-    if (!sign_len(b))
+    if (!separator_len(&b->separator))
         return b->size;
     if (b->scanned < b->size) {
-        cut = last_end(b, b->buf, 0, b->size);
+        cut = b->longer ? 0 : separator_last(&b->separator, b->buf, 0, b->size);
         b->scanned = b->size;
     }
     if (!cut)
-        cut = first_end(b, b->buf, b->scanned - min(b->scanned, sign_len(b) - 1), b->have);
+        cut = separator_first(&b->separator, b->buf,
+                              b->scanned - min(b->scanned, separator_len(&b->separator) - 1),
+                              b->have);
     b->scanned = b->have;
     return cut;
+}
+
+// The same where records are found in turn. Whenever as much as a block has come, it is looked at,
+// and not before, and then at twice as much: so it does not depend on how the bytes come.
+static size_t find_cut_by_match(struct blocks *b)
+{
+    bool counts = b->max_records;
+    if (!b->in.ended && b->have < b->looked + (b->looked > b->size ? b->looked : b->size))
+        return 0;
+    b->looked = b->have;
+    for (size_t end;
+         (end = separator_match(&b->separator, b->buf, &b->scanned, b->have, !b->in.ended));) {
+        size_t before = b->cut;
+        b->cut = end;
+        b->records++;
+        if (counts ? b->records == b->max_records : end >= b->size)
+            return counts || b->longer || end == b->size || !before ? end : before;
+    }
+    return !counts && !b->longer && b->have >= b->size ? b->cut : 0;
 }
 
 // Where what was read is to be cut: 0, not yet.
 static size_t find_cut(struct blocks *b)
 {
+    if (b->separator.in_turn)
+        return find_cut_by_match(b);
     if (!b->max_records)
         return find_cut_by_size(b);
     while (b->records < b->max_records) {
-        size_t end = first_end(b, b->buf, b->scanned, b->have);
+        size_t end = separator_first(&b->separator, b->buf, b->scanned, b->have);
         if (!end) {
-            if (b->have >= sign_len(b) && b->scanned < b->have - sign_len(b) + 1)
-                b->scanned = b->have - sign_len(b) + 1; // up to there is none
+            if (b->have >= separator_len(&b->separator) &&
+                b->scanned < b->have - separator_len(&b->separator) + 1)
+                b->scanned = b->have - separator_len(&b->separator) + 1; // up to there is none
             return 0;
         }
         b->records++;
-        b->scanned = b->recend_len ? end : end + 1; // its beginning is not an end
+        b->scanned = b->separator.end_len ? end : end + 1; // its beginning is not an end
     }
-    return b->recend_len ? b->scanned : b->scanned - 1;
-}
-
-// Takes the signs out of a block.
-static size_t remove_signs(const struct blocks *b, char *data, size_t len)
-{
-    size_t to = 0;
-    for (size_t at = 0; at < len;) {
-        if (b->recend_len && at + b->recend_len <= len &&
-            !memcmp(data + at, b->recend, b->recend_len))
-            at += b->recend_len;
-        else if (b->recstart_len && at + b->recstart_len <= len &&
-                 !memcmp(data + at, b->recstart, b->recstart_len))
-            at += b->recstart_len;
-        else
-            data[to++] = data[at++];
-    }
-    return to;
+    return b->separator.end_len ? b->scanned : b->scanned - 1;
 }
 
 // The first `cut` bytes become a block; the rest begins a new buffer.
@@ -357,13 +334,58 @@ static void take(struct blocks *b, size_t cut, struct block *block)
     size_t left = b->have - cut;
     *block = (struct block){.data = b->buf, .len = cut, .fd = -1};
     b->cap = left > b->size ? left : b->size;
-    b->buf = xrealloc(NULL, b->cap);
+    b->buf = make_buf(NULL, b->cap);
     if (left)
         memcpy(b->buf, block->data + cut, left);
-    b->have = left;
-    b->scanned = b->records = 0;
+    set_have(b, left);
+    b->scanned = b->looked = b->cut = b->records = 0;
+    if (b->timeout_ms)
+        b->since_ms = mp_loop_time(b->loop);
     if (b->remove)
-        block->len = remove_signs(b, block->data, block->len);
+        block->len = separator_remove(&b->separator, block->data, block->len);
+}
+
+// ---- --block-timeout ----------------------------------------------------------------------------
+
+static void on_timeout(mp_watch *w, void *arg)
+{
+    struct blocks *b = arg;
+    mp_watch_close(w);
+    b->timer = NULL;
+    b->in.fn(b->in.arg);
+}
+
+// The end of the last record there is.
+static size_t find_last(const struct blocks *b)
+{
+    size_t last = 0, from = 0;
+    if (!cuts_records(b))
+        return b->have;
+    if (!b->separator.in_turn)
+        return separator_last(&b->separator, b->buf, 0, b->have);
+    for (size_t end; (end = separator_match(&b->separator, b->buf, &from, b->have, true));)
+        last = end;
+    return last;
+}
+
+// Nothing more is there yet: what has waited long enough is a block. 0: none; then the loop
+// tells when it is time.
+static size_t find_late(struct blocks *b)
+{
+    if (!b->timeout_ms || !b->have)
+        return 0;
+    int64_t left = b->since_ms + b->timeout_ms - mp_loop_time(b->loop);
+    if (left <= 0) {
+        size_t cut = find_last(b);
+        if (cut)
+            return cut;
+        left = b->timeout_ms;
+        b->since_ms = mp_loop_time(b->loop);
+    }
+    if (!b->timer && mp_loop_add_timer(b->loop, &b->timer, (int)(left < INT_MAX ? left : INT_MAX),
+                                       on_timeout, b) < 0)
+        out_of_memory();
+    return 0;
 }
 
 double blocks_left(const struct blocks *b)
@@ -385,7 +407,19 @@ int blocks_next(struct blocks *b, struct block *block)
         }
         if (b->in.ended)
             return INPUT_END;
+        if (b->separator.regexp && b->have >= REGEXP_MAX) {
+            b->have = 0;
+            b->in.ended = true;
+            return -EMSGSIZE;
+        }
+        bool begins = b->have == 0;
         int got = fill(b);
+        if (begins && b->timeout_ms)
+            b->since_ms = mp_loop_time(b->loop);
+        if (got == INPUT_WAIT && (cut = find_late(b))) {
+            take(b, cut, block);
+            return INPUT_ITEM;
+        }
         if (got)
             return got;
     }

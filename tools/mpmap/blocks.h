@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "reader.h"
+#include "separator.h"
 
 #include <sys/types.h>
 
@@ -21,16 +22,22 @@ struct block {
 struct blocks {
     struct reader in; // only its descriptor and watch are used
     size_t size, max_records;
-    char *recend, *recstart;
-    size_t recend_len, recstart_len;
+    struct separator separator;
     bool remove;
+    bool longer;  // than the size, rather than shorter: so there are no more than so many
     char *header; // begins each block
     size_t header_len;
 
-    off_t at, end; // of a file: what is not yet given
+    off_t at, end; // of a file: what is not yet given, if it is given by place
     bool by_place;
     char *buf; // of what is read: [0, have); [0, scanned) has no place to cut
-    size_t have, scanned, cap, records;
+    size_t have, scanned, cap;
+    size_t records, cut; // found in it, and the end of the last
+    size_t looked;       // what it had when it was last looked at, for records in turn
+
+    mp_loop *loop;
+    mp_watch *timer;              // of --block-timeout
+    int64_t timeout_ms, since_ms; // since_ms: when the block began
 };
 
 // 0, or an exit status after a message.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "deadline.h"
+#include "say.h"
 
 #include <errno.h>
 #include <math.h> // isfinite()
@@ -33,8 +34,8 @@ static bool parse_ms(const char *s, int *ms)
 
 bool term_seq_parse(struct term_seq *t, const char *s)
 {
-    char *copy = strdup(s), *save = NULL;
-    bool good = copy != NULL;
+    char *copy = xstrdup(s), *save = NULL;
+    bool good = true;
     *t = (struct term_seq){0};
     for (char *p = strtok_r(copy, ",", &save); p && good; p = strtok_r(NULL, ",", &save)) {
         good = t->len < TERM_STEPS && (t->sig[t->len] = parse_signal(p)) > 0;

@@ -2,6 +2,7 @@
 #include "fields.h"
 #include "say.h"
 
+#include <errno.h>
 #include <json.h>
 #include <json_visit.h>
 #include <limits.h>
@@ -77,8 +78,8 @@ int compile_regex(regex_t *re, const char *option, const char *text, size_t len,
             continue;
         }
         char c = text[++i];
-        if (c == 't' || c == 'n')
-            *o++ = c == 't' ? '\t' : '\n';
+        if (c == 't' || c == 'n' || c == 'r')
+            *o++ = c == 't' ? '\t' : c == 'n' ? '\n' : '\r';
         else if (c == 'd')
             o = stpcpy(o, "[0-9]");
         else {
@@ -88,12 +89,23 @@ int compile_regex(regex_t *re, const char *option, const char *text, size_t len,
     }
     *o = '\0';
     int err = regcomp(re, ere, REG_EXTENDED | flags);
+    if (err == REG_ESPACE)
+        out_of_memory();
     char why[128];
     if (err)
         regerror(err, re, why, sizeof why);
     free(ere);
     return err ? usage_error("%s %.*s: not a regular expression: %s", option, (int)len, text, why)
                : 0;
+}
+
+bool regex_finds(const regex_t *re, const char *text, size_t n, regmatch_t *m, int flags)
+{
+    errno = 0;
+    bool found = regexec(re, text, n, m, REG_STARTEND | flags) == 0;
+    if (!found && errno == ENOMEM) // which glibc has as no match
+        out_of_memory();
+    return found;
 }
 
 int splitter_init(struct splitter *s, const struct args *a, size_t limit)
@@ -158,8 +170,8 @@ static void split_columns(const struct splitter *s, struct texts *to, const char
     const char *end = text + len, *field = text, *from = text;
     for (;;) {
         regmatch_t m = {.rm_so = 0, .rm_eo = end - from};
-        bool found = from <= end && regexec(&s->columns, from, 1, &m,
-                                            REG_STARTEND | (from > text ? REG_NOTBOL : 0)) == 0;
+        bool found =
+            from <= end && regex_finds(&s->columns, from, 1, &m, from > text ? REG_NOTBOL : 0);
         if (!found)
             break;
         if (m.rm_eo == m.rm_so) {
@@ -243,8 +255,11 @@ static void add_value(const struct splitter *s, struct texts *to, json_object *v
         add(s, to, json_object_get_string(value), (size_t)json_object_get_string_len(value));
     } else {
         size_t len;
+        errno = 0;
         const char *text = json_object_to_json_string_length(
             value, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+        if (!text || errno == ENOMEM)
+            out_of_memory();
         add(s, to, text, len);
     }
 }
@@ -267,13 +282,14 @@ static int check_number(json_object *value, int flags, json_object *parent, cons
 static void split_json(const struct splitter *s, struct texts *to, const char *text, size_t len)
 {
     json_tokener *tokener = json_tokener_new();
-    if (!tokener) {
-        texts_add(to, text, 0, "out of memory");
-        return;
-    }
+    if (!tokener)
+        out_of_memory();
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    errno = 0;
     json_object *value = len < INT_MAX ? json_tokener_parse_ex(tokener, text, (int)len + 1) : NULL;
     const char *bad = "the item is not JSON";
+    if (errno == ENOMEM) // json-c itself does not tell
+        out_of_memory();
     bool good = json_tokener_get_error(tokener) == json_tokener_success && len < INT_MAX;
     size_t used = json_tokener_get_parse_end(tokener);
     for (; good && used < len; used++)

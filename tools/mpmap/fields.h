@@ -44,8 +44,11 @@ void splitter_free(struct splitter *s);
 // A text with \n, \t, \0, \x.. and so on made bytes: malloc()ed, its length in *len.
 char *unescape(const char *text, size_t *len);
 
-// As regcomp() with REG_EXTENDED, after \t, \n and \d are made what they mean. 0 or a
+// As regcomp() with REG_EXTENDED, after \t, \n, \r and \d are made what they mean. 0 or a
 // status after a message that begins with `option`.
 int compile_regex(regex_t *re, const char *option, const char *text, size_t len, int flags);
+
+// As regexec() with REG_STARTEND, for which m[0] is set. Without memory it ends the program.
+bool regex_finds(const regex_t *re, const char *text, size_t n, regmatch_t *m, int flags);
 
 #endif

@@ -35,7 +35,7 @@ static void wait_for_retry(struct run *r)
     mp_watch_close(r->retry_timer);
     r->retry_timer = NULL;
     if (ms >= 0 && mp_loop_add_timer(r->loop, &r->retry_timer, ms, on_retry_timer, r) < 0)
-        stop_failed(r, EXIT_IO);
+        out_of_memory();
 }
 
 // Whether it is to be run once more.
@@ -73,18 +73,16 @@ void finish_say(struct job *j)
 
 static int end_results(struct job *j)
 {
-    char *text = NULL;
-    const char *command = j->command ? j->command : "";
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    if (!f)
-        return -ENOMEM;
+    char *text;
+    size_t len;
+    FILE *f = text_open(&text, &len);
     fprintf(f, "\"seq\":%ld,\"start\":%.3f,", j->seq, j->began);
     job_json(f, j);
     fputs(",\"command\":", f);
-    json_string(f, command, strlen(command));
+    json_string(f, j->command, strlen(j->command));
     fputs("}\n", f);
-    int err = fclose(f) ? -ENOMEM : results_end(j->results, text, len);
+    text_close(f, &text);
+    int err = results_end(j->results, text, len);
     free(text);
     return err;
 }

@@ -214,7 +214,8 @@ static void each(void (*print)(const struct opt *))
 {
     for (int g = 0; g < OPT_GROUPS; g++)
         for (int i = 0; i < opt_groups[g]->len; i++)
-            print(&opt_groups[g]->opts[i]);
+            if (opt_groups[g]->opts[i].kind != OPT_ABSENT)
+                print(&opt_groups[g]->opts[i]);
 }
 
 static void bash_word(const struct opt *o)

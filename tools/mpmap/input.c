@@ -115,7 +115,7 @@ int input_open(struct input *in, const struct args *a)
     in->limit = 32 * (size_t)sysconf(_SC_PAGESIZE) - 1;
     in->max = a->max_args ? a->max_args : a->pack ? 0 : 1;
     in->no_args = a->no_args;
-    in->jobs = a->jobs ? a->jobs : 1;
+    in->jobs = a->jobs && !a->fill ? a->jobs : 1;
     if (a->json && (in->max != 1 || a->sources_len > 1))
         return usage_error("--json: one source, and one item a job");
     int status = check_stdin(a);

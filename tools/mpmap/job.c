@@ -54,7 +54,7 @@ void job_say(struct job *j, const char *format, ...)
     char *line = say_compose(format, ap);
     va_end(ap);
     // One that cannot be held is said at once, too.
-    if (line && (j->says_at_once || held_add(&j->stream[ERR].held, line, strlen(line)) < 0))
+    if (j->says_at_once || held_add(&j->stream[ERR].held, line, strlen(line)) < 0)
         say_line(line);
     free(line);
 }
@@ -82,10 +82,13 @@ static ssize_t take(struct stream *s, size_t max)
     if (n > 0) {
         s->job->wrote += n;
         s->job->received += s == &s->job->stream[OUT] ? n : 0;
-        if (!launch->silent)
+        int stream = (int)(s - s->job->stream);
+        if (s->job->latest)
+            latest_add(s->job->latest, stream, piece, (size_t)n);
+        else if (!launch->silent)
             hold(s->job, s, piece, (size_t)n);
         if (s->job->results)
-            results_add(s->job->results, (int)(s - s->job->stream), piece, (size_t)n);
+            results_add(s->job->results, stream, piece, (size_t)n);
     }
     return n;
 }
@@ -145,6 +148,17 @@ void job_drain(struct job *j)
     }
 }
 
+// The line that is left of it all.
+static void hold_latest(struct job *j)
+{
+    size_t len;
+    const char *line = latest_line(j->latest, &len);
+    if (!len || launch->silent)
+        return;
+    hold(j, &j->stream[OUT], line, len);
+    hold(j, &j->stream[OUT], "\n", 1);
+}
+
 static double seconds(struct timeval t)
 {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -166,6 +180,8 @@ static void on_child(mp_watch *w, int code, const struct rusage *usage, void *ar
     feed_free(j->feed);
     j->feed = NULL;
     job_drain(j);
+    if (j->latest)
+        hold_latest(j);
     j->lost |= lost;
     launch->on_end(j);
 }
@@ -211,6 +227,10 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
     j->began = (double)now_ns(CLOCK_REALTIME) / 1e9;
     j->began_ns = now_ns(CLOCK_MONOTONIC);
     int err = l->capture ? open_streams(j, fds) : 0;
+    if (l->latest) {
+        j->latest = xrealloc(j->latest, sizeof *j->latest);
+        *j->latest = (struct latest){0};
+    }
     if (err == 0 && l->blocks)
         err = feed_new(&j->feed, &fds[0], l->blocks, l->on_idle, j->run);
     if (err == 0)
@@ -218,6 +238,7 @@ int job_start(struct job *j, const struct launch *l, char *const argv[])
                        &(mp_spawn_opts){.path = l->path,
                                         .fds = fds,
                                         .env = l->env,
+                                        .cwd = l->workdir,
                                         .groups = l->groups,
                                         .signals = &l->signals,
                                         .own_group = true,
@@ -273,6 +294,7 @@ void job_free(struct job *j)
     kept_free(j->kept);
     free(j->command);
     free(j->tag);
+    free(j->latest);
     mp_watch_close(j->child);
     feed_free(j->feed);
     if (j->pidfd >= 0)

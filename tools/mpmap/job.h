@@ -8,6 +8,7 @@
 #include "feed.h"
 #include "held.h"
 #include "kept.h"
+#include "latest.h"
 #include "results.h"
 #include "say.h"
 
@@ -66,7 +67,8 @@ struct job {
     char *tag;         // of its lines, or NULL
     struct kept *kept; // its item, or NULL
     struct results *results;
-    long group; // the number of its control group; 0: none
+    struct latest *latest; // of --latest-line, or NULL
+    long group;            // the number of its control group; 0: none
     struct job *next, *prev;
     struct run *run;
 };
@@ -79,7 +81,8 @@ static inline int64_t job_began_ms(const struct job *j)
 // How jobs are started; the same for all.
 struct launch {
     mp_loop *loop;
-    const char *path; // of the program, or NULL to search argv[0]
+    const char *path;    // of the program, or NULL to search argv[0]
+    const char *workdir; // of the jobs, or NULL
     char **env;
     const int *groups; // control groups, as mp_spawn() takes them
     sigset_t signals;  // that are not at their default here
@@ -87,6 +90,7 @@ struct launch {
     bool capture;
     bool silent;                     // output is not printed, but in the results
     bool lines;                      // output is passed on line by line
+    bool latest;                     // of the output there is only the last line
     const struct blocks *blocks;     // what jobs get as stdin, or NULL
     void (*on_output)(struct job *); // something was added to held
     void (*on_idle)(void *run);      // a job has got all of its block

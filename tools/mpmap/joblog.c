@@ -41,6 +41,13 @@ static int refuse(const struct joblog *l, const char *why)
     return usage_error("--joblog %s: %s", l->name, why);
 }
 
+static int refuse_unread(const struct joblog *l)
+{
+    if (errno == ENOMEM)
+        out_of_memory();
+    return refuse(l, "cannot be read");
+}
+
 // Whether what is in the file begins as a joblog does.
 static bool is_joblog(const struct joblog *l)
 {
@@ -174,24 +181,32 @@ static long json_long(struct json_object *o, const char *name, long missing)
     return json_object_object_get_ex(o, name, &v) ? (long)json_object_get_int64(v) : missing;
 }
 
+// A member that is a text, or NULL.
+static const char *json_text_of(struct json_object *o, const char *name)
+{
+    struct json_object *v;
+    bool text = json_object_object_get_ex(o, name, &v) && json_object_is_type(v, json_type_string);
+    return text ? json_object_get_string(v) : NULL;
+}
+
 // The command, or NULL if it has bytes that JSON cannot give back. Valid until the next.
 static char *json_command(struct json_object *o, struct key key)
 {
     static char *command;
-    struct json_object *v;
     free(command);
-    command =
-        json_object_object_get_ex(o, "command", &v) ? strdup(json_object_get_string(v)) : NULL;
+    const char *text = json_text_of(o, "command");
+    command = text ? xstrdup(text) : NULL;
     return command && key_compare(key_of(command), key) == 0 ? command : NULL;
 }
 
 static bool parse_json(const char *line, struct record_read *rec)
 {
-    struct json_object *o = json_tokener_parse(line), *key;
-    bool good = o && json_object_is_type(o, json_type_object) &&
-                json_object_object_get_ex(o, "key", &key) &&
-                sscanf(json_object_get_string(key), "%16" SCNx64 "%16" SCNx64, &rec->key.a,
-                       &rec->key.b) == 2;
+    errno = 0;
+    struct json_object *o = json_tokener_parse(line);
+    if (errno == ENOMEM) // json-c itself does not tell
+        out_of_memory();
+    const char *key = json_object_is_type(o, json_type_object) ? json_text_of(o, "key") : NULL;
+    bool good = key && sscanf(key, "%16" SCNx64 "%16" SCNx64, &rec->key.a, &rec->key.b) == 2;
     if (good) {
         rec->seq = json_long(o, "seq", 0);
         rec->kind = kind_of(json_long(o, "exit", STARTED), json_long(o, "signal", STARTED));
@@ -206,7 +221,7 @@ int joblog_read(struct joblog *l, void (*fn)(void *arg, struct record_read *rec)
     int copy = dup(l->fd);
     FILE *f = copy < 0 ? NULL : fdopen(copy, "r");
     if (!f)
-        return refuse(l, mp_strerror(-errno));
+        return refuse_unread(l);
     rewind(f);
     char *line = NULL;
     size_t cap = 0;
@@ -222,7 +237,7 @@ int joblog_read(struct joblog *l, void (*fn)(void *arg, struct record_read *rec)
         else if (bad++ == 0)
             say("%s: line %ld is damaged: its job counts as not run", l->name, number);
     }
-    int status = ferror(f) ? refuse(l, "cannot be read") : 0;
+    int status = feof(f) ? 0 : refuse_unread(l);
     free(line);
     fclose(f);
     return status;
@@ -266,7 +281,7 @@ static int put_job(struct joblog *l, const struct job *j, bool ended)
         put_json(f, j, ended);
     else
         put_columns(f, j, ended);
-    return fflush(f) ? -ENOMEM : put_line(l, line, size);
+    return fflush(f) || ferror(f) ? -ENOMEM : put_line(l, line, size);
 }
 
 int joblog_started(struct joblog *l, const struct job *j)

@@ -5,7 +5,8 @@
 // pipe that holds it all. So only one that has grown older is read from as it writes.
 //
 // A pipe that is full stops its job. Where one job wrote much, the next is likely to, and
-// is listened to from the start. So are all with --line-buffer: who wrote first comes first.
+// is listened to from the start. So are all with --line-buffer: who wrote first comes first; and
+// with --latest-line.
 #include "state.h"
 
 enum {
@@ -46,7 +47,7 @@ void listen_started(struct run *r, struct job *j)
 {
     if (!r->launch.capture)
         return;
-    if (r->loud || r->launch.lines)
+    if (r->loud || r->launch.lines || r->launch.latest)
         job_listen(j);
     else if (!r->youth)
         wait_for_age(r);

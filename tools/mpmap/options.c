@@ -9,8 +9,8 @@
 
 // In the order of the man page.
 const struct opt_group *const opt_groups[OPT_GROUPS] = {
-    &opts_input, &opts_command, &opts_run,    &opts_output,
-    &opts_watch, &opts_pipe,    &opts_plugin, &opts_other,
+    &opts_input, &opts_command, &opts_run,   &opts_output, &opts_watch,
+    &opts_pipe,  &opts_plugin,  &opts_other, &opts_absent,
 };
 
 char option_letter(const struct opt *o, bool gnu)

@@ -18,7 +18,9 @@ enum opt_kind {
     OPT_TRUE,    // sets a bool
     OPT_TEXT,    // sets a const char *
     OPT_NUMBER,  // sets a long to a whole number >= min; K M G are 1024, k m g 1000 and so on
+    OPT_FALSE,   // clears it
     OPT_IGNORED, // of GNU parallel, without a meaning here
+    OPT_ABSENT,  // of GNU parallel, and refused: `help` says what does it instead
 };
 
 struct opt {
@@ -50,8 +52,8 @@ struct opt_group {
 #define OPT_GROUP(rows) .opts = (rows), .len = (int)(sizeof(rows) / sizeof *(rows))
 
 extern const struct opt_group opts_input, opts_command, opts_pipe, opts_plugin, opts_run,
-    opts_output, opts_watch, opts_other;
-enum { OPT_GROUPS = 8 };
+    opts_output, opts_watch, opts_other, opts_absent;
+enum { OPT_GROUPS = 9 };
 extern const struct opt_group *const opt_groups[OPT_GROUPS];
 
 // A number as OPT_NUMBER reads it. -1, or a status after a message about `option`.

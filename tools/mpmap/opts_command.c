@@ -4,12 +4,35 @@
 #include "options.h"
 #include "say.h"
 
+#include <errno.h>
+#include <mp/error.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int set_replace(struct args *a, const char *arg)
 {
     a->replace = arg && *arg ? arg : "{}";
     return -1;
+}
+
+static int set_workdir(struct args *a, const char *arg)
+{
+    struct stat st;
+    a->workdir = arg;
+    if (!strcmp(arg, "...") || (strchr(arg, '{') && strchr(arg, '}')))
+        return usage_error("--workdir %s: one that is there already, for all jobs: "
+                           "-s 'cd {} && ...' has one for each",
+                           arg);
+    int err = stat(arg, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    return err ? usage_error("--workdir %s: %s", arg, mp_strerror(-err)) : -1;
+}
+
+static int set_slot_var(struct args *a, const char *arg)
+{
+    a->slot_var = arg;
+    return *arg && !strchr(arg, '=') && strlen(arg) < 128
+               ? -1
+               : usage_error("--process-slot-var '%s': not the name of a variable", arg);
 }
 
 static int check_command(const struct args *a)
@@ -58,6 +81,18 @@ static const struct opt rows[] = {
      .more = "It is run if the answer begins with y or Y, else left out; that is no failure.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(interactive)},
+    {.name = "workdir",
+     .also = "wd",
+     .arg = "DIR",
+     .help = "run the jobs in DIR",
+     .more =
+         "A relative name among the options, as that of a joblog, still counts from here; in the "
+         "command it counts from there.",
+     .call = set_workdir},
+    {.name = "process-slot-var",
+     .arg = "NAME",
+     .help = "the environment has the slot as NAME, from 0",
+     .call = set_slot_var},
     {.letter = 'I', .arg = "TEXT", .help = "TEXT in the place of {}", .call = set_replace},
     {.name = "replace",
      .letter = 'i',

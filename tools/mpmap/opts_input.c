@@ -29,6 +29,7 @@ static int set_header(struct args *a, const char *arg)
 static int set_max_args(struct args *a, const char *arg)
 {
     int status = option_number("max-args", arg, 0, &a->max_args);
+    a->max_records = a->max_args;
     a->no_args = a->max_args == 0;
     return status;
 }
@@ -36,13 +37,22 @@ static int set_max_args(struct args *a, const char *arg)
 static int set_max_lines(struct args *a, const char *arg)
 {
     a->max_args = 1;
-    return arg ? option_number("max-lines", arg, 1, &a->max_args) : -1;
+    int status = arg ? option_number("max-lines", arg, 1, &a->max_args) : -1;
+    a->record_lines = a->max_args;
+    return status;
 }
 
 static int set_repeat(struct args *a, const char *arg)
 {
     (void)arg;
     a->pack = a->repeat = true;
+    return -1;
+}
+
+static int set_fill(struct args *a, const char *arg)
+{
+    (void)arg;
+    a->pack = a->fill = true;
     return -1;
 }
 
@@ -108,8 +118,9 @@ static const struct opt rows[] = {
      .letter = 'C',
      .arg = "REGEX",
      .help = "cut items into fields {1}, {2}, ... at REGEX",
-     .more = "An extended regular expression; \\t, \\d, \\s and \\w are known, too. With --csv it "
-             "is the one character between fields.",
+     .more =
+         "An extended regular expression; \\t, \\r, \\d, \\s and \\w are known, too. With --csv it "
+         "is the one character between fields.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(colsep),
      .common = true},
@@ -141,19 +152,24 @@ static const struct opt rows[] = {
              "the number of records in a block.",
      .call = set_max_args,
      .common = true},
-    {.letter = 'L', .arg = "N", .help = "the same as -n", .call = set_max_lines},
+    {.letter = 'L',
+     .arg = "N",
+     .help = "the same as -n; with --pipe, a record has N lines",
+     .call = set_max_lines},
     {.name = "max-lines",
      .letter = 'l',
      .arg = "[N]",
-     .help = "the same as -n; 1 without N",
+     .help = "the same as -L; 1 without N",
      .call = set_max_lines},
-    {.name = "xargs",
-     .letter = 'm',
+    {.letter = 'm',
      .help = "as many items a job as a command line may be long",
      .more = "The limits are the system's own. Inside a word, as in a{}b, the first item is joined "
-             "to what stands before, the last to what stands after. -n is an upper limit.",
+             "to what stands before, the last to what stands after. -n is an upper limit. If all "
+             "are few enough for one "
+             "job, they are spread over the slots.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(pack)},
+    {.name = "xargs", .help = "the same, but never spread over the slots", .call = set_fill},
     {.letter = 'X', // -m, but for the words
      .help = "as many items a job as fit; a word with {} is repeated",
      .call = set_repeat},

@@ -48,7 +48,7 @@ static const struct opt rows[] = {
     {.name = "version", .letter = 'V', .help = "print the version and end", .call = version},
     {.name = "citation", .also = "bibtex", .help = "does nothing, and ends", .call = citation},
     {.name = "will-cite",
-     .also = "no-notice nonotice silent gnu plain x exit group no-keep-order "
+     .also = "no-notice nonotice gnu plain x exit "
              "use-cpus-instead-of-cores use-cores-instead-of-threads "
              "use-sockets-instead-of-threads",
      .help = "these do nothing: here it is always so",

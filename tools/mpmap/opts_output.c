@@ -3,6 +3,7 @@
 // What becomes of what the jobs write.
 #include "options.h"
 #include "say.h"
+#include "table.h"
 
 #include <string.h>
 
@@ -13,6 +14,9 @@ static int check_output(const struct args *a)
     if (a->ungroup && (a->line_buffer || a->tag || a->results))
         return usage_error("-u leaves the output to the jobs: it excludes --line-buffer, --tag, "
                            "--tagstring and --results");
+    if (a->latest_line && (a->ungroup || (a->results && table_is(a->results))))
+        return usage_error("--latest-line keeps one line of what a job writes: it excludes -u and "
+                           "--results FILE");
     if ((a->resume || a->at_most_once) && !a->joblog)
         return usage_error("--resume, --resume-failed, --retry-failed and --at-most-once need "
                            "--joblog FILE");
@@ -76,16 +80,32 @@ static const struct opt rows[] = {
      .kind = OPT_TRUE,
      .field = OPT_FIELD(keep_order),
      .common = true},
+    {.name = "no-keep-order",
+     .help = "as they end: undoes an earlier -k",
+     .kind = OPT_FALSE,
+     .field = OPT_FIELD(keep_order)},
     {.name = "ungroup",
      .letter = 'u',
      .help = "do not collect the output: jobs write as they like",
      .kind = OPT_TRUE,
+     .field = OPT_FIELD(ungroup)},
+    {.name = "group",
+     .help = "collect it: undoes an earlier -u",
+     .kind = OPT_FALSE,
      .field = OPT_FIELD(ungroup)},
     {.name = "line-buffer",
      .also = "linebuffer lb",
      .help = "print lines as they come, never parts of lines mixed",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(line_buffer)},
+    {.name = "latest-line",
+     .also = "ll",
+     .help = "of each job a line: the latest, and at its end the last",
+     .more = "On a terminal each job that runs has a line, which is drawn anew; what it wrote "
+             "before is dropped, or in --results. Elsewhere only the last one is printed. It has "
+             "up to 1000 bytes.",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(latest_line)},
     {.name = "tag",
      .also = "ctag",
      .help = "begin each line with the item and a tab",

@@ -12,6 +12,15 @@ static int set_block(struct args *a, const char *arg)
     return status;
 }
 
+static int set_block_timeout(struct args *a, const char *arg)
+{
+    a->block_ms = parse_duration(arg);
+    return a->block_ms > 0 ? -1
+                           : usage_error("--block-timeout %s: not a time: use seconds, or 10s, 5m, "
+                                         "2h, 1d",
+                                         arg);
+}
+
 static int check_pipe(const struct args *a)
 {
     bool blocks = a->pipe || a->pipe_part;
@@ -24,6 +33,8 @@ static int check_pipe(const struct args *a)
         return usage_error("--pipe and --pipepart: only one source: cat(1) joins files");
     if (blocks && a->sources_len && !a->sources[0].file)
         return usage_error("--pipe and --pipepart: the blocks come from a file, not from :::");
+    if (blocks && a->record_lines > 1 && (a->recend || a->recstart))
+        return usage_error("-L says that records are lines: it excludes --recend and --recstart");
     if (blocks && a->so)
         return usage_error("--so goes neither with --pipe nor --pipepart");
     return -1;
@@ -47,9 +58,16 @@ static const struct opt rows[] = {
      .also = "block-size",
      .arg = "SIZE",
      .help = "bytes of a block: 1M unless given; -N: N blocks a slot",
-     .more = "A block ends with a record: it is a little shorter, or, if a record is longer than a "
-             "block, as long as that.",
+     .more =
+         "A block ends with a record: it is a little shorter, of a file a little longer, or, if "
+         "a record is longer than a block, as long as that.",
      .call = set_block},
+    {.name = "block-timeout",
+     .also = "bt",
+     .arg = "SECS",
+     .help = "a block that takes longer to come has what is there",
+     .more = "As far as records have ended. For input that comes slowly.",
+     .call = set_block_timeout},
     {.name = "recend",
      .arg = "TEXT",
      .help = "records end with TEXT: a newline unless given",
@@ -63,6 +81,15 @@ static const struct opt rows[] = {
      .more = "With --recend as well, a record ends where the one follows the other.",
      .kind = OPT_TEXT,
      .field = OPT_FIELD(recstart)},
+    {.name = "regexp",
+     .help = "--recend and --recstart are regular expressions",
+     .more = "Extended ones, with \\t, \\n, \\r, \\d, \\s and \\w; ^ and $ are the ends of lines, "
+             "and the dot is no newline. The longest match counts, and what matches nothing "
+             "separates nothing. Matches are looked for in as much as a block has, or, without "
+             "one, in twice as much, and so on, up to 1 GiB: a block should be longer than a "
+             "record. The input is read through memory.",
+     .kind = OPT_TRUE,
+     .field = OPT_FIELD(regexp)},
     {.name = "remove-rec-sep",
      .also = "removerecsep rrs",
      .help = "do not pass on the texts of --recend and --recstart",

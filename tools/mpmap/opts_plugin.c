@@ -11,9 +11,9 @@ static bool wants_jobs(const struct args *a)
                   a->priority || a->nice || a->job_cpus > 0 || a->job_memory;
     bool ends =
         a->timeout_ms || a->timeout_percent || a->term_seq.len || a->retry.tries || a->halt.when;
-    bool output = a->tag || a->line_buffer || a->results || a->joblog;
+    bool output = a->tag || a->line_buffer || a->latest_line || a->results || a->joblog;
     return starts || ends || output || a->bar || a->eta || a->progress_fd || a->summary ||
-           a->verbose || a->jobs_file;
+           a->verbose || a->jobs_file || a->workdir || a->slot_var || a->total;
 }
 
 static int check_plugin(const struct args *a)

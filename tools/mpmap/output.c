@@ -108,6 +108,8 @@ void output_ended(struct output *o, struct job *j)
 
 static void compose(struct sink *s, const char *data, size_t n)
 {
+    if (n == 0)
+        return; // of a tag, and there may be no buffer yet
     if (s->end + n > s->cap) {
         s->cap = 2 * (s->end + n);
         s->buf = xrealloc(s->buf, s->cap);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LETTERS_MAX = 256, NAMES_MAX = 400, KEY = 1000 };
+enum { LETTERS_MAX = 256, NAMES_MAX = 600, ALSO_MAX = 8192, KEY = 1000 };
 
 // getopt's two descriptions of the table, and the way back: key - KEY is the row's
 // place in `rows`.
@@ -23,7 +23,7 @@ struct parser {
     const struct opt *rows[NAMES_MAX];
     const struct opt *by_letter[256];
     int letters_len, names_len, rows_len;
-    char also[4096];
+    char also[ALSO_MAX];
     size_t also_len;
 };
 
@@ -87,6 +87,11 @@ static int apply(struct args *a, const struct opt *o, const char *arg)
         return -1;
     case OPT_NUMBER:
         return option_number(o->name, arg, o->min, field);
+    case OPT_FALSE:
+        *(bool *)field = false;
+        return -1;
+    case OPT_ABSENT:
+        return usage_error("--%s is not there: %s", o->name, o->help);
     case OPT_IGNORED:
         break;
     }

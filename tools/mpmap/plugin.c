@@ -206,7 +206,7 @@ static void skip_crash(struct turn *t, const char *cause)
             r->data[r->next - 1] = '\0';
     }
     if (now.failed < FAILURES)
-        t->cause[now.failed] = strdup(cause);
+        t->cause[now.failed] = xstrdup(cause);
     range_add_failure(r, &now, (struct failure){.crash = true});
     now.record++;
     now.pos = r->next;

@@ -238,8 +238,7 @@ static const char *substitute(const struct replacement *r, const char *s, size_t
     append(&o, "", 0);
     for (;;) {
         regmatch_t m[10] = {{.rm_so = 0, .rm_eo = (regoff_t)(len - at)}};
-        int flags = REG_STARTEND | (at ? REG_NOTBOL : 0);
-        if (at > len || regexec(r->re, s + at, 10, m, flags))
+        if (at > len || !regex_finds(r->re, s + at, 10, m, at ? REG_NOTBOL : 0))
             break;
         append(&o, s + at, (size_t)m[0].rm_so);
         append_new(&o, r, s + at, m);

@@ -26,7 +26,7 @@ static void add(void *arg, struct record_read *rec)
     struct past *p = &r->past[r->len];
     *p = (struct past){.key = rec->key, .seq = rec->seq, .line = (long)r->len, .kind = rec->kind};
     if (r->mode == RETRY_FAILED && rec->kind == RECORD_FAILED && rec->command)
-        p->command = strdup(rec->command);
+        p->command = xstrdup(rec->command);
     r->len++;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "retry.h"
+#include "say.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,8 @@ static bool parse_code(struct retry *r, const char *s)
 
 bool retry_parse(struct retry *r, const char *codes)
 {
-    char *copy = strdup(codes), *save = NULL;
-    bool good = copy && *codes;
+    char *copy = xstrdup(codes), *save = NULL;
+    bool good = *codes;
     for (char *s = strtok_r(copy, ",", &save); s && good; s = strtok_r(NULL, ",", &save))
         good = parse_code(r, s);
     free(copy);

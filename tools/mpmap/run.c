@@ -172,9 +172,12 @@ static void look(void *arg, struct progress *p)
     p->done = r->ended;
     p->failed = r->failed;
     p->running = r->running;
+    p->live = r->live;
     p->waits = r->running < r->jobs && !r->stopping && r->gate.wanted ? r->gate.why : NULL;
-    p->sure = r->input_ended || r->order.sorted || exact;
-    if (r->input_ended)
+    p->sure = r->input_ended || r->order.sorted || exact || r->args->total;
+    if (r->args->total && !r->input_ended)
+        p->total = r->args->total > r->ended ? r->args->total : r->ended;
+    else if (r->input_ended)
         p->total = r->started + r->has_item;
     else if (r->order.sorted)
         p->total = (long)r->order.len;
@@ -186,7 +189,9 @@ static void look(void *arg, struct progress *p)
 
 static bool is_ours(const struct run *r, const char *word)
 {
-    return !strncmp(word, "MPMAP_SEQ=", 10) || !strncmp(word, "MPMAP_SLOT=", 11) ||
+    size_t n = r->args->slot_var ? strlen(r->args->slot_var) : 0;
+    return (n && !strncmp(word, r->args->slot_var, n) && word[n] == '=') ||
+           !strncmp(word, "MPMAP_SEQ=", 10) || !strncmp(word, "MPMAP_SLOT=", 11) ||
            !strncmp(word, "MPMAP_RUN=", 10) ||
            (r->args->gnu &&
             (!strncmp(word, "PARALLEL_SEQ=", 13) || !strncmp(word, "PARALLEL_JOBSLOT=", 17)));
@@ -198,7 +203,7 @@ static char **make_env(struct run *r)
     int n = 0, kept = 0;
     while (environ[n])
         n++;
-    char **env = xrealloc(NULL, ((size_t)n + 6) * sizeof *env);
+    char **env = xrealloc(NULL, ((size_t)n + 7) * sizeof *env);
     env[kept++] = r->family.env;
     env[kept++] = r->seq_env;
     env[kept++] = r->slot_env;
@@ -206,6 +211,8 @@ static char **make_env(struct run *r)
         env[kept++] = r->gnu_seq_env;
         env[kept++] = r->gnu_slot_env;
     }
+    if (r->args->slot_var)
+        env[kept++] = r->slot_var_env;
     for (int i = 0; i < n; i++)
         if (!is_ours(r, environ[i]))
             env[kept++] = environ[i];
@@ -249,13 +256,11 @@ static int open_input(struct run *r)
 // What the commands in a joblog begin with, up to where the items come in.
 static char *joblog_begin(struct run *r)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    if (f)
-        template_print_begin(&r->template, f);
-    if (!f || fclose(f))
-        xrealloc(NULL, SIZE_MAX); // says so, and ends
+    char *text;
+    size_t len;
+    FILE *f = text_open(&text, &len);
+    template_print_begin(&r->template, f);
+    text_close(f, &text);
     return key_line(text);
 }
 
@@ -267,7 +272,7 @@ static int open_joblog(struct run *r)
     int status = joblog_open(&r->joblog, a->joblog, a->resume || a->joblog_append);
     if (status || !a->resume)
         return status;
-    char *begin = a->resume == RETRY_FAILED ? strdup("") : joblog_begin(r);
+    char *begin = a->resume == RETRY_FAILED ? xstrdup("") : joblog_begin(r);
     status = resume_load(&r->resume, &r->joblog, a->resume, begin);
     free(begin);
     return status;
@@ -283,7 +288,7 @@ static int open_retry_failed(struct run *r)
         return status;
     char **words = xrealloc(NULL, ((size_t)r->resume.failed_len + 1) * sizeof *words);
     for (int i = 0; i < r->resume.failed_len; i++) {
-        words[i] = strdup(r->resume.failed[i]);
+        words[i] = xstrdup(r->resume.failed[i]);
         key_plain(words[i]);
     }
     source = (struct source){.words = words, .words_len = r->resume.failed_len};
@@ -351,10 +356,12 @@ static int prepare(struct run *r)
         return cannot_start(r, err);
     r->launch.loop = r->loop;
     r->launch.env = make_env(r);
+    r->launch.workdir = r->args->workdir;
     r->launch.groups = r->groups.joins;
     r->launch.silent = r->args->gnu && r->args->results && !table_is(r->args->results);
     r->launch.capture = !r->args->ungroup;
     r->launch.lines = r->args->line_buffer && !r->args->keep_order;
+    r->launch.latest = r->args->latest_line;
     r->launch.on_output = on_output;
     r->launch.on_end = finish_child;
     r->launch.on_idle = run_step_again;

@@ -3,6 +3,7 @@
 #include "terminal.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +15,11 @@ char *say_compose(const char *format, va_list ap)
     char *text = NULL;
     int n = vasprintf(&text, format, ap);
     if (n < 0)
-        return NULL;
+        out_of_memory();
     size_t size = 4 * (size_t)n + 16; // show() cuts nothing
-    char *line = malloc(sizeof begin + size);
-    if (line) {
-        show(stpcpy(line, begin), size, text, (size_t)n);
-        strcat(line, "\n");
-    }
+    char *line = xrealloc(NULL, sizeof begin + size);
+    show(stpcpy(line, begin), size, text, (size_t)n);
+    strcat(line, "\n");
     free(text);
     return line;
 }
@@ -36,8 +35,7 @@ void say_line(const char *line)
 MP_PRINTF(1, 0) static void vsay(const char *format, va_list ap)
 {
     char *line = say_compose(format, ap);
-    if (line)
-        say_line(line);
+    say_line(line);
     free(line);
 }
 
@@ -72,14 +70,37 @@ char *show(char *buf, size_t size, const char *text, size_t len)
     return buf;
 }
 
+void out_of_memory(void)
+{
+    say_line("mpmap: out of memory\n");
+    _exit(EXIT_IO);
+}
+
 void *xrealloc(void *p, size_t size)
 {
     p = realloc(p, size ? size : 1);
-    if (!p) {
-        char line[64];
-        snprintf(line, sizeof line, "mpmap: out of memory: %zu bytes\n", size);
-        say_line(line);
-        _exit(EXIT_IO);
-    }
+    if (!p)
+        out_of_memory();
     return p;
+}
+
+char *xstrdup(const char *text)
+{
+    return strcpy(xrealloc(NULL, strlen(text) + 1), text);
+}
+
+FILE *text_open(char **text, size_t *len)
+{
+    *text = NULL;
+    FILE *f = open_memstream(text, len);
+    if (!f)
+        out_of_memory();
+    return f;
+}
+
+void text_close(FILE *f, char *const *text)
+{
+    bool whole = !ferror(f);
+    if (fclose(f) || !whole || !*text)
+        out_of_memory();
 }

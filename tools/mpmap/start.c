@@ -153,6 +153,10 @@ static bool find_program(struct run *r)
     const char *program = template_program(&r->template);
     if (!program || r->launch.path)
         return true;
+    if (r->args->workdir && *program != '/' && strchr(program, '/')) { // counts from there
+        r->launch.path = program;
+        return true;
+    }
     int err = mp_spawn_find(program, r->program, sizeof r->program);
     if (err == 0) {
         r->launch.path = r->program;
@@ -190,22 +194,20 @@ static void give_block(struct run *r, struct job *j)
 static char *command_text(struct run *r, const struct job *j, const struct item *item)
 {
     if (r->args->resume == RETRY_FAILED)
-        return strdup(r->resume.failed[j->seq - 1]);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    if (f)
-        template_print(&r->template, item, j->seq, 0, f);
-    if (!f || fclose(f))
-        xrealloc(NULL, SIZE_MAX); // says so, and ends
+        return xstrdup(r->resume.failed[j->seq - 1]);
+    char *text;
+    size_t len;
+    FILE *f = text_open(&text, &len);
+    template_print(&r->template, item, j->seq, 0, f);
+    text_close(f, &text);
     return key_line(text);
 }
 
 static char *tag_text(struct run *r, const struct job *j, const struct item *item)
 {
     if (!r->args->tagstring)
-        return strdup(item->text);
-    return strdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
+        return xstrdup(r->launch.blocks ? "" : item->text);
+    return xstrdup(template_expand(&r->tag, item, j->seq, j->slot)[1]);
 }
 
 // It has its place among the jobs, and nothing is run.
@@ -296,6 +298,8 @@ static int spawn(struct run *r, struct job *j, char *const argv[])
     snprintf(r->slot_env, sizeof r->slot_env, "MPMAP_SLOT=%d", j->slot);
     snprintf(r->gnu_seq_env, sizeof r->gnu_seq_env, "PARALLEL_SEQ=%ld", j->seq);
     snprintf(r->gnu_slot_env, sizeof r->gnu_slot_env, "PARALLEL_JOBSLOT=%d", j->slot);
+    if (r->args->slot_var)
+        snprintf(r->slot_var_env, sizeof r->slot_var_env, "%s=%d", r->args->slot_var, j->slot - 1);
     int err = group_begin(&r->groups, j);
     if (err == 0)
         err = job_start(j, &r->launch, argv);
@@ -343,7 +347,7 @@ static bool start_item(struct run *r)
     struct job *j = job_new(r, r->started + 1, slot_take(r), &r->item);
     const char *why = start_refuses(r);
     r->started++;
-    j->says_at_once = r->output.table.file;
+    j->says_at_once = r->output.table.file || r->launch.latest;
     if (r->keeps_items)
         j->kept = kept_new(&r->item);
     output_add(&r->output, j);

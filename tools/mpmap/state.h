@@ -39,6 +39,7 @@ struct run {
     char program[PATH_MAX]; // found, as long as it is the same for all jobs
     char seq_env[40], slot_env[40];
     char gnu_seq_env[40], gnu_slot_env[40]; // the same under GNU parallel's names
+    char slot_var_env[200];                 // the slot, from 0, under a name that was given
 
     int jobs, running, fds_max, fds_job;
     bool *slot_taken;

@@ -230,7 +230,7 @@ static void arm(struct run *r)
     int64_t ms = first <= now ? 0 : first - now;
     if (mp_loop_add_timer(r->loop, &r->deadline, ms < INT_MAX ? (int)ms : INT_MAX, on_deadline, r) <
         0)
-        stop_failed(r, EXIT_IO); // no memory: nobody would end them
+        out_of_memory(); // nobody would end them
 }
 
 // With a fixed limit the first to come is the one the timer is set for.

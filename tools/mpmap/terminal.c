@@ -2,11 +2,12 @@
 #include "terminal.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static bool bar_shown; // on the one terminal there is
+static int bar_rows; // that are shown on the one terminal there is
 
 bool has_cursor(int fd)
 {
@@ -35,17 +36,30 @@ static void put(const char *text, size_t len)
     }
 }
 
-void bar_show(const char *line, size_t len)
+// To the beginning of what is shown.
+static int to_begin(char *buf, size_t size)
 {
-    put(line, len);
-    bar_shown = true;
+    return bar_rows > 1 ? snprintf(buf, size, "\r\x1b[%dA", bar_rows - 1)
+                        : snprintf(buf, size, "\r");
+}
+
+void bar_show(const char *text, size_t len, int rows)
+{
+    char begin[32];
+    put(begin, (size_t)to_begin(begin, sizeof begin));
+    put(text, len);
+    if (rows > 1 || bar_rows > 1)
+        put("\x1b[J", 3); // there may have been more
+    bar_rows = rows;
 }
 
 void bar_hide(void)
 {
-    static const char clear[] = "\r\x1b[K";
-    if (!bar_shown)
+    char text[64];
+    if (!bar_rows)
         return;
-    bar_shown = false;
-    put(clear, sizeof clear - 1);
+    int n = to_begin(text, sizeof text);
+    n += snprintf(text + n, sizeof text - (size_t)n, "\x1b[%s", bar_rows > 1 ? "J" : "K");
+    bar_rows = 0;
+    put(text, (size_t)n);
 }

@@ -16,8 +16,9 @@ bool may_color(int fd);
 // Whether this process has a terminal that it can be controlled from.
 bool has_terminal(void);
 
-// Draws the status line, with its controls, on standard error.
-void bar_show(const char *line, size_t len);
+// Draws the status line, with its controls, on standard error, with other lines above it: rows
+// in all.
+void bar_show(const char *text, size_t len, int rows);
 
 // Takes it off, if there is one: something else is to be written.
 void bar_hide(void);

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { DRAW_MS = 500, WIDTH_MAX = 200 };
+enum { DRAW_MS = 500, LATEST_MS = 100, WIDTH_MAX = 200 };
 
 // ---- the status line ----------------------------------------------------------------------
 
@@ -60,20 +60,20 @@ static void describe(const struct progress *p, double elapsed, char *buf, size_t
                  elapsed > 0 ? (double)p->done / elapsed : 0.0);
 }
 
-static int width(void)
+static void measure(int *columns, int *rows)
 {
-    struct winsize size;
-    int n = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-    return n > WIDTH_MAX ? WIDTH_MAX : n;
+    struct winsize size = {0};
+    ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+    *columns = (size.ws_col ? size.ws_col : 80) - 1; // the last one would wrap on some terminals
+    *rows = size.ws_row ? size.ws_row : 24;
+    if (*columns > WIDTH_MAX)
+        *columns = WIDTH_MAX;
 }
 
 // The line, with what is done in reverse: text and bar at once need no width of their own.
-static void draw(const struct watch *w, const struct progress *p)
+static void draw(const struct watch *w, const struct progress *p, int columns, FILE *f)
 {
-    char text[WIDTH_MAX + 1], line[WIDTH_MAX + 64];
-    int columns = width() - 1; // the last one would wrap on some terminals
-    if (columns < 1)
-        return;
+    char text[WIDTH_MAX + 1];
     describe(p, elapsed(w), text, sizeof text);
     int len = (int)strlen(text);
     if (w->args->bar && p->total >= 0) {
@@ -82,11 +82,65 @@ static void draw(const struct watch *w, const struct progress *p)
     }
     len = len < columns ? len : columns;
     long full = w->args->bar && p->total > 0 ? len * p->done / p->total : 0;
-    int n = full <= 0 ? snprintf(line, sizeof line, "\r\x1b[K%.*s", len, text)
-                      : snprintf(line, sizeof line, "\r\x1b[K\x1b[7m%.*s\x1b[27m%.*s",
-                                 (int)(full < len ? full : len), text,
-                                 (int)(full < len ? len - full : 0), text + full);
-    bar_show(line, (size_t)n);
+    int done = (int)(full < len ? full : len);
+    if (done <= 0)
+        fprintf(f, "\x1b[K%.*s", len, text);
+    else
+        fprintf(f, "\x1b[K\x1b[7m%.*s\x1b[27m%.*s", done, text, len - done, text + done);
+}
+
+static int print_latest(const struct job *j, int columns, FILE *f)
+{
+    char line[4 * WIDTH_MAX];
+    size_t n = 0, len = 0;
+    const char *text = j->latest ? latest_line(j->latest, &len) : "";
+    if (len == 0)
+        return 0;
+    if (j->tag) {
+        n = latest_fit(line, sizeof line, j->tag, strlen(j->tag), columns / 2);
+        fprintf(f, "\x1b[K%.*s ", (int)n, line);
+        columns -= (int)n + 1;
+    } else {
+        fputs("\x1b[K", f);
+    }
+    n = latest_fit(line, sizeof line, text, len, columns);
+    fprintf(f, "%.*s\n", (int)n, line);
+    return 1;
+}
+
+// Of the oldest jobs, as many as there is room for: how many.
+static int print_jobs(const struct job *live, int columns, int rows, FILE *f)
+{
+    int printed = 0;
+    while (live && live->next)
+        live = live->next;
+    for (; live && printed < rows; live = live->prev)
+        printed += print_latest(live, columns, f);
+    return printed;
+}
+
+static bool has_status(const struct args *a)
+{
+    return a->bar || a->eta;
+}
+
+// All that is drawn, a line after the other, in one go.
+static void draw_all(const struct watch *w, const struct progress *p)
+{
+    char *text;
+    size_t len;
+    int columns, rows, jobs = 0;
+    measure(&columns, &rows);
+    if (columns < 1)
+        return;
+    FILE *f = text_open(&text, &len);
+    if (w->args->latest_line)
+        jobs = print_jobs(p->live, columns, rows - 1, f);
+    if (has_status(w->args))
+        draw(w, p, columns, f);
+    text_close(f, &text);
+    bar_show(text, len, jobs + 1);
+    free(text);
 }
 
 static void tell(const struct watch *w, const struct progress *p)
@@ -109,7 +163,7 @@ static void tell(const struct watch *w, const struct progress *p)
 
 static bool wants_bar(const struct args *a)
 {
-    return (a->bar || a->eta) && has_cursor(STDERR_FILENO);
+    return (has_status(a) || a->latest_line) && has_cursor(STDERR_FILENO);
 }
 
 static void show_all(struct watch *w)
@@ -117,7 +171,7 @@ static void show_all(struct watch *w)
     struct progress p = {.total = -1};
     w->look(w->run, &p);
     if (wants_bar(w->args))
-        draw(w, &p);
+        draw_all(w, &p);
     if (w->args->progress_fd)
         tell(w, &p);
 }
@@ -136,7 +190,8 @@ static void on_time(mp_watch *timer, void *arg)
 
 static int begin_timer(struct watch *w)
 {
-    return mp_loop_add_timer(w->loop, &w->timer, DRAW_MS, on_time, w);
+    int ms = w->args->latest_line ? LATEST_MS : DRAW_MS;
+    return mp_loop_add_timer(w->loop, &w->timer, ms, on_time, w);
 }
 
 int watch_init(struct watch *w, const struct args *a, mp_loop *loop,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Seeing a run: the status line on a terminal (--bar, --eta), the same as JSON lines
+// Seeing a run: the status line on a terminal (--bar, --eta), lines of the jobs above it
+// (--latest-line), the same as JSON lines
 // (--progress-fd), the state at SIGUSR1, the summary at its end.
 #ifndef MPMAP_WATCH_H
 #define MPMAP_WATCH_H
@@ -14,9 +15,10 @@
 struct progress {
     long done, failed;
     int running;
-    long total;        // -1: not known
-    bool sure;         // else an estimate
-    const char *waits; // why no job is started, or NULL
+    const struct job *live; // those that run, the youngest first
+    long total;             // -1: not known
+    bool sure;              // else an estimate
+    const char *waits;      // why no job is started, or NULL
 };
 
 enum { SLOWEST = 5 };
