@@ -25,7 +25,9 @@
 extern "C" {
 #endif
 
-// A generator: plain data, which may be copied, kept, and sent. One thread at a time.
+// A generator: plain data of the caller's, which may be copied, kept, and sent. One thread at a
+// time. It is not checked, being what a number costs: NULL, or one not begun, is a mistake that
+// nobody tells of.
 typedef struct mp_random {
     uint64_t seed, stream;
     uint64_t block; // the next one

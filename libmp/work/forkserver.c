@@ -45,6 +45,8 @@ static _Thread_local bool making;
 
 void mp_forkserver_preload(mp_preload *p)
 {
+    if (!p)
+        return;
     p->next = preloads;
     preloads = p;
 }

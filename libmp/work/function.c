@@ -34,6 +34,8 @@ MP__FORK_HOOKS(MP__HOOKS_FUNCTIONS) static void set_hooks(void)
 
 void mp_function_register(mp_function *f)
 {
+    if (!f)
+        return;
     lock_list();
     f->next = registered;
     registered = f;
