@@ -51,7 +51,7 @@ at_terminal() {
     timeout 60 env TERM=xterm script -qfec "sh at.sh" typed.txt </dev/null >/dev/null
     sed '1d;$d' typed.txt | tr -d '\r'
 }
-if script -qec true /dev/null </dev/null >/dev/null 2>&1; then
+if has_terminal; then
     printf '#!/bin/sh\nuntil tr -d "\\r\\033" <typed.txt | tr "\\n" , | grep -q "$1"; do sleep 0.05; done\n' >shows
     chmod +x shows
     esc=$(printf '\033')
