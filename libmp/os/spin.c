@@ -15,6 +15,11 @@
 #define PROBE_LAST    1024
 #define SLOW_YIELD_NS 100000
 #define YIELD_REST    10000 // waits without a yield after a slow one
+#define KEEN_SLOW_NS  1000000
+#define KEEN_SLOW     4  // such a yield weighs as much as so many others
+#define KEEN_TOO_SLOW 20 // a stranger has the CPU
+#define KEEN_REST     64 // the first rest then; each further one is twice as long
+#define KEEN_RESTS    9
 #define LEASES_MAX    64
 
 // Who spins beyond the floor holds a lease: a slot with the time at which it ends
@@ -69,6 +74,26 @@ bool mp__spin_begin(struct mp__spin *s, struct mp__spin_run *run)
     return true;
 }
 
+// Whether to give way again. To the others of a crowd it pays though it takes long: they work
+// meanwhile, while eight that do not give way to each other spin most of the time. A stranger takes
+// a whole time slice, and each time.
+static void judge_yield(struct mp__spin *s, int64_t took)
+{
+    if (!s->keen) {
+        if (took > SLOW_YIELD_NS)
+            s->no_yield = YIELD_REST;
+    } else if (took <= KEEN_SLOW_NS) {
+        if (s->slow)
+            s->slow--;
+        else
+            s->rests -= s->rests > 0;
+    } else if ((s->slow += KEEN_SLOW) >= KEEN_TOO_SLOW) {
+        s->slow = KEEN_TOO_SLOW - KEEN_SLOW;
+        s->no_yield = (uint16_t)(KEEN_REST << s->rests);
+        s->rests += s->rests < KEEN_RESTS;
+    }
+}
+
 // Gives way to others that can run. False if that is not wanted now.
 static bool yield(struct mp__spin *s, int64_t now)
 {
@@ -77,8 +102,7 @@ static bool yield(struct mp__spin *s, int64_t now)
         return false;
     }
     sched_yield();
-    if (mp__now() - now > SLOW_YIELD_NS)
-        s->no_yield = YIELD_REST; // somebody took a whole time slice
+    judge_yield(s, mp__now() - now);
     return true;
 }
 

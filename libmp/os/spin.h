@@ -34,10 +34,12 @@ struct mp__spin {
     uint16_t failures; // in a row
     uint16_t probe_at; // failures at which the next long spin is tried
     uint16_t no_yield; // waits for which not to yield
+    uint8_t slow;      // a keen one's: how many of its yields took very long lately
+    uint8_t rests;     // how often that was too many
     bool off;          // never spin here
-    // Always spin for long, and giving way also when enough others spin: for the clients of one
-    // server, and the server. A client of eight would learn that spinning does not pay, since the
-    // server is busy waking those that learnt it before.
+    // Always spin for long, and giving way also when enough others spin, and when that takes some
+    // time: for the clients of one server, and the server. A client of eight would learn that
+    // spinning does not pay, since the server is busy waking those that learnt it before.
     bool keen;
 };
 
