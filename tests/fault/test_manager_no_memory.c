@@ -9,38 +9,13 @@
 
 #if !MPTEST_ASAN && !MPTEST_TSAN
 
-static long left = -1; // calls until one fails; -1: none does
-static bool for_good, failed;
+#include "no_malloc.h"
 
-static bool fails(void)
+static bool failed;
+
+static void on_failure(void)
 {
-    if (left < 0)
-        return false;
-    if (left > 0) {
-        left--;
-        return false;
-    }
-    left = for_good ? 0 : -1;
-    return failed = true;
-}
-
-void *__libc_malloc(size_t size);           // NOLINT: the C library's names
-void *__libc_calloc(size_t n, size_t size); // NOLINT
-void *__libc_realloc(void *p, size_t size); // NOLINT
-
-void *malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(p, size);
+    failed = true;
 }
 
 static void count_answer(void *ctx, void *user, const void *data, size_t size)

@@ -14,41 +14,13 @@
 
 #if !MPTEST_ASAN && !MPTEST_TSAN
 
-static long left = -1; // calls until one fails; -1: none does
-static bool for_good;
+#include "no_malloc.h"
+
 static long failures, all_failures;
 
-static bool fails(void)
+static void on_failure(void)
 {
-    if (left < 0)
-        return false;
-    if (left > 0) {
-        left--;
-        return false;
-    }
-    left = for_good ? 0 : -1;
     failures++;
-    errno = ENOMEM;
-    return true;
-}
-
-void *__libc_malloc(size_t size);           // NOLINT: the C library's names
-void *__libc_calloc(size_t n, size_t size); // NOLINT
-void *__libc_realloc(void *p, size_t size); // NOLINT
-
-void *malloc(size_t size)
-{
-    return fails() ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    return fails() ? NULL : __libc_realloc(p, size);
 }
 
 // The first loop of a process opens a pipe for signals that stays: before the tests count.
