@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -182,7 +183,7 @@ static void on_epoll(uv_poll_t *h, int status, int events)
 }
 
 // libuv ends the program where its first loop finds no descriptors for its pipe of signals, after
-// those of epoll and of its rings: so it may only begin where there are so many.
+// those of epoll and of its rings: so that may only begin where there are so many.
 static int room_for_libuv(void)
 {
     enum { NEEDS = 5 };
@@ -198,12 +199,14 @@ static int room_for_libuv(void)
 
 int mp__watch_open(mp_loop *loop)
 {
-    int err = room_for_libuv();
+    static atomic_bool begun;
+    int err = atomic_load(&begun) ? 0 : room_for_libuv();
     if (err)
         return err;
     err = uv_loop_init(&loop->uv); // libuv's errors are -errno
     if (err)
         return err;
+    atomic_store(&begun, true);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
     loop->epfd = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epfd < 0 || epoll_ctl(loop->epfd, EPOLL_CTL_ADD, loop->inbox->bell, &ev) < 0) {
