@@ -165,8 +165,7 @@ static const struct opt rows[] = {
      .help = "as many items a job as a command line may be long",
      .more = "The limits are the system's own. Inside a word, as in a{}b, the first item is joined "
              "to what stands before, the last to what stands after. -n is an upper limit. If all "
-             "are few enough for one "
-             "job, they are spread over the slots.",
+             "are few enough for one job, they are spread over the slots.",
      .kind = OPT_TRUE,
      .field = OPT_FIELD(pack)},
     {.name = "xargs", .help = "the same, but never spread over the slots", .call = set_fill},
